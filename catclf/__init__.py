@@ -1,0 +1,66 @@
+"""catclf: a trainer of cat / non-cat picture classifiers that runs from a shell.
+
+The tools of the command line are here as well: `train`, `load`, `evaluate`, `predict`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from catclf.config import DescentSettings, TrainSettings
+    from catclf.errors import (
+        CatclfError,
+        ConfigError,
+        DataError,
+        ModelFileError,
+        OutputError,
+        TrainingError,
+    )
+    from catclf.model import Model, load, save
+    from catclf.pipeline import Evaluation, Fit, Prediction, evaluate, predict, train
+
+_HOMES = {
+    "catclf.config": ("DescentSettings", "TrainSettings"),
+    "catclf.errors": (
+        "CatclfError",
+        "ConfigError",
+        "DataError",
+        "ModelFileError",
+        "OutputError",
+        "TrainingError",
+    ),
+    "catclf.model": ("Model", "load", "save"),
+    "catclf.pipeline": ("Evaluation", "Fit", "Prediction", "evaluate", "predict", "train"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "CatclfError",
+    "ConfigError",
+    "DataError",
+    "DescentSettings",
+    "Evaluation",
+    "Fit",
+    "Model",
+    "ModelFileError",
+    "OutputError",
+    "Prediction",
+    "TrainSettings",
+    "TrainingError",
+    "evaluate",
+    "load",
+    "predict",
+    "save",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``catclf --help`` needs no NumPy."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'catclf' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,7 @@
+"""``python -m catclf``."""
+
+import sys
+
+from catclf.cli import main
+
+sys.exit(main())

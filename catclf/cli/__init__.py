@@ -1,0 +1,113 @@
+"""The command line: options in, results to stdout, messages to stderr, an exit code. No arithmetic."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from catclf.cli.console import report_error
+from catclf.cli.group import LazyGroup
+from catclf.cli.signals import Interrupted, signals
+from catclf.errors import CatclfError, ConfigError
+
+FAILED, USAGE, SOME_FAILED, MISSED = 1, 2, 3, 4
+
+COMMANDS = {
+    "train": "Train a classifier on labelled pictures.",
+    "predict": "Classify pictures, folders or HDF5 files.",
+    "eval": "Score a model on labelled pictures.",
+    "info": "Show what is in a model file.",
+}
+
+_EPILOG = """\b
+Example:
+  catclf train photos/ -o cat.npz
+  catclf predict -m cat.npz album/ > answers.tsv
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 finished but some inputs failed, 4 a --fail-under
+was missed, 130 interrupted, 143 terminated."""
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_help=COMMANDS,
+    epilog=_EPILOG,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "CATCLF",
+        "max_content_width": 100,
+    },
+)
+@click.version_option(package_name="catclf", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Tell cats from other pictures with logistic regression.
+
+    Results go to stdout, everything else to stderr. Every option can be set in the environment as
+    CATCLF_<COMMAND>_<OPTION>.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: the one place where errors become messages."""
+    # catclf runs threads of its own and each calls BLAS for a small product. Threads inside BLAS as
+    # well would fight with them, and results would depend on how many there are.
+    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ[variable] = "1"
+    try:
+        with signals.installed():
+            code = _run(sys.argv[1:] if arguments is None else list(arguments))
+            _flush_stdout()
+        return code
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    except click.ClickException as exc:
+        exc.show()
+        return exc.exit_code
+    except ConfigError as exc:
+        option = "--" + exc.name.replace("_", "-")
+        report_error(f"{option} {exc.value}: must be {exc.rule}")
+        return USAGE
+    except CatclfError as exc:
+        report_error(str(exc))
+        return FAILED
+    except (Interrupted, KeyboardInterrupt) as exc:
+        _abandon_stdout()
+        return 128 + (exc.signal_number if isinstance(exc, Interrupted) else 2)
+    except BrokenPipeError:
+        _abandon_stdout()
+        return 0
+    except OSError as exc:
+        if not _is_about_stdout(exc):
+            raise
+        _abandon_stdout()
+        report_error(f"cannot write to standard output ({exc.strerror})")
+        return FAILED
+
+
+def _run(arguments: list[str]) -> int:
+    if "_CATCLF_COMPLETE" in os.environ:  # the shell asks for completions
+        cli.main(arguments, prog_name="catclf")
+    # subtle: cli.main() would turn a closed pipe and Ctrl-C into its own exit codes.
+    with cli.make_context("catclf", arguments) as context:
+        return int(cli.invoke(context) or 0)
+
+
+def _flush_stdout() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _is_about_stdout(exc: OSError) -> bool:
+    # Every file that is opened by name has its errors turned into a CatclfError, which names it.
+    return exc.filename is None
+
+
+def _abandon_stdout() -> None:
+    """Let the interpreter's last flush go nowhere, since nobody can read it any more."""
+    if sys.stdout is not None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

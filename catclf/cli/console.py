@@ -1,0 +1,72 @@
+"""Messages to people, on stderr: quiet, verbose, colour, and no raw control characters."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+_SHOWN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+_SHOWN |= {ord("\n"): "\\n", ord("\t"): "\\t"}
+
+
+def printable(text: str) -> str:
+    """Make `text` safe for a terminal: control characters and stray bytes become escapes."""
+    return text.translate(_SHOWN).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def report_error(message: str) -> None:
+    """Say why the program stops."""
+    _write(_coloured("catclf: error:", "red") + " " + printable(message))
+
+
+def _write(line: str) -> None:
+    if sys.stderr is not None:
+        click.echo(line, err=True, color=_colour_wanted())
+
+
+def _coloured(text: str, colour: str) -> str:
+    return click.style(text, fg=colour, bold=True) if _colour_wanted() else text
+
+
+def _colour_wanted() -> bool:
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+class Console:
+    """Where a command says things; results do not come here.
+
+    Parameters
+    ----------
+    quiet : bool
+        Only warnings and errors.
+    verbose : bool
+        Details as well.
+    """
+
+    def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
+        self._quiet = quiet
+        self.verbose = verbose and not quiet
+
+    @property
+    def live(self) -> bool:
+        """Whether a line that is overwritten again and again makes sense."""
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        return terminal and not self._quiet and os.environ.get("TERM") != "dumb"
+
+    def say(self, message: str) -> None:
+        """Say something unless quiet."""
+        if not self._quiet:
+            _write(printable(message))
+
+    def detail(self, message: str) -> None:
+        """Say something if verbose."""
+        if self.verbose:
+            _write(printable(message))
+
+    def warn(self, message: str) -> None:
+        """Say something that must be heard."""
+        _write(_coloured("catclf: warning:", "yellow") + " " + printable(message))

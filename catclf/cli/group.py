@@ -1,0 +1,43 @@
+"""A Click group that imports a command only when it is called: `--help` needs none of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """Commands live as ``command`` in ``catclf.cli.<name>_command``.
+
+    Parameters
+    ----------
+    commands_help : mapping
+        Name of each command and its line in the group's help.
+    """
+
+    def __init__(self, *args: Any, commands_help: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._commands_help = commands_help
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the mapping."""
+        del ctx
+        return list(self._commands_help)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module."""
+        del ctx
+        if cmd_name not in self._commands_help:
+            return None
+        module = importlib.import_module(f"catclf.cli.{cmd_name}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._commands_help.items()))

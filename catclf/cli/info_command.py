@@ -1,0 +1,36 @@
+"""`catclf info`: what is in a model file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from catclf.cli.console import printable
+
+_EPILOG = """\b
+Example:
+  catclf info cat.npz"""
+
+
+@click.command("info", epilog=_EPILOG)
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def command(model: str, as_json: bool) -> int:
+    """Show what is in the file MODEL: classes, features, and how it was trained."""
+    from catclf.model import describe, load
+
+    facts = describe(load(model))
+    if as_json:
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        for name, value in facts.items():
+            click.echo(f"{name:<15} {_shown(value)}")
+    return 0
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{printable(str(key))} {_shown(item)}" for key, item in value.items())
+    return printable(f"{value:.6g}" if isinstance(value, float) else str(value))

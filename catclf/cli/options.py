@@ -1,0 +1,107 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, ClassVar, Literal, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Combine several options into one decorator, in the order in which they are to be listed."""
+
+    def decorate(command: Command) -> Command:
+        return reduce(lambda wrapped, option: option(wrapped), reversed(decorators), command)
+
+    return decorate
+
+
+class NumberOrAuto(click.ParamType[Any]):
+    """A number in a range, or the word auto."""
+
+    name = "X|auto"
+
+    def __init__(self, number: click.ParamType[Any]) -> None:
+        self._number = number
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | Literal["auto"]:
+        """See `click.ParamType`."""
+        if value == "auto":
+            return "auto"
+        return float(self._number.convert(value, param, ctx))
+
+
+class ByteSize(click.ParamType[Any]):
+    """A number of bytes such as 300MB, 2GB or 1.5GiB."""
+
+    name = "SIZE"
+    _units: ClassVar = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+    _binary_units: ClassVar = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See `click.ParamType`."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?)(i?)B?", value.strip(), re.IGNORECASE)
+        unit = found[2].upper() if found else ""
+        if not found or (found[3] and not unit) or float(found[1]) == 0:
+            self.fail(f"{value!r} is not a size such as 300MB or 2GB", param, ctx)
+        factor = (self._binary_units if found[3] else self._units)[unit]
+        return int(float(found[1]) * factor)
+
+
+class FractionOrPath(click.ParamType[Any]):
+    """A share between 0 and 1, or where other data is."""
+
+    name = "FRACTION|DATA"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str:
+        """See `click.ParamType`."""
+        try:
+            share = float(value)
+        except ValueError:
+            return str(value)
+        if not 0 < share < 1:
+            self.fail(f"{value} is not a share above 0 and below 1", param, ctx)
+        return share
+
+
+talk_options = options(
+    click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors."),
+    click.option("-v", "--verbose", is_flag=True, help="More about what happens."),
+)
+
+jobs_option = click.option(
+    "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Threads [default: all cores]."
+)
+
+model_option = click.option(
+    "-m",
+    "--model",
+    required=True,
+    metavar="MODEL",
+    envvar=["CATCLF_MODEL"],
+    help="The model file; or set CATCLF_MODEL.",
+)
+
+threshold_option = click.option(
+    "-t",
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    help="Call a picture positive from this probability on [default: the model's].",
+)
+
+key_options = options(
+    click.option("--x-key", metavar="NAME", help="Data set of the pictures in an HDF5 file."),
+    click.option("--y-key", metavar="NAME", help="Data set of the labels in an HDF5 file."),
+)

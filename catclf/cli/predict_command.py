@@ -1,0 +1,206 @@
+"""`catclf predict`: one row for each picture, in order, as soon as it is known."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from catclf.cli.console import Console
+from catclf.cli.options import jobs_option, model_option, talk_options, threshold_option
+from catclf.cli.signals import signals
+from catclf.errors import DataError
+
+if TYPE_CHECKING:
+    from catclf.images.inputs import Input
+    from catclf.pipeline import Prediction
+
+FORMAT_NAMES = ("text", "csv", "tsv", "json", "jsonl")
+
+_EPILOG = """\b
+Example:
+  catclf predict -m cat.npz album/ photo.jpg
+  find . -name '*.jpg' -print0 | catclf predict -m cat.npz --files-from - -0 -F csv
+  catclf predict -m cat.npz album/ --only cat -0 | xargs -0 cp -t cats/
+  if catclf predict -m cat.npz photo.jpg --exit-status -q; then echo meow; fi"""
+
+
+@click.command("predict", epilog=_EPILOG)
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@model_option
+@click.option("--files-from", metavar="FILE|-", help="Read more paths from a file, one a line.")
+@click.option("-0", "--null", is_flag=True, help="Paths are separated by NUL, in and out.")
+@click.option(
+    "-F", "--format", "format_name", type=click.Choice(FORMAT_NAMES), default="text",
+    show_default=True, help="Of the rows.",
+)  # fmt: skip
+@click.option("-o", "--output", metavar="FILE", help="Write the rows there instead of stdout.")
+@threshold_option
+@click.option("--only", metavar="CLASS", help="Print just the paths predicted CLASS.")
+@click.option(
+    "--exit-status", is_flag=True, help="Exit 0 if every picture is positive, 1 if not, 2 on error."
+)
+@click.option(
+    "--errors", type=click.Choice(("row", "fail")), default="row", show_default=True,
+    help="Whether an unreadable picture is a row, or the end.",
+)  # fmt: skip
+@click.option("--x-key", metavar="NAME", help="Data set of the pictures in an HDF5 file.")
+@jobs_option
+@talk_options
+def command(
+    paths: tuple[str, ...],
+    model: str,
+    files_from: str | None,
+    null: bool,
+    format_name: str,
+    output: str | None,
+    threshold: float | None,
+    only: str | None,
+    exit_status: bool,
+    errors: str,
+    x_key: str | None,
+    jobs: int | None,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Say for each PATH whether it is a cat.
+
+    PATH is a picture, a folder (searched recursively), an HDF5 file, or - for one picture's bytes on
+    stdin. Text rows are path, label and probability of the positive class, separated by tabs; for a
+    picture that cannot be read they are path, ERROR and the reason.
+    """
+    if not paths and files_from is None:
+        raise click.UsageError("name a picture, a folder, or --files-from")
+    if "-" in paths and files_from == "-":
+        raise click.UsageError("stdin can be a picture or a list of paths, not both")
+    console = Console(quiet, verbose)
+
+    from catclf import pipeline
+    from catclf.model import load
+
+    classifier = load(model)
+    if only is not None and only not in (classifier.positive, classifier.negative):
+        known = f"{classifier.positive} or {classifier.negative}"
+        raise click.BadParameter(f"{only!r} is not {known}", param_hint="--only")
+    predictions = pipeline.predict(
+        classifier,
+        _inputs(paths, files_from, null),
+        threshold=threshold,
+        jobs=jobs,
+        x_key=x_key,
+        on_passed_over=lambda path: console.detail(f"{path}: passed over"),
+    )
+    tally = _Tally(classifier.positive, console)
+    with contextlib.closing(predictions), _opened(output) as file:
+        rows = tally.count(predictions, fail=errors == "fail")
+        _write(file, _paths_of(rows, only, null) if only else _formatted(rows, format_name))
+    return tally.exit_code(exit_status)
+
+
+def _inputs(paths: Iterable[str], files_from: str | None, null: bool) -> Iterator[Input]:
+    for path in paths:
+        yield sys.stdin.buffer if path == "-" else path
+    if files_from == "-":
+        yield from _listed(sys.stdin.buffer, null)
+    elif files_from is not None:
+        try:
+            with open(files_from, "rb") as file:
+                yield from _listed(file, null)
+        except OSError as exc:
+            raise DataError(files_from, (exc.strerror or str(exc)).lower()) from exc
+
+
+def _listed(file: BinaryIO, null: bool) -> Iterator[str]:
+    lines = _split_at_nul(file) if null else (line.removesuffix(b"\n") for line in file)
+    return (os.fsdecode(line) for line in lines if line)
+
+
+def _split_at_nul(file: BinaryIO) -> Iterator[bytes]:
+    rest = b""
+    while block := os.read(file.fileno(), 65536):  # as much as is there, without waiting for more
+        *whole, rest = (rest + block).split(b"\0")
+        yield from whole
+    yield rest
+
+
+@contextlib.contextmanager
+def _opened(output: str | None) -> Iterator[BinaryIO]:
+    from catclf.atomic import replacing
+
+    if output is None:
+        if sys.stdout is None:
+            raise DataError("standard output", "is closed")
+        yield sys.stdout.buffer
+    elif os.path.exists(output) and not stat.S_ISREG(os.stat(output).st_mode):
+        with open(output, "wb") as device:  # a terminal, a pipe: nothing there to be replaced
+            yield device
+    else:
+        with replacing(output) as file:
+            yield file
+
+
+class _Tally:
+    """Counts what passes, for the exit code."""
+
+    def __init__(self, positive: str, console: Console) -> None:
+        self._positive = positive
+        self._console = console
+        self._answered = 0
+        self._negative = 0
+        self._failed = 0
+
+    def count(self, predictions: Iterable[Prediction], fail: bool) -> Iterator[Prediction]:
+        for prediction in predictions:
+            if prediction.error is not None:
+                if fail:
+                    raise prediction.error
+                self._failed += 1
+            else:
+                self._answered += 1
+                self._negative += prediction.label != self._positive
+            yield prediction
+
+    def exit_code(self, exit_status: bool) -> int:
+        if self._failed:
+            self._console.say(f"{self._failed} of {self._failed + self._answered} could not be read")
+        if exit_status:
+            return 2 if self._failed or not self._answered else int(self._negative > 0)
+        return 3 if self._failed else 0
+
+
+def _formatted(rows: Iterable[Prediction], format_name: str) -> Iterator[bytes]:
+    from catclf.cli.rows import FORMATS
+
+    style = FORMATS[format_name]
+    yield style.head
+    for number, row in enumerate(rows):
+        yield (style.between if number else b"") + style.row(row)
+    yield style.tail
+
+
+def _paths_of(rows: Iterable[Prediction], wanted: str, null: bool) -> Iterator[bytes]:
+    from catclf.cli.rows import escaped
+
+    for row in rows:
+        if row.error is None and row.label == wanted:
+            yield os.fsencode(row.path) + b"\0" if null else escaped(row.path) + b"\n"
+        else:
+            yield b""
+
+
+def _write(file: BinaryIO, chunks: Iterable[bytes]) -> None:
+    """Write some rows at a time; a signal that comes while they are on their way waits for them."""
+    from catclf.pipeline import PREDICT_CHUNK
+
+    source = iter(chunks)
+    while waiting := list(islice(source, PREDICT_CHUNK)):
+        with signals.deferred():
+            file.write(b"".join(waiting))
+            file.flush()
+        signals.raise_received()

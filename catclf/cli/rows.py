@@ -1,0 +1,90 @@
+"""Predictions → bytes of text, CSV, TSV or JSON. One row for each, whatever is in its path."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from catclf.pipeline import Prediction
+
+_ESCAPES = {code: f"\\x{code:02x}".encode() for code in (*range(32), 127)}
+_ESCAPES |= {ord("\t"): b"\\t", ord("\n"): b"\\n", ord("\\"): b"\\\\"}
+
+
+def escaped(text: str) -> bytes:
+    """The bytes of `text` with tab, newline, backslash and control characters made visible."""
+    return b"".join(_ESCAPES.get(byte, bytes((byte,))) for byte in os.fsencode(text))
+
+
+def text_row(prediction: Prediction) -> bytes:
+    """path, label, probability; or path, ERROR, reason."""
+    fields = [escaped(prediction.path)]
+    if prediction.error is not None:
+        fields += [b"ERROR", escaped(prediction.error.reason)]
+    else:
+        fields += [escaped(prediction.label or ""), _digits(prediction)]
+    return b"\t".join(fields) + b"\n"
+
+
+def tsv_row(prediction: Prediction) -> bytes:
+    """path, label, probability, error; as in CSV, but escaped instead of quoted."""
+    reason = prediction.error.reason if prediction.error is not None else ""
+    label = escaped(prediction.label or "")
+    fields = [escaped(prediction.path), label, _digits(prediction), escaped(reason)]
+    return b"\t".join(fields) + b"\n"
+
+
+def csv_row(prediction: Prediction) -> bytes:
+    """path, label, probability, error; RFC 4180 but for the line ends, which are a newline alone."""
+    path = os.fsencode(prediction.path)
+    if path[:1] in (b"=", b"+", b"-", b"@", b"\t", b"\r") and path != b"-":
+        path = b"./" + path  # the same file, but no formula to a spreadsheet
+    reason = prediction.error.reason if prediction.error is not None else ""
+    label = os.fsencode(prediction.label or "")
+    fields = [_quoted(path), _quoted(label), _digits(prediction), _quoted(os.fsencode(reason))]
+    return b",".join(fields) + b"\n"
+
+
+def json_row(prediction: Prediction) -> bytes:
+    """Return one object without line end; a path that is not UTF-8 has its bytes in `path_bytes`."""
+    raw = os.fsencode(prediction.path)
+    path = raw.decode("utf-8", "replace")
+    row: dict[str, str | float | None] = {"path": path}
+    if path.encode() != raw:
+        row["path_bytes"] = base64.b64encode(raw).decode("ascii")
+    probability = prediction.probability
+    row["label"] = prediction.label
+    row["probability"] = None if probability is None else round(probability, 6)
+    row["error"] = prediction.error.reason if prediction.error is not None else None
+    return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _digits(prediction: Prediction) -> bytes:
+    return b"" if prediction.probability is None else b"%.6f" % prediction.probability
+
+
+def _quoted(field: bytes) -> bytes:
+    if any(byte in field for byte in b',"\r\n'):
+        return b'"' + field.replace(b'"', b'""') + b'"'
+    return field
+
+
+class Format(NamedTuple):
+    """What stands before the rows, a row, what stands between rows, and what ends them."""
+
+    head: bytes
+    row: Callable[[Prediction], bytes]
+    between: bytes
+    tail: bytes
+
+
+FORMATS = {
+    "text": Format(b"", text_row, b"", b""),
+    "csv": Format(b"path,label,probability,error\n", csv_row, b"", b""),
+    "tsv": Format(b"path\tlabel\tprobability\terror\n", tsv_row, b"", b""),
+    "json": Format(b"[\n", json_row, b",\n", b"\n]\n"),
+    "jsonl": Format(b"", lambda prediction: json_row(prediction) + b"\n", b"", b""),
+}

@@ -1,0 +1,193 @@
+"""What `catclf train` shows: a live line, a summary, JSON, and the history as a file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any
+
+import click
+
+from catclf.atomic import replacing
+from catclf.cli.console import Console
+from catclf.cli.signals import signals
+from catclf.descent import Step
+from catclf.errors import TrainingError
+from catclf.pipeline import Fit
+from catclf.progress import Progress
+
+HISTORY_SUFFIXES = (".csv", ".jsonl")
+
+_REFRESH_SECONDS = 0.1
+
+
+class TrainingProgress(Progress):
+    """A live line on a terminal, lines at doubling steps in a verbose log, and deferred signals.
+
+    While the descent runs, a signal is kept: the descent stops, and its best point is saved.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = console.live
+        self._drawn_at = 0.0
+        self._begun = 0.0
+        self._iterations = 0
+        self._next_line = 1
+        self._told_cost = math.nan
+        self._shown = False
+
+    def __enter__(self) -> TrainingProgress:
+        self._guard = signals.deferred()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._erase()
+        if self._begun:
+            self._guard.__exit__(None, None, None)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of the signal that ended the descent."""
+        return 0 if signals.received is None else 128 + signals.received
+
+    def reading(self, done: int, total: int) -> None:
+        """See `Progress`."""
+        self._draw(f"reading {done}/{total} pictures")
+
+    def note(self, message: str) -> None:
+        """See `Progress`."""
+        self._erase()
+        self._console.detail(message)
+
+    def descending(self, iterations: int) -> None:
+        """See `Progress`."""
+        if not self._begun:
+            self._guard.__enter__()
+        self._begun = time.monotonic()
+        self._iterations = iterations
+
+    def interrupted(self) -> bool:
+        """See `Progress`."""
+        return signals.received is not None
+
+    def step(self, step: Step) -> None:
+        """See `Progress`."""
+        if self._console.verbose and step.step >= self._next_line:
+            self._erase()
+            self._console.detail(self._log_line(step))
+            self._told_cost = step.cost
+            self._next_line = 2 * step.step
+        rate = step.step / max(time.monotonic() - self._begun, 1e-9)
+        left = (self._iterations - step.step) / rate if rate else math.inf
+        numbers = f"cost {step.cost:.6f}  |gradient| {step.gradient_norm:.2e}"
+        self._draw(
+            f"step {step.step}/{self._iterations}  {numbers}  {rate:.0f} steps/s  {_clock(left)} left"
+        )
+
+    def _log_line(self, step: Step) -> str:
+        change = step.cost - self._told_cost
+        since = "" if math.isnan(change) else f" ({change:+.6f})"
+        held_out = step.validation_cost
+        validation = "" if math.isnan(held_out) else f", validation cost {held_out:.6f}"
+        norm = f"|gradient| {step.gradient_norm:.3e}"
+        return f"step {step.step}: cost {step.cost:.6f}{since}, {norm}{validation}"
+
+    def _draw(self, line: str) -> None:
+        now = time.monotonic()
+        if self._live and now - self._drawn_at >= _REFRESH_SECONDS:
+            width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+            click.echo("\r\x1b[K" + line[:width], err=True, nl=False, color=True)
+            self._drawn_at, self._shown = now, True
+
+    def _erase(self) -> None:
+        if self._shown:
+            click.echo("\r\x1b[K", err=True, nl=False, color=True)
+            self._shown = False
+
+
+def _clock(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+_REASONS = {
+    "gradient": "converged: the gradient is below epsilon",
+    "step": "converged: the step is below epsilon",
+    "iterations": "stopped after the given number of iterations",
+    "patience": "stopped: the validation cost no longer fell; the best is kept",
+    "interrupted": "interrupted: the best so far is kept",
+}
+
+
+def summary(fit: Fit, output: str) -> Iterator[str]:
+    """Yield the lines that close a training, for people."""
+    counts = ", ".join(f"{name} {count}" for name, count in fit.counts.items())
+    extras = []
+    if fit.skipped:
+        extras.append(f"{len(fit.skipped)} unreadable")
+    if fit.passed_over:
+        extras.append(f"{fit.passed_over} other files passed over")
+    yield f"pictures: {counts}" + (f" ({', '.join(extras)})" if extras else "")
+    last = fit.last
+    yield f"{_REASONS[fit.stop_reason]} ({fit.iterations} updates, engine {fit.engine})"
+    yield (
+        f"cost {last.cost:.6f}, |gradient| {last.gradient_norm:.3g}, "
+        f"learning rate {fit.learning_rate:.4g}, l2 {fit.l2:.4g}"
+    )
+    yield f"accuracy on the {fit.m} training pictures {100 * fit.train_accuracy:.3f} %"
+    if fit.validation is not None:
+        yield f"held-out pictures: {fit.validation.verdict}"
+    if fit.cv is not None:
+        yield f"cross-validated: {fit.cv.verdict}"
+    yield f"saved {output}: says {fit.model.positive!r} or {fit.model.negative!r}"
+    yield f"next: catclf eval -m {shlex.quote(output)} OTHER_DATA"
+
+
+def print_json(fit: Fit, output: str) -> None:
+    """Print the summary as one JSON object."""
+    _print({"model": output, **fit.to_dict()})
+
+
+def print_divergence(error: TrainingError) -> None:
+    """Print what is known of a descent that diverged, as one JSON object."""
+    facts = {"model": None, "stop_reason": "diverged", "converged": False}
+    _print({**facts, "iterations": error.step, "cost": error.cost, "advice": error.advice})
+
+
+def _print(values: dict[str, Any]) -> None:
+    finite = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }
+    click.echo(json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def write_history(history: Iterable[Step], path: str) -> None:
+    """Write the recorded steps, one a row, to a .csv or .jsonl file; undefined numbers stay empty."""
+    rows = [{key: _blank(value) for key, value in step._asdict().items()} for step in history]
+    if path.endswith(".jsonl"):
+        lines = [json.dumps(row) for row in rows]
+    else:
+        lines = [",".join(Step._fields)]
+        lines += [",".join("" if v is None else repr(v) for v in row.values()) for row in rows]
+    with replacing(path) as file:
+        file.write(("\n".join(lines) + "\n").encode())
+
+
+def _blank(value: float) -> float | None:
+    return value if math.isfinite(value) else None

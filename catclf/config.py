@@ -1,0 +1,190 @@
+"""Settings, each of which checks itself, and the names of all choices. Knows no NumPy and no files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from catclf.errors import ConfigError
+
+Auto = Literal["auto"]
+
+FEATURE_NAMES = ("pixels", "patches")
+LOSS_NAMES = ("cross-entropy", "squared-error")
+ENGINE_NAMES = ("primal", "gram", "stream")
+STOP_RULES = ("gradient", "step", "none")
+STARTS = ("zeros", "random")
+CLASS_WEIGHTS = ("none", "balanced")
+ON_ERROR = ("skip", "fail")
+
+LARGEST_SIZE = 1024
+"""Largest side of a picture in pixels that a model may have: n_x is 3 million there."""
+
+
+def _check(holds: bool, name: str, value: object, rule: str) -> None:
+    if not holds:
+        raise ConfigError(name, value, rule)
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    _check(value in choices, name, value, "one of " + ", ".join(choices))
+
+
+def _is_positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
+
+
+@dataclass(frozen=True)
+class DescentSettings:
+    """How the cost is defined and how it is brought down.
+
+    Parameters
+    ----------
+    loss : str
+        One of `LOSS_NAMES`.
+    learning_rate : float or "auto"
+        The step size α; "auto" is 1/L, L the largest curvature of the cost.
+    iterations : int
+        Largest number of updates.
+    stop : str
+        ``gradient``: when ‖(dw, db)‖ ≤ epsilon; ``step``: when ‖(w, b)⁺ − (w, b)‖ ≤ epsilon;
+        ``none``: after `iterations`.
+    epsilon : float
+        The bound of the stopping test.
+    momentum : float
+        Nesterov's β in [0, 1); 0 is plain gradient descent.
+    l2 : float, "auto" or None
+        λ of the penalty λ/2 ‖w‖², never on b; "auto" is chosen by cross-validation; None is the
+        features' usual one, see `USUAL`.
+    start : str
+        ``zeros`` or ``random``.
+    seed : int
+        Of everything that is drawn at random.
+    patience : int or None
+        Stop after this many recorded steps without a lower validation cost, and keep the best.
+    """
+
+    loss: str = "cross-entropy"
+    learning_rate: float | Auto = "auto"
+    iterations: int = 2000
+    stop: str = "gradient"
+    epsilon: float = 1e-4
+    momentum: float = 0.0
+    l2: float | Auto | None = None
+    start: str = "zeros"
+    seed: int = 0
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_choice("loss", self.loss, LOSS_NAMES)
+        _check_choice("stop", self.stop, STOP_RULES)
+        _check_choice("start", self.start, STARTS)
+        rate, l2 = self.learning_rate, self.l2
+        _check(
+            rate == "auto" or (not isinstance(rate, str) and _is_positive(rate)),
+            "learning_rate",
+            rate,
+            "a positive number or auto",
+        )
+        _check(
+            l2 is None or l2 == "auto" or (not isinstance(l2, str) and math.isfinite(l2) and l2 >= 0),
+            "l2",
+            l2,
+            "zero, a positive number or auto",
+        )
+        _check(self.iterations >= 0, "iterations", self.iterations, "zero or more")
+        _check(_is_positive(self.epsilon), "epsilon", self.epsilon, "a positive number")
+        _check(0 <= self.momentum < 1, "momentum", self.momentum, "at least 0 and below 1")
+        _check(self.seed >= 0, "seed", self.seed, "zero or more")
+        _check(self.patience is None or self.patience > 0, "patience", self.patience, "positive")
+
+
+class Usual(NamedTuple):
+    """Settings that depend on the features when nobody chooses them."""
+
+    l2: float | Auto
+    flip: bool
+
+
+USUAL = {"pixels": Usual(l2=0.0, flip=False), "patches": Usual(l2="auto", flip=True)}
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """All settings of `catclf.train`.
+
+    Parameters
+    ----------
+    descent : DescentSettings
+        The cost and its minimisation.
+    positive : str or None
+        Name of the class that is y = 1; None finds ``cat`` or ``cats``.
+    features : str
+        One of `FEATURE_NAMES`.
+    size : int or None
+        Side of the pictures in pixels; None is 64, or an HDF5 file's own.
+    class_weight : str
+        ``balanced`` weighs each class by m / (2 m_class).
+    flip : bool or None
+        Train on the mirrored pictures as well; None is the features' usual, see `USUAL`.
+    validation : float, str or None
+        A share in (0, 1) of the training pictures to hold out, or the path of other data.
+    cv : int or None
+        Number of folds of cross-validation.
+    engine : str
+        One of `ENGINE_NAMES`, or "auto".
+    memory : int
+        Budget in bytes for X.
+    on_error : str
+        ``skip`` or ``fail`` at a picture that cannot be read.
+    jobs : int or None
+        Threads; None is one for each core. No result depends on it.
+    x_key, y_key : str or None
+        Names of the data sets in an HDF5 file, where they are not the usual ones.
+    """
+
+    descent: DescentSettings = DescentSettings()
+    positive: str | None = None
+    features: str = "pixels"
+    size: int | None = None
+    class_weight: str = "none"
+    flip: bool | None = None
+    validation: float | str | None = None
+    cv: int | None = None
+    engine: str | Auto = "auto"
+    memory: int = 1_000_000_000
+    on_error: str = "skip"
+    jobs: int | None = None
+    x_key: str | None = None
+    y_key: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_choice("features", self.features, FEATURE_NAMES)
+        _check_choice("class_weight", self.class_weight, CLASS_WEIGHTS)
+        _check_choice("engine", self.engine, ("auto", *ENGINE_NAMES))
+        _check_choice("on_error", self.on_error, ON_ERROR)
+        size_fits = self.size is None or 1 <= self.size <= LARGEST_SIZE
+        _check(size_fits, "size", self.size, f"between 1 and {LARGEST_SIZE}")
+        share = self.validation
+        share_fits = not isinstance(share, float) or 0 < share < 1
+        _check(share_fits, "validation", share, "a share above 0 and below 1, or a path")
+        _check(self.cv is None or self.cv >= 2, "cv", self.cv, "at least 2 folds")
+        _check(self.memory > 0, "memory", self.memory, "a positive number of bytes")
+        _check(self.jobs is None or self.jobs > 0, "jobs", self.jobs, "a positive number")
+        _check(
+            self.descent.patience is None or self.validation is not None,
+            "patience",
+            self.descent.patience,
+            "used together with validation",
+        )
+
+    @property
+    def flipped(self) -> bool:
+        """Whether mirrored pictures are added: as chosen, or as usual for the features."""
+        return USUAL[self.features].flip if self.flip is None else self.flip
+
+    @property
+    def penalty(self) -> float | Auto:
+        """λ or "auto": as chosen, or as usual for the features."""
+        return USUAL[self.features].l2 if self.descent.l2 is None else self.descent.l2

@@ -1,0 +1,75 @@
+"""X and y as the engines take them: rows of features, a scale, and the weight of each picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.logistic import Vector
+
+
+@dataclass(frozen=True)
+class Design:
+    """X (n_x, m) = scale · rows.T, kept as small as it comes.
+
+    Parameters
+    ----------
+    rows : (m, n_x) uint8 or float32, C order
+        One picture a row; ``rows.T`` is a free view with one picture a column.
+    scale : float
+        Factor from rows to X, such as 1/255 for uint8 pixels.
+    """
+
+    rows: NDArray[Any]
+    scale: float
+
+    @property
+    def m(self) -> int:
+        """Number of pictures."""
+        return int(self.rows.shape[0])
+
+    @property
+    def n_x(self) -> int:
+        """Number of features a picture."""
+        return int(self.rows.shape[1])
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """x → (x − mean) / deviation: an affine change of features that folds into w and b.
+
+    Attributes
+    ----------
+    mean, deviation : (n_x,) float64
+        `deviation` already holds √n_x, so that a standardised picture has ‖x‖ ≈ 1 whatever n_x, and
+        penalties and step sizes mean the same for every kind of features.
+    """
+
+    mean: Vector
+    deviation: Vector
+
+    @classmethod
+    def fit(cls, rows: NDArray[Any]) -> Standardisation:
+        """Measure `rows` (m, n_x); 1 % of the mean σ is added to each σ against division by zero."""
+        mean = rows.mean(axis=0, dtype=np.float64)
+        sigma = rows.std(axis=0, dtype=np.float64)
+        floor = 0.01 * float(sigma.mean()) or 1.0  # all pictures alike: any divisor will do
+        return cls(mean, (sigma + floor) * np.sqrt(rows.shape[1]))
+
+    def apply(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the standardised rows (m, n_x) float32."""
+        centred = rows - self.mean.astype(np.float32)
+        centred /= self.deviation.astype(np.float32)
+        return centred
+
+    def fold(self, w: Vector, b: float) -> tuple[Vector, float]:
+        """Turn parameters for standardised features into those for the features themselves."""
+        folded = w / self.deviation
+        return folded, b - float(folded @ self.mean)
+
+    def unfold(self, w: Vector, b: float) -> tuple[Vector, float]:
+        """Undo `fold`."""
+        return w * self.deviation, b + float(w @ self.mean)

@@ -1,0 +1,49 @@
+"""Where X lives while descending. An engine changes speed and memory, never meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from catclf.design import Design
+from catclf.engines.gram import GramEngine
+from catclf.engines.primal import PrimalEngine
+from catclf.engines.stream import StreamEngine
+from catclf.engines.sweep import Residual, Sweep
+from catclf.logistic import Vector
+
+Coordinates = NDArray[Any]
+
+
+class Engine(Protocol):
+    """A place where w lives as `Coordinates` c, on which the linear operations act as on w.
+
+    Since c1 + s · c2 represents w1 + s · w2, one descent loop serves every engine.
+    """
+
+    @property
+    def m(self) -> int: ...
+
+    @property
+    def n_x(self) -> int: ...
+
+    def start(self) -> Coordinates:
+        """Coordinates of the w₀ that the engine was made with."""
+
+    def sweep(self, c: Coordinates, b: float, residual: Residual) -> Sweep:
+        """Z = wᵀX + b, r = residual(z), and the coordinates of X r."""
+
+    def dot(self, c1: Coordinates, c2: Coordinates) -> float:
+        """w1ᵀ w2."""
+
+    def weights(self, c: Coordinates) -> Vector:
+        """W (n_x,) itself."""
+
+
+ENGINES: dict[str, Callable[[Design, Vector, int], Engine]] = {
+    "primal": PrimalEngine,
+    "gram": GramEngine,
+    "stream": StreamEngine,
+}

@@ -1,0 +1,298 @@
+"""Pictures with labels → fitted parameters: features, standardisation, engine, descent. No files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.config import DescentSettings, TrainSettings
+from catclf.descent import Descent, Objective, descend
+from catclf.design import Design, Standardisation
+from catclf.engines import ENGINES, Engine
+from catclf.engines.choice import choose_engine
+from catclf.features import FEATURES, Features
+from catclf.folds import fold_numbers
+from catclf.logistic import Vector, sigmoid
+from catclf.progress import Progress
+
+RANDOM_START_DEVIATION = 0.01
+"""Standard deviation of the random start's weights: small enough for every p to begin near 1/2."""
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """All pictures at hand, of which any part can be trained on.
+
+    Attributes
+    ----------
+    pixels : (m, s, s, 3) uint8
+    y : (m,) float64, 0 or 1
+    settings : TrainSettings
+    jobs : int
+        Threads.
+    """
+
+    pixels: NDArray[np.uint8]
+    y: Vector
+    settings: TrainSettings
+    jobs: int
+
+    @property
+    def m(self) -> int:
+        """Number of pictures."""
+        return len(self.y)
+
+    def shares(self, train: Mask) -> Vector:
+        """Each picture's share in the cost (m,), sum 1: equal, or equal for the two classes."""
+        weights = train.astype(np.float64)
+        if self.settings.class_weight == "balanced":
+            for value in (0.0, 1.0):
+                members = train & (self.y == value)
+                weights[members] = 0.5 / max(1, members.sum())
+        shares: Vector = weights / weights.sum()
+        return shares
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A problem turned into numbers by features that were learned on its training pictures.
+
+    Attributes
+    ----------
+    problem : Problem
+    features : Features
+    standardisation : Standardisation or None
+    engine : Engine
+        Over the rows of all m pictures, then, with ``flip``, of their m mirror images.
+    engine_name : str
+    b0 : float
+        Bias to start from.
+    """
+
+    problem: Problem
+    features: Features
+    standardisation: Standardisation | None
+    engine: Engine
+    engine_name: str
+    b0: float
+
+    @property
+    def copies(self) -> int:
+        """1, or 2 with mirror images."""
+        return self.engine.m // self.problem.m
+
+    def objective(self, train: Mask, l2: float) -> Objective:
+        """Build the cost over the pictures `train` (m,) and their mirror images."""
+        settings, copies = self.problem.settings, self.copies
+        shares = np.tile(self.problem.shares(train), copies) / copies
+        return Objective(settings.descent.loss, np.tile(self.problem.y, copies), shares, l2)
+
+    def held_out_shares(self, held_out: Mask) -> Vector:
+        """Equal shares for the pictures `held_out` (m,), none for mirror images; sum 1."""
+        shares = np.zeros(self.engine.m)
+        shares[: self.problem.m] = held_out / held_out.sum()
+        return shares
+
+    def parameters(self, descent: Descent) -> tuple[Vector, float]:
+        """W (n_x,) and b for the features themselves, standardisation undone."""
+        w = self.engine.weights(descent.c)
+        if self.standardisation is None:
+            return w, descent.b
+        return self.standardisation.fold(w, descent.b)
+
+
+def prepare(
+    problem: Problem, train: Mask, fits: int = 1, resumed: tuple[Vector, float] | None = None
+) -> Prepared:
+    """Learn features on the pictures `train`, compute those of all, and build an engine.
+
+    Parameters
+    ----------
+    problem : Problem
+    train : (m,) bool
+    fits : int
+        Number of descents that the engine is expected to make.
+    resumed : ((n_x,) float64, float) or None
+        w and b to start from, in place of the settings' start.
+    """
+    settings, jobs = problem.settings, problem.jobs
+    seed = settings.descent.seed
+    features = FEATURES[settings.features].learn(problem.pixels[train], seed=seed, jobs=jobs)
+    rows = features.rows(problem.pixels, jobs)
+    if settings.flipped:
+        mirrored = np.ascontiguousarray(problem.pixels[:, :, ::-1])
+        rows = np.concatenate([rows, features.rows(mirrored, jobs)])
+    standardisation = None
+    if features.standardised:
+        used = np.tile(train, len(rows) // problem.m)
+        standardisation = Standardisation.fit(rows[used])
+        rows = standardisation.apply(rows)
+    design = Design(rows, features.scale)
+    name = settings.engine
+    if name == "auto":
+        sweeps = fits * (settings.descent.iterations + 1)
+        name = choose_engine(design.m, design.n_x, sweeps, settings.memory)
+    w0, b0 = resumed or (start_weights(settings.descent, design.n_x), 0.0)
+    if resumed is not None and standardisation is not None:
+        w0, b0 = standardisation.unfold(w0, b0)
+    engine = ENGINES[name](design, w0, jobs)
+    return Prepared(problem, features, standardisation, engine, name, b0)
+
+
+def start_weights(settings: DescentSettings, n_x: int) -> Vector:
+    """w₀: zeros, or seeded normal numbers."""
+    if settings.start == "zeros":
+        return np.zeros(n_x)
+    rng = np.random.default_rng(settings.seed)
+    return RANDOM_START_DEVIATION * rng.standard_normal(n_x)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One descent with the numbers that it was run with."""
+
+    descent: Descent
+    l2: float
+    learning_rate: float
+    curvature: float
+
+
+def fit(
+    prepared: Prepared,
+    train: Mask,
+    *,
+    held_out: Mask | None = None,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Fit the pictures `train` as the settings say, choosing λ and α where they are "auto"."""
+    settings, penalty = prepared.problem.settings.descent, prepared.problem.settings.penalty
+    progress = progress or Progress()
+    l2 = choose_l2(prepared, train) if penalty == "auto" else penalty
+    objective = prepared.objective(train, l2)
+    bias_factor = _bias_factor(prepared, objective)
+    curvature = objective.curvature(prepared.engine, bias_factor)
+    rate = 1.0 / curvature if settings.learning_rate == "auto" else settings.learning_rate
+    progress.descending(settings.iterations)
+    descent = descend(
+        prepared.engine,
+        objective,
+        settings,
+        rate,
+        start=(prepared.engine.start(), prepared.b0),
+        bias_factor=bias_factor,
+        held_out=None if held_out is None else prepared.held_out_shares(held_out),
+        observer=progress.step,
+        interrupted=progress.interrupted,
+    )
+    return Fitted(descent, l2, rate, curvature)
+
+
+def _bias_factor(prepared: Prepared, objective: Objective) -> float:
+    """1 for the lecture's simultaneous update; for standardised features a step of its own for b.
+
+    Centred columns decouple w from b, whose curvature is 1 where that of w is λmax(X diag(shares) Xᵀ).
+    Scaling b's step to the latter lets the one α be as large as w allows.
+    """
+    if prepared.standardisation is None:
+        return 1.0
+    without_bias = objective.curvature(prepared.engine, 0.0) - objective.l2
+    return float(without_bias / objective.loss_curvature) or 1.0
+
+
+L2_FOLDS = 5
+_L2_EXPONENTS = tuple(3.0 - 0.5 * k for k in range(10))
+_L2_DESCENT = DescentSettings(iterations=300, momentum=0.9, epsilon=1e-5)
+
+
+def choose_l2(prepared: Prepared, train: Mask) -> float:
+    """Choose λ by cross-validated loss on the pictures `train`: the largest within one standard error.
+
+    The path goes from strong to weak penalties, λ = L/m · 10ᵉ, e = 3, 2.5 … −1.5, L being the curvature
+    of the mean loss; each fit starts where the last one ended. A fold is only a change of shares.
+    """
+    problem = prepared.problem
+    members = np.flatnonzero(train)
+    numbers = np.full(problem.m, -1)
+    numbers[members] = fold_numbers(
+        problem.y[members], _feasible_folds(problem.y[members]), problem.settings.descent.seed
+    )
+    plain = prepared.objective(train, 0.0)
+    bias_factor = _bias_factor(prepared, plain)
+    largest = plain.curvature(prepared.engine, bias_factor)
+    path = [largest / len(members) * 10.0**e for e in _L2_EXPONENTS]
+    losses = np.array(
+        [
+            _path_losses(prepared, train & (numbers != fold), numbers == fold, path)
+            for fold in range(numbers.max() + 1)
+        ]
+    )  # (folds, penalties)
+    mean = losses.mean(axis=0)
+    error = losses.std(axis=0, ddof=1) / math.sqrt(len(losses))
+    best = int(mean.argmin())
+    within = mean <= mean[best] + error[best]
+    return float(path[int(within.argmax())])  # the first, so the largest
+
+
+def _feasible_folds(y: Vector) -> int:
+    smallest = int(min(y.sum(), (1 - y).sum()))
+    return max(2, min(L2_FOLDS, smallest))
+
+
+def _path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[float]) -> list[float]:
+    """Mean loss of the pictures `held_out` for each penalty of `path`, fitted on `train`."""
+    settings = replace(_L2_DESCENT, loss=prepared.problem.settings.descent.loss)
+    plain = prepared.objective(train, 0.0)
+    bias_factor = _bias_factor(prepared, plain)
+    curvature = plain.curvature(prepared.engine, bias_factor)
+    shares = prepared.held_out_shares(held_out)
+    start = (np.zeros_like(prepared.engine.start()), 0.0)
+    losses = []
+    for l2 in path:
+        objective = prepared.objective(train, l2)
+        rate = 1.0 / (curvature + l2)
+        descent = descend(
+            prepared.engine, objective, settings, rate, start=start, bias_factor=bias_factor
+        )
+        start = (descent.c, descent.b)
+        losses.append(objective.mean_loss(descent.z, shares))
+    return losses
+
+
+def cross_validate(problem: Problem, train: Mask, folds: int, shared: Prepared | None) -> Vector:
+    """Out-of-fold probabilities of the pictures `train`, in order.
+
+    Everything that is learned is learned anew in each fold from the other folds' pictures: features,
+    standardisation, penalty and parameters.
+
+    Parameters
+    ----------
+    problem : Problem
+    train : (m,) bool
+    folds : int
+    shared : Prepared or None
+        Used for every fold if its features learn nothing from pictures.
+
+    Returns
+    -------
+    (train.sum(),) float64
+    """
+    probabilities = np.full(problem.m, np.nan)
+    for rest, fold in _fold_masks(problem, train, folds):
+        prepared = shared if shared is not None else prepare(problem, rest)
+        descent = fit(prepared, rest).descent
+        probabilities[fold] = sigmoid(descent.z[: problem.m][fold])
+    return probabilities[train]
+
+
+def _fold_masks(problem: Problem, train: Mask, folds: int) -> Iterator[tuple[Mask, Mask]]:
+    members = np.flatnonzero(train)
+    numbers = np.full(problem.m, -1)
+    numbers[members] = fold_numbers(problem.y[members], folds, problem.settings.descent.seed)
+    for fold in range(folds):
+        yield train & (numbers != fold), numbers == fold

@@ -1,0 +1,1 @@
+"""Disk → uint8 pixels. Has never heard of features or weights."""

@@ -1,0 +1,107 @@
+"""Folder → sorted paths of the pictures below it. Opens no picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from catclf.errors import DataError
+from catclf.images.picture import Picture
+
+PICTURE_SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".png",
+        ".apng",
+        ".gif",
+        ".bmp",
+        ".dib",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".pfm",
+        ".avif",
+        ".jp2",
+        ".j2k",
+        ".jpx",
+        ".ico",
+    ]
+)
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+
+OnPassedOver = Callable[[str], None]
+
+
+def is_junk(name: str) -> bool:
+    """Whether an entry of a folder is passed over by its name: hidden, or an operating system's own."""
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether the suffix is that of a picture format, in either case."""
+    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+
+
+def is_hdf5_name(path: str) -> bool:
+    """Whether `path` ends like an HDF5 file, in either case."""
+    return path.lower().endswith(HDF5_SUFFIXES)
+
+
+def walk(folder: str, on_passed_over: OnPassedOver) -> Iterator[Picture]:
+    """Yield the pictures below `folder`, sorted by their paths' bytes, not yet decoded.
+
+    Everything that is not called like a picture is handed to `on_passed_over`. A sub-folder that cannot
+    be listed is yielded as a `Picture` with an error. Sub-folders that are symbolic links are passed
+    over: they can form loops.
+    """
+    try:
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=_path_order)
+    except OSError as exc:
+        yield Picture(folder, error=DataError(folder, (exc.strerror or str(exc)).lower()))
+        return
+    for entry in entries:
+        if is_junk(entry.name):
+            on_passed_over(entry.path)
+        elif entry.is_dir(follow_symlinks=False):
+            yield from walk(entry.path, on_passed_over)
+        elif is_picture_name(entry.name) and not entry.is_dir():
+            yield Picture(entry.path)
+        else:
+            on_passed_over(entry.path)
+
+
+def _path_order(entry: os.DirEntry[str]) -> bytes:
+    # With its slash a folder sorts among files as its contents' full paths do.
+    return os.fsencode(entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name)
+
+
+def class_folders(folder: str, on_passed_over: OnPassedOver) -> list[str]:
+    """Names of the sub-folders of `folder`, sorted: one a class. Symbolic links to folders count.
+
+    Raises
+    ------
+    DataError
+        If there is none, or the folder cannot be listed.
+    """
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name))
+    except OSError as exc:
+        raise DataError(folder, (exc.strerror or str(exc)).lower()) from exc
+    names = []
+    for entry in entries:
+        if entry.is_dir() and not is_junk(entry.name):
+            names.append(entry.name)
+        else:
+            on_passed_over(entry.path)
+    if not names:
+        raise DataError(folder, "has no sub-folders; expected one for each class, as in cat/, dog/")
+    return names

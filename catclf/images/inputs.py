@@ -1,0 +1,62 @@
+"""Paths given for prediction → a stream of pictures, still to be decoded, in order. Keeps no list."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from catclf.errors import DataError
+from catclf.images.folder import OnPassedOver, is_hdf5_name, walk
+from catclf.images.picture import Picture
+
+Input = str | os.PathLike[str] | BinaryIO
+
+
+def pictures_of(
+    inputs: Iterable[Input],
+    on_passed_over: OnPassedOver = lambda path: None,
+    x_key: str | None = None,
+) -> Iterator[Picture]:
+    """Yield every picture that `inputs` stand for, lazily and in order.
+
+    Parameters
+    ----------
+    inputs : iterable of str, path or binary file
+        A folder stands for the pictures below it, sorted; an HDF5 file for its rows, named
+        ``FILE.h5[k]``; a binary file for one encoded picture, named ``-``; anything else for itself.
+    on_passed_over : (path) -> None
+        Called for each file in a folder that is not tried.
+    x_key : str or None
+        Name of the pictures' data set in HDF5 files.
+
+    Yields
+    ------
+    Picture
+        What cannot be opened comes as a picture with an error.
+    """
+    for item in inputs:
+        if not isinstance(item, str | os.PathLike):
+            yield Picture("-", stream=item)
+            continue
+        path = os.fspath(item)
+        if is_hdf5_name(path) and not os.path.isdir(path):
+            yield from _rows_of_hdf5(path, x_key)
+        elif os.path.isdir(path):
+            yield from walk(path, on_passed_over)
+        else:
+            yield Picture(path)
+
+
+def _rows_of_hdf5(path: str, x_key: str | None) -> Iterator[Picture]:
+    from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
+
+    done = 0
+    try:
+        with Hdf5Pictures(path, x_key) as file:
+            for block in file.blocks():
+                for pixels in block:
+                    yield Picture(f"{path}[{done}]", pixels=pixels)
+                    done += 1
+    except DataError as exc:
+        yield Picture(path, error=exc)

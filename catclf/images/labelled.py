@@ -1,0 +1,207 @@
+"""DATA of the command line → all pictures with their labels: class folders, HDF5, or labels.csv."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.errors import DataError
+from catclf.images.decode import decode, resize
+from catclf.images.folder import class_folders, is_hdf5_name, walk
+from catclf.images.picture import Picture, Pixels
+from catclf.parallel import ordered_map
+
+DEFAULT_SIZE = 64
+
+OnRead = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class LabelledPictures:
+    """Pictures in memory with their classes.
+
+    Attributes
+    ----------
+    pixels : (m, size, size, 3) uint8
+    labels : (m,) intp
+        Index into `classes`.
+    classes : tuple of str
+    paths : tuple of str, m of them
+    skipped : tuple of DataError
+        The pictures that could not be read.
+    passed_over : int
+        Number of files that were not tried because of their names.
+    usual_positive : str or None
+        The class that is positive if nobody says otherwise.
+    """
+
+    pixels: Pixels
+    labels: NDArray[np.intp]
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    skipped: tuple[DataError, ...]
+    passed_over: int
+    usual_positive: str | None
+
+    def counts(self) -> dict[str, int]:
+        """Number of pictures of each class."""
+        numbers = np.bincount(self.labels, minlength=len(self.classes))
+        return dict(zip(self.classes, numbers.tolist(), strict=True))
+
+
+def read_labelled(
+    source: str,
+    size: int | None = None,
+    on_error: str = "skip",
+    jobs: int = 1,
+    x_key: str | None = None,
+    y_key: str | None = None,
+    on_read: OnRead = lambda done, total: None,
+) -> LabelledPictures:
+    """Read every picture of `source` with its label.
+
+    Parameters
+    ----------
+    source : str
+        ``DIR`` with one sub-folder a class, ``FILE.h5``, or a CSV file with columns path and label.
+    size : int or None
+        Side in pixels; None is 64, or an HDF5 file's own.
+    on_error : {"skip", "fail"}
+        Whether a picture that cannot be read is collected in `skipped` or raised.
+    jobs : int
+        Decoding threads.
+    x_key, y_key : str or None
+        Names of the data sets in an HDF5 file.
+    on_read : (done, total) -> None
+        Called after each file.
+
+    Raises
+    ------
+    DataError
+        If the source is none of the three, is malformed, or holds no picture.
+    """
+    if is_hdf5_name(source):
+        return _read_hdf5(source, size, x_key, y_key)
+    if os.path.isdir(source):
+        listing = _list_folders(source)
+    elif source.lower().endswith(".csv"):
+        listing = _list_csv(source)
+    elif os.path.exists(source):
+        raise DataError(source, "is neither a folder, nor an .h5 file, nor a .csv of paths and labels")
+    else:
+        raise DataError(source, "no such file or directory")
+    return _decode_all(source, listing, size or DEFAULT_SIZE, on_error, jobs, on_read)
+
+
+class _Listing(NamedTuple):
+    pictures: list[Picture]
+    class_names: list[str]  # of each picture
+    classes: tuple[str, ...]
+    passed_over: int
+
+
+def _list_folders(folder: str) -> _Listing:
+    passed_over: list[str] = []
+    classes = class_folders(folder, passed_over.append)
+    pictures: list[Picture] = []
+    names: list[str] = []
+    for name in classes:
+        found = list(walk(os.path.join(folder, name), passed_over.append))
+        pictures += found
+        names += [name] * len(found)
+    return _Listing(pictures, names, tuple(classes), len(passed_over))
+
+
+def _list_csv(path: str) -> _Listing:
+    pictures: list[Picture] = []
+    names: list[str] = []
+    folder = os.path.dirname(path)
+    for line, row in _csv_rows(path):
+        if not row["path"] or not row["label"]:
+            raise DataError(path, f"line {line}: expected a path and a label")
+        pictures.append(Picture(os.path.join(folder, row["path"])))
+        names.append(row["label"])
+    return _Listing(pictures, names, tuple(sorted(set(names))), 0)
+
+
+def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
+    try:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            if not {"path", "label"} <= set(reader.fieldnames or ()):
+                found = ", ".join(reader.fieldnames or ()) or "nothing"
+                raise DataError(path, f"has the columns {found}; expected path,label")
+            for row in reader:
+                yield reader.line_num, row
+    except OSError as exc:
+        raise DataError(path, (exc.strerror or str(exc)).lower()) from exc
+    except csv.Error as exc:
+        raise DataError(path, f"is not a CSV file ({exc})") from exc
+
+
+def _decode_all(
+    source: str, listing: _Listing, size: int, on_error: str, jobs: int, on_read: OnRead
+) -> LabelledPictures:
+    pixels = np.empty((len(listing.pictures), size, size, 3), dtype=np.uint8)
+    number = {name: k for k, name in enumerate(listing.classes)}
+    labels: list[int] = []
+    paths: list[str] = []
+    skipped: list[DataError] = []
+    decoded = ordered_map(lambda picture: decode(picture, size), listing.pictures, jobs)
+    for picture, name in zip(decoded, listing.class_names, strict=True):
+        on_read(len(labels) + len(skipped) + 1, len(listing.pictures))
+        if picture.pixels is not None:
+            pixels[len(labels)] = picture.pixels
+            labels.append(number[name])
+            paths.append(picture.path)
+        elif picture.error is not None:
+            if on_error == "fail":
+                raise picture.error
+            skipped.append(picture.error)
+    if not labels:
+        found = f"none of {len(skipped)} pictures could be read" if skipped else "has no pictures"
+        raise DataError(source, found)
+    return LabelledPictures(
+        pixels=pixels[: len(labels)],
+        labels=np.array(labels, dtype=np.intp),
+        classes=listing.classes,
+        paths=tuple(paths),
+        skipped=tuple(skipped),
+        passed_over=listing.passed_over,
+        usual_positive=next((name for name in ("cat", "cats") if name in number), None),
+    )
+
+
+def _read_hdf5(path: str, size: int | None, x_key: str | None, y_key: str | None) -> LabelledPictures:
+    from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
+
+    with Hdf5Pictures(path, x_key, y_key) as file:
+        m, height, width, _ = file.shape
+        if size is None and height != width:
+            raise DataError(path, f"has pictures of {height}×{width}; give a side with --size")
+        side = size or height
+        labels, classes = file.labels(), file.classes()
+        if labels.min() < 0 or labels.max() >= len(classes):
+            found = f"labels from {labels.min()} to {labels.max()}"
+            raise DataError(path, f"has {found} and {len(classes)} class names")
+        pixels = np.empty((m, side, side, 3), dtype=np.uint8)
+        done = 0
+        for block in file.blocks():
+            for picture in block:
+                pixels[done] = resize(picture, side)
+                done += 1
+    return LabelledPictures(
+        pixels=pixels,
+        labels=labels,
+        classes=classes,
+        paths=tuple(f"{path}[{k}]" for k in range(m)),
+        skipped=(),
+        passed_over=0,
+        usual_positive=classes[1] if len(classes) == 2 else None,
+    )

@@ -1,0 +1,239 @@
+"""What training leaves behind: w, b, features, classes; as an .npz in and out. Knows no engines."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.atomic import replacing
+from catclf.errors import ModelFileError
+from catclf.features import FEATURES, Features
+from catclf.logistic import Vector, sigmoid
+
+FORMAT_VERSION = 1
+
+_LARGEST_MEMBER = 200_000_000
+_LARGEST_HEADER = 4096
+_FEATURE_PREFIX = "feature_"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model is the same bytes whenever it is saved
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained classifier.
+
+    Attributes
+    ----------
+    w : (n_x,) float64
+    b : float
+        p = σ(wᵀx + b), x being the features as `features` makes them; any standardisation of the
+        training is already part of w and b.
+    features : Features
+    positive, negative : str
+        Names of the classes y = 1 and y = 0.
+    threshold : float
+        A picture is called positive when p ≥ threshold.
+    training : dict
+        How it was trained, for people to read; ready for JSON.
+    """
+
+    w: Vector
+    b: float
+    features: Features
+    positive: str
+    negative: str
+    threshold: float = 0.5
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Side in pixels of the pictures that it takes."""
+        return self.features.size
+
+    def scores(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
+        """Z = wᵀx + b of each picture, (m,), from `images` (m, size, size, 3) uint8."""
+        rows = self.features.rows(images, jobs)
+        return rows @ self.w * self.features.scale + self.b
+
+    def probabilities(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
+        """P of the positive class for each picture, (m,), from `images` (m, size, size, 3) uint8."""
+        return sigmoid(self.scores(images, jobs))
+
+    def label(self, probability: float, threshold: float | None = None) -> str:
+        """Name of the class that a probability stands for."""
+        limit = self.threshold if threshold is None else threshold
+        return self.positive if probability >= limit else self.negative
+
+
+def save(model: Model, path: str) -> None:
+    """Write `model` to `path`; the old file stays whole until the new one is.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written there.
+    """
+    with replacing(path) as file:
+        _write_members(file, _members(model))
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """What there is to say of a model, as plain values ready for JSON."""
+    return {
+        "format": FORMAT_VERSION,
+        "positive": model.positive,
+        "negative": model.negative,
+        "threshold": model.threshold,
+        "features": {"name": model.features.name, **model.features.settings()},
+        "n_x": len(model.w),
+        "norm_w": float(np.linalg.norm(model.w)),
+        "b": model.b,
+        "training": dict(model.training),
+    }
+
+
+def _members(model: Model) -> dict[str, NDArray[Any]]:
+    meta = {
+        "features": {"name": model.features.name, **model.features.settings()},
+        "positive": model.positive,
+        "negative": model.negative,
+        "threshold": model.threshold,
+        "training": dict(model.training),
+    }
+    text = json.dumps(meta, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    learned = model.features.arrays()
+    return {
+        "version": np.array(FORMAT_VERSION, dtype=np.int64),
+        "w": model.w.reshape(-1, 1).astype("<f8"),
+        "b": np.array(model.b, dtype="<f8"),
+        "meta": np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8),
+        **{_FEATURE_PREFIX + name: learned[name] for name in sorted(learned)},
+    }
+
+
+def _write_members(file: BinaryIO, members: Mapping[str, NDArray[Any]]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in members.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asarray(array, order="C"), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), buffer.getvalue())
+
+
+def load(path: str) -> Model:
+    """Read a model file.
+
+    Nothing in it is run and no other file is opened; sizes are checked before data is read.
+
+    Raises
+    ------
+    ModelFileError
+        If it is not a model of this format, with what was expected and found.
+    """
+    try:
+        with open(path, "rb") as file:
+            members = _read_members(file)
+        return _build(members)
+    except OSError as exc:
+        raise ModelFileError(path, (exc.strerror or str(exc)).lower()) from exc
+    except (ValueError, zipfile.BadZipFile) as exc:
+        raise ModelFileError(path, f"is not a catclf model ({exc})") from exc
+
+
+def _read_members(file: BinaryIO) -> dict[str, NDArray[Any]]:
+    members: dict[str, NDArray[Any]] = {}
+    with zipfile.ZipFile(file) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.removesuffix(".npy")
+            if name in members or name == entry.filename:
+                raise ValueError(f"unexpected member {entry.filename!r}")
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"member {name!r} is compressed in an unexpected way")
+            if entry.file_size > _LARGEST_MEMBER:
+                raise ValueError(f"member {name!r} would take {entry.file_size} bytes")
+            with archive.open(entry) as stream:
+                members[name] = _read_array(name, stream.read(), entry.file_size)
+    return members
+
+
+def _read_array(name: str, data: bytes, size: int) -> NDArray[Any]:
+    buffer = io.BytesIO(data)
+    major, _ = np.lib.format.read_magic(buffer)
+    if major != 1:
+        raise ValueError(f"member {name!r} has array format {major}; expected 1")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(buffer, _LARGEST_HEADER)
+    if dtype.str not in ("<f8", "<f4", "|u1", "<i8", "<u8"):
+        raise ValueError(f"member {name!r} has dtype {dtype}")
+    if len(shape) > 3 or size - buffer.tell() != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"member {name!r} has shape {shape} but {size - buffer.tell()} bytes")
+    array = np.frombuffer(data, dtype, offset=buffer.tell())
+    array = array.reshape(shape, order="F" if fortran else "C")
+    if dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"member {name!r} has values that are not finite")
+    return array
+
+
+def _build(members: Mapping[str, NDArray[Any]]) -> Model:
+    required = {"version": ((), "i8"), "b": ((), "f8")}
+    for name in ("version", "w", "b", "meta"):
+        if name not in members:
+            raise ValueError(f"expected the members version, w, b and meta; {name} is missing")
+    for name, (shape, dtype) in required.items():
+        if members[name].shape != shape or members[name].dtype != np.dtype(dtype):
+            found = f"{members[name].shape} {members[name].dtype}"
+            raise ValueError(f"{name} is {found}; expected {shape} {np.dtype(dtype)}")
+    version = int(members["version"])
+    if version != FORMAT_VERSION:
+        raise ValueError(f"its format is version {version}; expected {FORMAT_VERSION}")
+    meta = _parse_meta(members["meta"])
+    features = _restore_features(meta["features"], members)
+    w = members["w"]
+    if w.shape != (features.n_x, 1) or w.dtype != np.float64:
+        raise ValueError(f"w is {w.shape} {w.dtype}; expected ({features.n_x}, 1) float64")
+    return Model(
+        w=w.reshape(-1).astype(np.float64),
+        b=float(members["b"]),
+        features=features,
+        positive=meta["positive"],
+        negative=meta["negative"],
+        threshold=float(meta["threshold"]),
+        training=meta["training"],
+    )
+
+
+def _parse_meta(array: NDArray[Any]) -> dict[str, Any]:
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "features": dict,
+        "positive": str,
+        "negative": str,
+        "threshold": (int, float),
+        "training": dict,
+    }
+    meta = json.loads(array.tobytes().decode("utf-8", "surrogatepass"))
+    if not isinstance(meta, dict):
+        raise ValueError("meta is not a JSON object")
+    for key, kind in kinds.items():
+        if not isinstance(meta.get(key), kind):
+            raise ValueError(f"meta has {key} = {meta.get(key)!r}")
+    if not 0 <= meta["threshold"] <= 1:
+        raise ValueError(f"meta has threshold = {meta['threshold']!r}; expected 0 to 1")
+    return meta
+
+
+def _restore_features(settings: dict[str, Any], members: Mapping[str, NDArray[Any]]) -> Features:
+    name = settings.get("name")
+    if name not in FEATURES:
+        raise ValueError(f"expected features {' or '.join(FEATURES)}, found {name!r}")
+    arrays = {
+        key.removeprefix(_FEATURE_PREFIX): array
+        for key, array in members.items()
+        if key.startswith(_FEATURE_PREFIX)
+    }
+    return FEATURES[name].restore(settings, arrays)

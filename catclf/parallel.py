@@ -1,0 +1,45 @@
+"""Work on several threads with results in order. Knows nothing about pictures."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def core_count() -> int:
+    """Number of processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], jobs: int
+) -> Iterator[Result]:
+    """Yield ``function(item)`` for every item, in the order of `items`, computed on `jobs` threads.
+
+    At most ``2 · jobs`` items are taken from `items` ahead of the result that is waited for, so memory
+    does not grow with their number. An exception of `function` is raised in its place.
+    """
+    if jobs == 1:
+        yield from map(function, items)
+        return
+    source = iter(items)
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            waiting.extend(pool.submit(function, item) for item in islice(source, 2 * jobs))
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(function, item) for item in islice(source, 1))
+                yield result
+        finally:
+            for future in waiting:
+                future.cancel()
