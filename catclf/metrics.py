@@ -181,7 +181,7 @@ def verdict(correct: int, n: int, baseline: float | None) -> str:
     """
     interval = wilson_interval(correct, n)
     if interval is None or baseline is None:
-        return "no verdict: there are no images to judge by"
+        return "no verdict: there are no pictures to judge by"
     low, high = interval
     is_above, is_below = low > baseline, high < baseline
     word = "better than" if is_above else "worse than" if is_below else "not distinguishable from"
@@ -500,6 +500,13 @@ class Scores:
     brier: float | None
     baseline_accuracy: float | None
     verdict: str
+
+    @property
+    def beats_baseline(self) -> bool:
+        """Whether the accuracy is above the baseline, its 95 % interval left out."""
+        if self.accuracy_ci95 is None or self.baseline_accuracy is None:
+            return False
+        return self.accuracy_ci95[0] > self.baseline_accuracy
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON gives back as they are: a dict of counts, intervals as lists."""

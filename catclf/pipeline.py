@@ -163,7 +163,7 @@ def train(
     positive = positive_class(labelled, settings.positive, data)
     problem, trained_on = _problem(labelled, positive, settings, progress)
     if resume is not None:
-        _check_resumable(resume, problem, settings)
+        _check_resumable(resume, problem, int(trained_on.sum()), labelled.counts())
     fits = 1 + (settings.cv or 0) * (settings.features == "pixels")
     start = None if resume is None else (resume.w, resume.b)
     progress.note(f"{problem.m} pictures read; computing {settings.features}")
@@ -185,7 +185,7 @@ def train(
         features=prepared.features,
         positive=positive,
         negative=negative_class(labelled.classes, positive),
-        training=_provenance(problem, m, labelled, fitted, accuracy),
+        training=_provenance(problem, m, labelled, fitted, accuracy, resume),
     )
     return Fit(
         model=model,
@@ -278,15 +278,26 @@ def _problem(
     return Problem(pixels, y, settings, settings.jobs or core_count()), trained_on
 
 
-def _check_resumable(model: Model, problem: Problem, settings: TrainSettings) -> None:
-    size = problem.pixels.shape[1]
-    if model.features.name != settings.features:
-        rule = f"{model.features.name}, the features of the model to resume"
-        raise ConfigError("features", settings.features, rule)
-    if model.size != size:
-        raise ConfigError("size", size, f"{model.size}, the size of the model to resume")
+def _check_resumable(model: Model, problem: Problem, m: int, counts: dict[str, int]) -> None:
+    """Refuse to go on with other data or another cost than the model was trained with."""
+    settings = problem.settings
     if settings.descent.start == "random":
-        raise ConfigError("start", "random", "left out: a resumed model is the start")
+        raise ConfigError("init", "random", "left out: a resumed model is the start")
+    now: dict[str, Any] = {
+        "features": settings.features,
+        "size": problem.pixels.shape[1],
+        "loss": settings.descent.loss,
+        "class_weight": settings.class_weight,
+        "flip": settings.flipped,
+        "classes": counts,
+        "m": m,
+    }
+    if settings.penalty != "auto":
+        now["l2"] = settings.penalty
+    before = {**model.training, "features": model.features.name, "size": model.size}
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise ConfigError(name, value, f"{before.get(name)}, as of the model to be resumed")
 
 
 def _cross_validated(prepared: Prepared, trained_on: Mask, progress: Progress) -> Scores:
@@ -324,22 +335,23 @@ def _warnings(settings: TrainSettings, fitted: Fitted, cv: Scores | None) -> Ite
             f"the step became smaller than {epsilon:.6g} only because the learning rate "
             f"{rate:.6g} is small: the gradient is still {last.gradient_norm:.3g}"
         )
-    if cv is not None and not _beats_baseline(cv):
+    if cv is not None and not cv.beats_baseline:
         yield (
             f"cross-validated, these features are no better than always saying the commoner class: "
             f"{cv.verdict}"
         )
 
 
-def _beats_baseline(scores: Scores) -> bool:
-    interval, baseline = scores.accuracy_ci95, scores.baseline_accuracy
-    return interval is not None and baseline is not None and interval[0] > baseline
-
-
 def _provenance(
-    problem: Problem, m: int, labelled: LabelledPictures, fitted: Fitted, accuracy: float
+    problem: Problem,
+    m: int,
+    labelled: LabelledPictures,
+    fitted: Fitted,
+    accuracy: float,
+    resumed: Model | None,
 ) -> dict[str, Any]:
     descent, settings = fitted.descent, problem.settings
+    before = 0 if resumed is None else int(resumed.training.get("iterations", 0))
     return {
         "m": m,
         "classes": labelled.counts(),
@@ -349,7 +361,7 @@ def _provenance(
         "l2": fitted.l2,
         "momentum": settings.descent.momentum,
         "learning_rate": fitted.learning_rate,
-        "iterations": descent.iterations,
+        "iterations": descent.last.step + before,
         "stop_reason": descent.stop_reason,
         "cost": descent.last.cost,
         "gradient_norm": descent.last.gradient_norm,

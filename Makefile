@@ -1,0 +1,43 @@
+# Every target works from a fresh clone and makes what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+
+.PHONY: help demo test lint types bench clean
+.DELETE_ON_ERROR:
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1	/' | expand -t 16
+
+demo: $(VENV)/.installed ## Install, train on the drawings in data/, evaluate, predict a folder
+	@mkdir -p $(DEMO)
+	@sh scripts/demo.sh $(BIN)/catclf $(DEMO)
+
+test: $(VENV)/.installed-dev lint types ## Install, lint, check types, run all tests with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(VENV)/.installed-dev ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev ## Check types
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev ## Measure training and prediction against their peers (long)
+	$(BIN)/python scripts/bench_training.py
+	$(BIN)/python scripts/bench_predict.py
+
+clean: ## Remove everything that make made
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "catclf needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@

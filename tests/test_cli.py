@@ -1,0 +1,543 @@
+"""The command line as its users meet it: results, messages, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from catclf.cli import main
+
+
+class Result(NamedTuple):
+    code: int
+    out: bytes
+    err: str
+
+
+class Runner:
+    """Runs catclf in this process and captures what it writes."""
+
+    def __init__(self, capture: pytest.CaptureFixture[bytes]) -> None:
+        self._capture = capture
+
+    def __call__(self, *arguments: str | Path) -> Result:
+        code = main([str(argument) for argument in arguments])
+        out, err = self._capture.readouterr()
+        return Result(code, out, err.decode())
+
+
+@pytest.fixture
+def catclf(capfdbinary: pytest.CaptureFixture[bytes]) -> Runner:
+    return Runner(capfdbinary)
+
+
+def picture(kind: str, k: int) -> Image.Image:
+    """Reddish for cats, bluish for others, so that a few steps tell them apart."""
+    noise = np.random.default_rng(k).integers(0, 80, (12, 12, 3))
+    noise[..., 0 if kind == "cat" else 2] += 150
+    return Image.fromarray(noise.astype(np.uint8))
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Six pictures of each of two classes, in folders."""
+    folder = tmp_path / "album"
+    for kind in ("cat", "dog"):
+        (folder / kind).mkdir(parents=True)
+        for k in range(6):
+            picture(kind, k + 10 * (kind == "dog")).save(folder / kind / f"{k}.png")
+    return folder
+
+
+@pytest.fixture
+def model(album: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "m.npz"
+    assert main(["train", str(album), "-o", str(path), "--size", "8", "-i", "200", "-q"]) == 0
+    return path
+
+
+def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "catclf", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
+
+
+# --- train ---
+
+
+def test_train_saves_a_model_and_says_what_to_do_next(
+    catclf: Runner, album: Path, tmp_path: Path
+) -> None:
+    result = catclf("train", album, "-o", tmp_path / "cat.npz", "--size", "8")
+    assert result.code == 0
+    assert result.out == b""
+    assert "cat 6, dog 6" in result.err
+    assert f"next: catclf eval -m {tmp_path}/cat.npz" in result.err
+    assert (tmp_path / "cat.npz").exists()
+
+
+def test_train_json_has_the_fields_of_the_contract(catclf: Runner, album: Path, tmp_path: Path) -> None:
+    result = catclf("train", album, "-o", tmp_path / "c.npz", "--json", "-q", "--validation", "0.3")
+    summary = json.loads(result.out)
+    assert set(summary) >= {
+        *("model", "m", "n_x", "classes", "skipped", "engine", "iterations", "stop_reason"),
+        *("converged", "cost", "gradient_norm", "step_norm", "learning_rate"),
+        *("learning_rate_limit", "l2", "train_accuracy", "seconds", "validation"),
+    }
+    assert summary["classes"] == {"cat": 6, "dog": 6}
+    assert summary["m"] == 8
+    assert summary["n_x"] == 64 * 64 * 3
+    assert summary["validation"]["n"] == 4
+
+
+def test_train_does_not_replace_a_model_unless_forced(catclf: Runner, album: Path, model: Path) -> None:
+    before = model.read_bytes()
+    result = catclf("train", album, "-o", model, "--size", "8", "-i", "3")
+    assert result.code == 2
+    assert "--force" in result.err
+    assert model.read_bytes() == before
+    assert catclf("train", album, "-o", model, "--size", "8", "-i", "3", "-f").code == 0
+    assert model.read_bytes() != before
+
+
+def test_train_checks_where_the_model_goes_before_it_reads(catclf: Runner, tmp_path: Path) -> None:
+    result = catclf("train", tmp_path / "missing", "-o", tmp_path / "no" / "m.npz")
+    assert result.code == 1
+    assert "there is no folder" in result.err
+
+
+def test_divergence_exits_1_with_a_usable_rate_and_writes_nothing(
+    catclf: Runner, album: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.npz"
+    for k in range(6):  # the same pictures under both labels, so that no step can please them all
+        (album / "dog" / f"cat{k}.png").write_bytes((album / "cat" / f"{k}.png").read_bytes())
+    result = catclf("train", album, "-o", path, "-l", "1000", "--json")
+    assert result.code == 1
+    assert "use --learning-rate auto or 0.00" in result.err
+    assert json.loads(result.out)["stop_reason"] == "diverged"
+    assert list(tmp_path.glob("*.npz")) == []
+
+
+def test_train_is_deterministic_to_the_byte(catclf: Runner, album: Path, tmp_path: Path) -> None:
+    for name, jobs in (("a", "1"), ("b", "2")):
+        catclf("train", album, "-o", tmp_path / name, "-j", jobs, "--init", "random", "--seed", "7")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_history_has_a_row_for_each_recorded_step(
+    catclf: Runner, album: Path, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"history.{suffix}"
+    catclf("train", album, "-o", tmp_path / "m", "--history", path, "-i", "20", "--stop", "none")
+    text = path.read_text()
+    rows = (
+        list(csv.DictReader(text.splitlines()))
+        if suffix == "csv"
+        else [json.loads(line) for line in text.splitlines()]
+    )
+    assert [int(row["step"]) for row in rows] == list(range(21))
+    assert float(rows[0]["cost"]) == pytest.approx(np.log(2))
+    assert list(rows[0]) == [
+        *("step", "cost", "gradient_norm", "step_norm", "learning_rate", "validation_cost")
+    ]
+
+
+def test_history_of_another_kind_is_refused_before_training(
+    catclf: Runner, album: Path, tmp_path: Path
+) -> None:
+    result = catclf("train", album, "-o", tmp_path / "m", "--history", tmp_path / "h.txt")
+    assert result.code == 2
+    assert "neither .csv nor .jsonl" in result.err
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "squared-error"])
+@pytest.mark.parametrize("start", ["zeros", "random"])
+@pytest.mark.parametrize("stop", ["gradient", "step", "none"])
+def test_every_combination_trains(
+    catclf: Runner, album: Path, tmp_path: Path, loss: str, start: str, stop: str
+) -> None:
+    path = tmp_path / "m.npz"
+    choices = ("--loss", loss, "--init", start, "--stop", stop, "--size", "4", "-i", "50", "-q")
+    assert catclf("train", album, "-o", path, *choices).code == 0
+    assert catclf("eval", "-m", path, album).code == 0
+
+
+def test_unreadable_pictures_are_skipped_named_and_counted(
+    catclf: Runner, album: Path, tmp_path: Path
+) -> None:
+    (album / "cat" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    (album / "cat" / "Thumbs.db").write_bytes(b"x")
+    result = catclf("train", album, "-o", tmp_path / "m.npz", "--json")
+    summary = json.loads(result.out)
+    assert (result.code, summary["skipped"], summary["passed_over"]) == (0, 1, 1)
+    assert "broken.jpg: " in result.err
+    failed = catclf("train", album, "-o", tmp_path / "n.npz", "--errors", "fail")
+    assert failed.code == 1
+    assert "broken.jpg: " in failed.err
+    assert not (tmp_path / "n.npz").exists()
+
+
+def test_resume_goes_on_and_refuses_another_cost(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    size = ("--size", "8", "-q")
+    assert catclf("train", album, "-o", tmp_path / "r", "--resume", model, *size).code == 0
+    refused = catclf("train", album, "-o", tmp_path / "s", "--resume", model, "--l2", "1", *size)
+    assert refused.code == 2
+    assert "--l2" in refused.err
+
+
+def test_a_missing_positive_class_lists_the_classes(catclf: Runner, album: Path, tmp_path: Path) -> None:
+    result = catclf("train", album, "-o", tmp_path / "m", "--positive", "fish")
+    assert result.code == 1
+    assert "cat, dog" in result.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("-l", "0"), ("-l", "fast"), ("-e", "0"), ("-i", "-1"), ("--momentum", "1")),
+        *(("--size", "0"), ("--l2", "-1"), ("--memory", "lots"), ("--memory", "0"), ("--cv", "1")),
+        *(("--validation", "1.5"), ("--patience", "3"), ("--jobs", "0"), ("--seed", "-1")),
+        ("--engine", "steam"),
+    ],
+)
+def test_impossible_values_are_usage_errors(
+    catclf: Runner, album: Path, tmp_path: Path, option: str, value: str
+) -> None:
+    result = catclf("train", album, "-o", tmp_path / "m", option, value)
+    assert result.code == 2
+    assert not (tmp_path / "m").exists()
+
+
+def test_options_come_from_the_environment(
+    catclf: Runner, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATCLF_TRAIN_ITERATIONS", "7")
+    monkeypatch.setenv("CATCLF_TRAIN_STOP", "none")
+    result = catclf("train", album, "-o", tmp_path / "m.npz", "--json")
+    assert json.loads(result.out)["iterations"] == 7
+    monkeypatch.setenv("CATCLF_MODEL", str(tmp_path / "m.npz"))
+    assert catclf("predict", album).out.count(b"\n") == 12
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_descent_saves_the_best_so_far(
+    album: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    path = tmp_path / "m.npz"
+    choices = ["--stop", "none", "-i", "100000000", "-v", "--json"]
+    command = [sys.executable, "-m", "catclf", "train", str(album), "-o", str(path), *choices]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while b"step 64" not in process.stderr.readline():
+            pass
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert json.loads(out)["stop_reason"] == "interrupted"
+    assert main(["info", str(path)]) == 0
+
+
+# --- predict ---
+
+
+def test_predict_text_rows_are_path_label_probability(catclf: Runner, album: Path, model: Path) -> None:
+    result = catclf("predict", "-m", model, album)
+    rows = [line.split("\t") for line in result.out.decode().splitlines()]
+    assert [row[0] for row in rows] == sorted(str(path) for path in album.rglob("*.png"))
+    assert [row[1] for row in rows] == ["cat"] * 6 + ["dog"] * 6
+    assert all(0 <= float(row[2]) <= 1 and len(row[2]) == 8 for row in rows)
+    assert result.code == 0
+
+
+def test_every_input_is_a_row_in_order_whatever_the_jobs(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    cat = album / "cat" / "0.png"
+    empty = tmp_path / "empty.jpg"
+    empty.touch()
+    os.mkfifo(tmp_path / "fifo.jpg")
+    (tmp_path / "dir.jpg").mkdir()
+    inputs = [cat, empty, tmp_path / "missing.png", tmp_path / "fifo.jpg", tmp_path / "dir.jpg", cat]
+    results = [catclf("predict", "-m", model, *inputs, "-j", jobs) for jobs in ("1", "2")]
+    assert results[0] == results[1]
+    rows = [line.split("\t") for line in results[0].out.decode().splitlines()]
+    assert [row[1] for row in rows] == ["cat", "ERROR", "ERROR", "ERROR", "cat"]
+    assert [row[2] for row in rows[1:4]] == [
+        *("is empty", "no such file or directory", "is not a regular file")
+    ]
+    assert results[0].code == 3
+
+
+def test_odd_names_survive_every_format(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    names = [b"new\nline.png", b"tab\there.png", b'comma,"quote".png', b"\xff\xfe.png", b"=1+1.png"]
+    folder = os.fsencode(tmp_path / "odd")
+    os.mkdir(folder)
+    data = (album / "cat" / "0.png").read_bytes()
+    for name in names:
+        Path(os.fsdecode(os.path.join(folder, name))).write_bytes(data)
+    expected = sorted(os.path.join(folder, name) for name in names)
+
+    listed = catclf("predict", "-m", model, os.fsdecode(folder), "--only", "cat", "-0")
+    assert listed.out.split(b"\0")[:-1] == expected
+
+    text = catclf("predict", "-m", model, os.fsdecode(folder)).out.splitlines()
+    assert [unescape(line.split(b"\t")[0]) for line in text] == expected
+
+    table = catclf("predict", "-m", model, os.fsdecode(folder), "-F", "csv").out
+    rows = list(csv.reader(table.decode("utf-8", "surrogateescape").splitlines(keepends=True)))
+    assert [os.fsencode(row[0]) for row in rows[1:]] == expected
+
+    lines = catclf("predict", "-m", model, os.fsdecode(folder), "-F", "jsonl").out.splitlines()
+    assert [path_of(json.loads(line)) for line in lines] == expected
+    array = catclf("predict", "-m", model, os.fsdecode(folder), "-F", "json").out
+    assert json.loads(array) == [json.loads(line) for line in lines]
+
+
+def unescape(text: bytes) -> bytes:
+    return text.decode("latin-1").encode("latin-1").decode("unicode_escape").encode("latin-1")
+
+
+def path_of(row: dict[str, str]) -> bytes:
+    import base64
+
+    return base64.b64decode(row["path_bytes"]) if "path_bytes" in row else row["path"].encode()
+
+
+def test_a_relative_path_that_looks_like_a_formula_is_made_harmless_in_csv(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("=cmd.png").write_bytes((album / "cat" / "0.png").read_bytes())
+    assert (
+        catclf("predict", "-m", model, "=cmd.png", "-F", "csv")
+        .out.split(b"\n")[1]
+        .startswith(b"./=cmd.png,cat,")
+    )
+
+
+def test_stdin_is_one_picture_or_a_list(album: Path, model: Path) -> None:
+    paths = sorted(album.rglob("*.png"))
+    by_name = run("predict", "-m", model, paths[0]).stdout.split(b"\t")[1:]
+    by_bytes = run("predict", "-m", model, "-", input=paths[0].read_bytes()).stdout.split(b"\t")
+    assert by_bytes == [b"-", *by_name]
+    whole = run("predict", "-m", model, album).stdout
+    for flags, separator in (((), "\n"), (("-0",), "\0")):
+        listing = separator.join(map(str, paths)).encode()
+        listed = run("predict", "-m", model, "--files-from", "-", *flags, input=listing)
+        assert listed.stdout == whole
+
+
+def test_a_list_of_paths_can_be_a_file(catclf: Runner, album: Path, model: Path, tmp_path: Path) -> None:
+    listing = tmp_path / "list"
+    listing.write_text(f"{album}/cat/0.png\n\n{album}/dog/0.png\n")
+    result = catclf("predict", "-m", model, "--files-from", listing)
+    assert [line.split(b"\t")[1] for line in result.out.splitlines()] == [b"cat", b"dog"]
+    missing = catclf("predict", "-m", model, "--files-from", tmp_path / "none")
+    assert missing.code == 1
+    assert "none: no such file" in missing.err
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        (["cat/0.png"], 0),
+        (["cat/0.png", "cat/1.png"], 0),
+        (["cat/0.png", "dog/0.png"], 1),
+        (["cat/0.png", "missing.png"], 2),
+    ],
+)
+def test_exit_status_answers_an_if(
+    catclf: Runner, album: Path, model: Path, names: list[str], code: int
+) -> None:
+    paths = [album / name for name in names]
+    assert catclf("predict", "-m", model, "--exit-status", *paths).code == code
+
+
+def test_threshold_and_only_refuse_what_makes_no_sense(catclf: Runner, album: Path, model: Path) -> None:
+    assert catclf("predict", "-m", model, album, "-t", "2").code == 2
+    result = catclf("predict", "-m", model, album, "--only", "fish")
+    assert result.code == 2
+    assert "cat or dog" in result.err
+    everything = catclf("predict", "-m", model, album, "-t", "0").out
+    assert everything.count(b"\tcat\t") == 12
+
+
+def test_errors_fail_stops_at_the_first_failure(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    result = catclf("predict", "-m", model, album / "cat", tmp_path / "no", album, "--errors", "fail")
+    assert result.code == 1
+    assert result.out.count(b"\n") <= 6
+    assert "no such file" in result.err
+
+
+def test_output_to_a_file_keeps_the_old_one_until_the_new_one_is_whole(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("old")
+    gone = tmp_path / "gone.png"
+    assert catclf("predict", "-m", model, gone, "--errors", "fail", "-o", path).code == 1
+    assert path.read_text() == "old"
+    assert catclf("predict", "-m", model, album, "-o", path).out == b""
+    assert path.read_text().count("\n") == 12
+    assert catclf("predict", "-m", model, album, "-o", os.devnull).code == 0
+    assert not os.path.isfile(os.devnull)
+
+
+def test_rows_of_an_hdf5_file_are_numbered(
+    catclf: Runner, model: Path, tmp_path: Path, album: Path
+) -> None:
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        file["test_set_x"] = np.stack([np.asarray(picture("cat", 0)), np.asarray(picture("dog", 10))])
+    result = catclf("predict", "-m", model, tmp_path / "two.h5")
+    rows = [line.split(b"\t") for line in result.out.splitlines()]
+    assert [row[0].rpartition(b"/")[2] for row in rows] == [b"two.h5[0]", b"two.h5[1]"]
+    alone = catclf("predict", "-m", model, album / "cat" / "0.png", album / "dog" / "0.png")
+    assert [row[1:] for row in rows] == [line.split(b"\t")[1:] for line in alone.out.splitlines()]
+
+
+def test_a_closed_pipe_downstream_is_a_quiet_success(album: Path, model: Path) -> None:
+    command = f"{sys.executable} -m catclf predict -m {model} {' '.join([str(album)] * 500)} | head -1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.count(b"\n") == 1
+
+
+def test_a_full_or_closed_stdout_is_an_error(album: Path, model: Path) -> None:
+    for redirection in (">/dev/full", ">&-"):
+        command = f"{sys.executable} -m catclf predict -m {model} {album} {redirection}"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60)
+        assert done.returncode == 1
+        assert b"standard output" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_interrupting_predict_leaves_whole_rows(album: Path, model: Path, tmp_path: Path) -> None:
+    listing = tmp_path / "list"
+    listing.write_text("\n".join([str(album / "cat" / "0.png")] * 200_000))
+    command = [sys.executable, "-m", "catclf", "predict", "-m", str(model), "--files-from", str(listing)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == b""
+    assert set((first + rest).splitlines(keepends=True)) == {first}
+
+
+# --- eval and info ---
+
+
+def test_eval_json_has_the_fields_of_the_contract(catclf: Runner, album: Path, model: Path) -> None:
+    result = catclf("eval", "-m", model, album, "-F", "json")
+    report = json.loads(result.out)
+    assert report["confusion"] == {"tp": 6, "fp": 0, "fn": 0, "tn": 6}
+    assert set(report) >= {
+        *("n", "failed", "positive", "threshold", "accuracy", "accuracy_ci95"),
+        *("balanced_accuracy", "precision", "recall", "f1", "roc_auc", "average_precision"),
+        *("log_loss", "log_likelihood", "brier", "baseline_accuracy", "verdict"),
+    }
+
+
+def test_eval_text_shows_names_verdict_and_interval(catclf: Runner, album: Path, model: Path) -> None:
+    text = catclf("eval", "-m", model, album).out.decode()
+    assert "verdict: better than always saying the commoner class" in text
+    assert "actual / predicted" in text
+    assert max(map(len, text.splitlines()[2:])) <= 80
+
+
+def test_eval_reports_unreadable_pictures_with_exit_3(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    (album / "dog" / "broken.png").write_bytes(b"x")
+    result = catclf("eval", "-m", model, album, "-F", "json", "-o", tmp_path / "report.json")
+    assert result.code == 3
+    assert json.loads((tmp_path / "report.json").read_text())["failed"] == 1
+    assert catclf("eval", "-m", model, album, "--errors", "fail").code == 1
+
+
+def test_eval_of_other_classes_lists_both(catclf: Runner, album: Path, model: Path) -> None:
+    (album / "cat").rename(album / "fish")
+    (album / "dog").rename(album / "fowl")
+    result = catclf("eval", "-m", model, album)
+    assert result.code == 1
+    assert "fish, fowl" in result.err
+    assert "cat, dog" in result.err
+
+
+def test_info_as_text_and_json(catclf: Runner, model: Path) -> None:
+    text = catclf("info", model).out.decode()
+    assert "positive        cat" in text
+    facts = json.loads(catclf("info", model, "--json").out)
+    assert facts["n_x"] == 192
+    assert facts["training"]["m"] == 12
+
+
+def test_a_file_that_is_no_model_is_named(catclf: Runner, album: Path) -> None:
+    for command in (("info",), ("predict", album, "-m"), ("eval", album, "-m")):
+        result = catclf(*command, album / "cat" / "0.png")
+        assert result.code == 1
+        assert "0.png: is not a catclf model" in result.err
+
+
+# --- help and start-up ---
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "eval", "info"])
+def test_help_leads_to_an_example(catclf: Runner, command: str) -> None:
+    for flag in ("-h", "--help"):
+        result = catclf(command, flag)
+        assert result.code == 0
+        assert b"Example:\n    catclf " in result.out
+
+
+def test_unknown_commands_and_options_get_a_suggestion(catclf: Runner) -> None:
+    assert "train" in catclf("trian").err
+    assert "--learning-rate" in catclf("train", "x", "-o", "y", "--learning-rat", "1").err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["train", "--help"], ["predict", "-h"]]
+)
+def test_help_needs_no_heavy_library(arguments: list[str]) -> None:
+    code = (
+        "import sys; from catclf.cli import main; main(sys.argv[1:]);"
+        "print(*sorted({'numpy', 'PIL', 'h5py'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, timeout=60)
+    assert done.stderr.strip() == b""
+
+
+def test_predicting_files_needs_no_h5py(album: Path, model: Path) -> None:
+    code = (
+        "import sys; from catclf.cli import main; main(sys.argv[1:]);"
+        "print(*sorted({'h5py'} & set(sys.modules)), file=sys.stderr)"
+    )
+    arguments = ["predict", "-m", str(model), str(album)]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, timeout=60)
+    assert done.stderr.strip() == b""
+    assert done.stdout.count(b"\n") == 12
+
+
+def test_messages_hide_control_characters(catclf: Runner) -> None:
+    result = catclf("predict", "-m", "a\x1b[31m\nb", "x")
+    assert "a\\x1b[31m\\nb: " in result.err

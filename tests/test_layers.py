@@ -1,0 +1,94 @@
+"""The architecture: every import points down, and only the right modules know the heavy libraries."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "catclf"
+
+# Module or folder → level. A module imports only from levels below its own, or from its own folder.
+LEVELS = {
+    "errors": 0,
+    "parallel": 0,
+    "config": 1,
+    "logistic": 1,
+    "atomic": 1,
+    "progress": 1,
+    "folds": 1,
+    "metrics": 2,
+    "images": 2,
+    "features": 2,
+    "design": 3,
+    "model": 3,
+    "engines": 4,
+    "descent": 5,
+    "fitting": 6,
+    "pipeline": 7,
+    "cli": 8,
+    "__main__": 9,
+}
+
+# Who may import what: module or folder → libraries.
+HEAVY = {"PIL", "h5py", "click", "numpy"}
+NUMERICAL = "logistic folds metrics features design model engines descent fitting pipeline".split()
+MAY_KNOW = {
+    "images": {"PIL", "h5py", "numpy"},
+    "cli": {"click"},
+    **{name: {"numpy"} for name in NUMERICAL},
+}
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def home(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Names of the modules imported at run time, anywhere in the file."""
+    tree = ast.parse(path.read_text("utf-8"))
+    skipped = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            module = node.module or ""
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "catclf" or len(parts) < 2:
+            continue
+        target = parts[1]
+        assert target in LEVELS, f"{target} has no level"
+        assert target == home(path) or LEVELS[target] < LEVELS[home(path)], name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_those_who_may_know_a_library_import_it(path: Path) -> None:
+    used = {name.split(".")[0] for name in imports(path)} & HEAVY
+    assert used <= MAY_KNOW.get(home(path), set())
+
+
+def test_only_one_module_knows_h5py() -> None:
+    knowing = [path.name for path in MODULES if any(n.split(".")[0] == "h5py" for n in imports(path))]
+    assert knowing == ["hdf5.py"]
+
+
+def test_every_level_is_of_something_that_exists() -> None:
+    assert {home(path) for path in MODULES} == set(LEVELS)
