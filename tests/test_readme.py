@@ -1,0 +1,121 @@
+"""Every command and snippet of the README runs, in a folder with the files that it speaks of."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+TEXT = README.read_text("utf-8")
+TOOLS = ("bash", "jq", "xargs", "find", "split")
+
+
+def blocks(section: str, language: str) -> list[str]:
+    """Contents of the code blocks of a section, headed `## section`."""
+    body = TEXT.split(f"## {section}\n")[1].split("\n## ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", body, re.DOTALL)
+
+
+def noise(k: int, kind: str, side: int = 64) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    pixels = np.random.default_rng(k).integers(0, 100, (side, side, 3))
+    pixels[..., 0 if kind == "cat" else 2] += 120
+    return pixels.astype(np.uint8)
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with photos/, album/, test.h5 and a photo, and catclf on the path."""
+    for kind in ("cat", "other"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for k in range(8):
+            Image.fromarray(noise(k, kind)).save(tmp_path / "photos" / kind / f"{k}.jpg")
+    (tmp_path / "album").mkdir()
+    for k, kind in enumerate(("cat", "other", "cat", "cat")):
+        Image.fromarray(noise(20 + k, kind)).save(tmp_path / "album" / f"a {k}'s.jpg")
+    Image.fromarray(noise(40, "cat")).save(tmp_path / "photo.jpg")
+    Image.fromarray(noise(41, "cat")).save(tmp_path / "photo64.png")
+    with h5py.File(tmp_path / "test.h5", "w") as file:
+        file["test_set_x"] = np.stack([noise(50, "cat"), noise(51, "other")])
+        file["test_set_y"] = np.array([1, 0])
+        file["list_classes"] = np.array([b"other", b"cat"])
+    tools = tmp_path / ".bin"
+    tools.mkdir()
+    (tools / "catclf").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m catclf "$@"\n')
+    (tools / "catclf").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def shell(script: str) -> str:
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"the commands use {', '.join(missing)}, which this system lacks")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_commands_of_the_first_section_run(workshop: Path) -> None:
+    (script,) = blocks("Train, evaluate, predict", "sh")
+    out = shell(script)
+    assert "photo.jpg\tcat\t" in out
+    assert (workshop / "cat.npz").exists()
+
+
+def test_the_pipelines_do_what_their_comments_say(workshop: Path) -> None:
+    shell("catclf train photos/ -o cat.npz -q")
+    (script,) = blocks("In a pipeline", "sh")
+    out = shell(script).splitlines()
+    assert sorted(path.name for path in (workshop / "cats").iterdir()) == [
+        *("a 0's.jpg", "a 2's.jpg", "a 3's.jpg")
+    ]
+    rows = (workshop / "answers.csv").read_text().splitlines()
+    everything = list(workshop.rglob("*.jpg"))
+    assert len(rows) == 1 + len(everything)
+    assert sum(line.startswith('"album/') for line in out) == 4
+    assert "cat" in out
+    assert out[-1].startswith("-\tcat\t")
+    shards = [path.read_text() for path in sorted(workshop.glob("shard.*.tsv"))]
+    assert sum(text.count("\n") for text in shards) == 4
+
+
+@pytest.mark.usefixtures("workshop")
+def test_the_model_is_read_in_six_lines() -> None:
+    shell("catclf train photos/ -o cat.npz -q")
+    (snippet,) = blocks("The model file", "python")
+    lines = [line for line in snippet.splitlines() if line and not line.startswith(("import", "from"))]
+    assert len(lines) <= 6
+    done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, timeout=60)
+    by_hand = float(done.stdout)
+
+    import catclf
+
+    (answer,) = catclf.predict("cat.npz", ["photo64.png"])
+    assert answer.probability == pytest.approx(by_hand, abs=1e-9)
+
+
+@pytest.mark.usefixtures("workshop")
+def test_the_python_snippet_runs() -> None:
+    (snippet,) = blocks("From Python", "python")
+    done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "photo.jpg cat " in done.stdout
+
+
+def test_the_set_up_commands_are_targets_of_the_makefile() -> None:
+    makefile = (README.parent / "Makefile").read_text("utf-8")
+    commands = re.findall(r"^make (\w+)", TEXT, re.MULTILINE)
+    assert commands == ["demo", "test"]
+    assert all(f"\n{name}: " in makefile for name in commands)
