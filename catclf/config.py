@@ -62,7 +62,7 @@ class DescentSettings:
     seed : int
         Of everything that is drawn at random.
     patience : int or None
-        Stop after this many recorded steps without a lower validation cost, and keep the best.
+        Stop after this many steps without a lower validation cost, and keep the best.
     """
 
     loss: str = "cross-entropy"
@@ -167,7 +167,7 @@ class TrainSettings:
         size_fits = self.size is None or 1 <= self.size <= LARGEST_SIZE
         _check(size_fits, "size", self.size, f"between 1 and {LARGEST_SIZE}")
         share = self.validation
-        share_fits = not isinstance(share, float) or 0 < share < 1
+        share_fits = not isinstance(share, int | float) or 0 < share < 1
         _check(share_fits, "validation", share, "a share above 0 and below 1, or a path")
         _check(self.cv is None or self.cv >= 2, "cv", self.cv, "at least 2 folds")
         _check(self.memory > 0, "memory", self.memory, "a positive number of bytes")

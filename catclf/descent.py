@@ -105,7 +105,7 @@ class Objective:
         for _ in range(_POWER_ITERATIONS):
             sweep = engine.sweep(v, kappa * beta, residual)
             v, beta = sweep.xr, kappa * float(sweep.r.sum())
-            length = math.sqrt(engine.dot(v, v) + beta * beta)
+            length = _distance(engine, v, beta)
             if length == 0.0:  # X is zero and so is the curvature
                 break
             v, beta = v / length, beta / length
@@ -162,12 +162,18 @@ class Descent:
         return self.stop_reason in ("gradient", "step")
 
 
-def is_recorded(step: int) -> bool:
-    """Whether a step is in the history: all up to 100, every 10th up to 1000, and so on.
+def next_recorded(step: int) -> int:
+    """Return the recorded step after `step`: every one up to 100, every 10th up to 1000, and so on.
 
     So a history is some 100 rows a power of ten, and the longer of two runs begins with the shorter.
+
+    Examples
+    --------
+    >>> next_recorded(0), next_recorded(100), next_recorded(1990), next_recorded(2000)
+    (1, 110, 2000, 2100)
     """
-    return step <= 100 or step % 10 ** (len(str(step - 1)) - 2) == 0
+    stride = 10 ** max(0, len(str(step)) - 2)
+    return step + stride - step % stride
 
 
 def descend(
@@ -211,6 +217,7 @@ def descend(
     """
     watch = _Watch(engine, objective, settings, learning_rate, held_out, observer)
     reason: str | None = None
+    due = 0
     for step, point in enumerate(
         _iterates(
             engine,
@@ -224,8 +231,9 @@ def descend(
         reason = _stopping_test(settings, step, point)
         if reason is None and interrupted():
             reason = "interrupted"
-        if reason is not None or is_recorded(step):
-            reason = watch.record(step, point) or reason
+        if reason is not None or step == due:
+            due = next_recorded(step)
+            reason = watch.record(step, point, reason) or reason
         if reason is not None:
             break
     return watch.result(str(reason))
@@ -253,7 +261,8 @@ def _iterates(
         xr, z, r = engine.sweep(v, b, objective.residual)
         dc = xr + l2 * v if l2 else xr
         db = float(ones.dot(r))
-        gradient_norm = math.sqrt(max(engine.dot(dc, dc), 0.0) + db * db)
+        dw_squared = max(engine.dot(dc, dc), 0.0)
+        gradient_norm = math.sqrt(dw_squared + db * db)
         yield _Point(v, b, dc, db, z, gradient_norm, step_norm)
         new_c, new_b = v - rate * dc, b - bias_rate * db  # both from the old v and b
         if momentum:
@@ -264,7 +273,7 @@ def _iterates(
             step_norm = _distance(engine, new_v - v, new_vb - b)
         else:
             new_v, new_vb = new_c, new_b
-            step_norm = rate * gradient_norm
+            step_norm = rate * math.sqrt(dw_squared + (bias_factor * db) ** 2)
         c, c_b, v, b = new_c, new_b, new_v, new_vb
 
 
@@ -303,8 +312,8 @@ class _Watch:
         self._last: tuple[Step, _Point]
         self._lowest_at = 0
 
-    def record(self, step: int, point: _Point) -> str | None:
-        """Measure the point, tell the observer, and return a reason to stop if there is one."""
+    def record(self, step: int, point: _Point, reason: str | None) -> str | None:
+        """Measure the point, tell the observer, and return a reason to stop above that of the tests."""
         cost = self._objective.cost(point.z, self._engine.dot(point.c, point.c))
         validation = math.nan
         if self._held_out is not None:
@@ -315,9 +324,9 @@ class _Watch:
         self._last = row, point
         if self._observer is not None:
             self._observer(row)
-        return self._judge(row, point)
+        return self._judge(row, point, met=reason in ("gradient", "step"))
 
-    def _judge(self, row: Step, point: _Point) -> str | None:
+    def _judge(self, row: Step, point: _Point, met: bool) -> str | None:
         if not (math.isfinite(row.cost) and math.isfinite(row.gradient_norm)):
             return "diverged"
         by_validation = self._patience is not None
@@ -328,8 +337,12 @@ class _Watch:
         if score <= 1.01 * lowest + 1e-12 if not by_validation else score < lowest:
             self._lowest_at = row.step
         waited = row.step - self._lowest_at
-        start = max(self._history[0].cost, math.log(2))
-        if row.cost > _EXPLODED * start or (not by_validation and waited >= _RISING_STEPS):
+        first = self._history[0].cost
+        exploded = row.cost > _EXPLODED * max(first, math.log(2))
+        # subtle: where every p is 0 or 1 the slope of the squared error is nothing, and a test is met
+        # on a plateau above the start.
+        stranded = met and row.cost > 1.01 * first + 1e-12
+        if exploded or stranded or (not by_validation and waited >= _RISING_STEPS):
             return "diverged"
         return "patience" if self._patience is not None and waited >= self._patience else None
 

@@ -14,6 +14,7 @@ from catclf.descent import Descent, Objective, descend
 from catclf.design import Design, Standardisation
 from catclf.engines import ENGINES, Engine
 from catclf.engines.choice import choose_engine
+from catclf.errors import ConfigError
 from catclf.features import FEATURES, Features
 from catclf.folds import fold_numbers
 from catclf.logistic import Vector, sigmoid
@@ -73,6 +74,8 @@ class Prepared:
     engine_name : str
     b0 : float
         Bias to start from.
+    resumed : bool
+        Whether the start is a model's, which has seen pictures already.
     """
 
     problem: Problem
@@ -81,6 +84,7 @@ class Prepared:
     engine: Engine
     engine_name: str
     b0: float
+    resumed: bool
 
     @property
     def copies(self) -> int:
@@ -142,7 +146,7 @@ def prepare(
     if resumed is not None and standardisation is not None:
         w0, b0 = standardisation.unfold(w0, b0)
     engine = ENGINES[name](design, w0, jobs)
-    return Prepared(problem, features, standardisation, engine, name, b0)
+    return Prepared(problem, features, standardisation, engine, name, b0, resumed is not None)
 
 
 def start_weights(settings: DescentSettings, n_x: int) -> Vector:
@@ -215,13 +219,21 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
 
     The path goes from strong to weak penalties, λ = L/m · 10ᵉ, e = 3, 2.5 … −1.5, L being the curvature
     of the mean loss; each fit starts where the last one ended. A fold is only a change of shares.
+
+    Raises
+    ------
+    ConfigError
+        If a class has fewer than two pictures.
     """
     problem = prepared.problem
     members = np.flatnonzero(train)
     numbers = np.full(problem.m, -1)
-    numbers[members] = fold_numbers(
-        problem.y[members], _feasible_folds(problem.y[members]), problem.settings.descent.seed
-    )
+    try:
+        numbers[members] = fold_numbers(
+            problem.y[members], _feasible_folds(problem.y[members]), problem.settings.descent.seed
+        )
+    except ValueError as exc:
+        raise ConfigError("l2", "auto", f"a number here: {exc}") from exc
     plain = prepared.objective(train, 0.0)
     bias_factor = _bias_factor(prepared, plain)
     largest = plain.curvature(prepared.engine, bias_factor)
@@ -276,7 +288,7 @@ def cross_validate(problem: Problem, train: Mask, folds: int, shared: Prepared |
     train : (m,) bool
     folds : int
     shared : Prepared or None
-        Used for every fold if its features learn nothing from pictures.
+        Used for every fold if its features learn nothing from pictures, and its start knows none.
 
     Returns
     -------
@@ -284,7 +296,8 @@ def cross_validate(problem: Problem, train: Mask, folds: int, shared: Prepared |
     """
     probabilities = np.full(problem.m, np.nan)
     for rest, fold in _fold_masks(problem, train, folds):
-        prepared = shared if shared is not None else prepare(problem, rest)
+        usable = shared is not None and not shared.resumed
+        prepared = shared if shared is not None and usable else prepare(problem, rest)
         descent = fit(prepared, rest).descent
         probabilities[fold] = sigmoid(descent.z[: problem.m][fold])
     return probabilities[train]

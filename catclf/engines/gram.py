@@ -14,6 +14,11 @@ from catclf.parallel import ordered_map
 
 _BLOCK_BYTES = 64_000_000
 
+# The blocks of the Gram matrix depend on the design alone: for float rows the last bits of a product
+# depend on its shape, and results must not depend on the number of threads.
+_GRAM_BLOCK_BYTES = 16_000_000
+_GRAM_BLOCKS = 4
+
 
 class GramEngine:
     """z = K a + b, and a changes by r: 2 m² flops a step instead of 4 n_x m, 8 m² bytes.
@@ -46,11 +51,11 @@ class GramEngine:
 
     def sweep(self, c: NDArray[np.float64], b: float, residual: Residual) -> Sweep:
         """See `catclf.engines.Engine`."""
-        m = self.m
-        z = c[1, :m] + b
+        z = c[1, : self.m] + b
         r = residual(z, EVERY_PICTURE)
-        xr = np.zeros_like(c)
-        xr[0, :m] = r
+        xr = np.empty(c.shape)
+        xr[0, : self.m] = r
+        xr[0, self.m :] = 0.0
         np.dot(self._gram, xr[0], out=xr[1])
         return Sweep(xr, z, r)
 
@@ -65,13 +70,13 @@ class GramEngine:
 
 
 def gram_matrix(design: Design, jobs: int = 1) -> NDArray[np.float64]:
-    """K = XᵀX (m, m) in float64, from two blocks of rows at a time.
+    """K = XᵀX (m, m) in float64, from two blocks of rows at a time for each thread.
 
     For uint8 rows every product and sum is a whole number below 2⁵³, so K is exact but for its last
     multiplication by scale², whatever the order of summation and the number of threads.
     """
     m = design.m
-    height = max(1, min(_rows_in(design, _BLOCK_BYTES // (jobs + 1)), -(-m // (2 * jobs))))
+    height = min(_rows_in(design, _GRAM_BLOCK_BYTES), -(-m // _GRAM_BLOCKS))
     blocks = [slice(i, min(i + height, m)) for i in range(0, m, height)]
     gram = np.empty((m, m))
 
