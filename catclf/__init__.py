@@ -19,7 +19,9 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from catclf.model import Model, load, save
-    from catclf.pipeline import Evaluation, Fit, Prediction, evaluate, predict, train
+    from catclf.pipeline.evaluation import Evaluation, evaluate
+    from catclf.pipeline.prediction import Prediction, predict
+    from catclf.pipeline.training import Fit, train
 
 _HOMES = {
     "catclf.config": ("DescentSettings", "TrainSettings"),
@@ -32,7 +34,9 @@ _HOMES = {
         "TrainingError",
     ),
     "catclf.model": ("Model", "load", "save"),
-    "catclf.pipeline": ("Evaluation", "Fit", "Prediction", "evaluate", "predict", "train"),
+    "catclf.pipeline.evaluation": ("Evaluation", "evaluate"),
+    "catclf.pipeline.prediction": ("Prediction", "predict"),
+    "catclf.pipeline.training": ("Fit", "train"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

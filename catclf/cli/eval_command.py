@@ -55,7 +55,7 @@ def command(
 
     from catclf.atomic import replacing
     from catclf.cli.evaluation_report import page
-    from catclf.pipeline import evaluate
+    from catclf.pipeline.evaluation import evaluate
 
     evaluation = evaluate(
         model, data, threshold=threshold, on_error=errors, jobs=jobs, x_key=x_key, y_key=y_key

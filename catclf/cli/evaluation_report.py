@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from catclf.cli.console import printable
-from catclf.pipeline import Evaluation
+from catclf.pipeline.evaluation import Evaluation
 
 
 def page(evaluation: Evaluation) -> Iterator[str]:

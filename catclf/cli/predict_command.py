@@ -19,7 +19,7 @@ from catclf.errors import DataError
 
 if TYPE_CHECKING:
     from catclf.images.inputs import Input
-    from catclf.pipeline import Prediction
+    from catclf.pipeline.prediction import Prediction
 
 FORMAT_NAMES = ("text", "csv", "tsv", "json", "jsonl")
 
@@ -81,14 +81,14 @@ def command(
         raise click.UsageError("stdin can be a picture or a list of paths, not both")
     console = Console(quiet, verbose)
 
-    from catclf import pipeline
     from catclf.model import load
+    from catclf.pipeline.prediction import predict
 
     classifier = load(model)
     if only is not None and only not in (classifier.positive, classifier.negative):
         known = f"{classifier.positive} or {classifier.negative}"
         raise click.BadParameter(f"{only!r} is not {known}", param_hint="--only")
-    predictions = pipeline.predict(
+    predictions = predict(
         classifier,
         _inputs(paths, files_from, null),
         threshold=threshold,
@@ -196,7 +196,7 @@ def _paths_of(rows: Iterable[Prediction], wanted: str, null: bool) -> Iterator[b
 
 def _write(file: BinaryIO, chunks: Iterable[bytes]) -> None:
     """Write some rows at a time; a signal that comes while they are on their way waits for them."""
-    from catclf.pipeline import PREDICT_CHUNK
+    from catclf.pipeline.prediction import PREDICT_CHUNK
 
     source = iter(chunks)
     while waiting := list(islice(source, PREDICT_CHUNK)):

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from catclf.pipeline import Prediction
+from catclf.pipeline.prediction import Prediction
 
 _ESCAPES = {code: f"\\x{code:02x}".encode() for code in (*range(32), 127)}
 _ESCAPES |= {ord("\t"): b"\\t", ord("\n"): b"\\n", ord("\\"): b"\\\\"}

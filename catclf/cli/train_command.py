@@ -20,7 +20,7 @@ from catclf.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from catclf.pipeline import Fit
+    from catclf.pipeline.training import Fit
 
 _POSITIVE = click.FloatRange(min=0, min_open=True)
 _DEFAULTS = config.TrainSettings()
@@ -203,7 +203,7 @@ def command(
     from catclf.cli import training_report as report
     from catclf.errors import TrainingError
     from catclf.model import load, save
-    from catclf.pipeline import train
+    from catclf.pipeline.training import train
 
     progress = report.TrainingProgress(console)
     start = load(resume) if resume is not None else None

@@ -19,7 +19,7 @@ from catclf.cli.console import Console
 from catclf.cli.signals import signals
 from catclf.descent import Step
 from catclf.errors import TrainingError
-from catclf.pipeline import Fit
+from catclf.pipeline.training import Fit
 from catclf.progress import Progress
 
 HISTORY_SUFFIXES = (".csv", ".jsonl")

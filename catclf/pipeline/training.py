@@ -1,39 +1,28 @@
-"""The three tools: train, evaluate, predict. Settings in, result values out; prints nothing."""
+"""The tool `train`: labelled pictures and settings → a model and how it came about."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from catclf.config import TrainSettings
-from catclf.descent import Descent, Step
+from catclf.descent import Step
 from catclf.errors import ConfigError, DataError, TrainingError
 from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, fit, prepare
 from catclf.folds import held_out_mask
-from catclf.images.decode import decode
-from catclf.images.folder import OnPassedOver
-from catclf.images.inputs import Input, pictures_of
 from catclf.images.labelled import LabelledPictures, read_labelled
-from catclf.images.picture import Picture
 from catclf.logistic import Vector, sigmoid
 from catclf.metrics import Scores, score
-from catclf.model import Model, load
-from catclf.parallel import core_count, ordered_map
+from catclf.model import Model
+from catclf.parallel import core_count
+from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
 from catclf.progress import Progress
-
-PREDICT_CHUNK = 16
-"""Pictures that one thread decodes and scores at a time: one matrix product for all of them."""
-
-
-# --- train ---
 
 
 @dataclass(frozen=True)
@@ -211,33 +200,6 @@ def train(
     )
 
 
-def positive_class(labelled: LabelledPictures, wanted: str | None, data: str) -> str:
-    """Name of the class y = 1: the one wanted, or the usual one.
-
-    Raises
-    ------
-    DataError
-        If there is no such class, if nobody says which it is, or if a side has no pictures.
-    """
-    classes = ", ".join(labelled.classes)
-    if wanted is not None and wanted not in labelled.classes:
-        raise DataError(data, f"has no class {wanted!r}; it has {classes}")
-    positive = wanted or labelled.usual_positive
-    if positive is None:
-        raise DataError(data, f"has the classes {classes}; say which is positive with --positive")
-    count = labelled.counts()[positive]
-    if count in (0, len(labelled.labels)):
-        found = "no picture" if count == 0 else "only pictures"
-        raise DataError(data, f"has {found} of {positive!r}; training needs both classes")
-    return positive
-
-
-def negative_class(classes: tuple[str, ...], positive: str) -> str:
-    """Name of the class y = 0: the other one, or ``non-`` and the positive one if there are several."""
-    others = [name for name in classes if name != positive]
-    return others[0] if len(others) == 1 else f"non-{positive}"
-
-
 def _read(data: str, settings: TrainSettings, progress: Progress) -> LabelledPictures:
     return read_labelled(
         data,
@@ -368,183 +330,3 @@ def _provenance(
         "train_accuracy": accuracy,
         "seed": settings.descent.seed,
     }
-
-
-# --- evaluate ---
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What `evaluate` gives back.
-
-    Attributes
-    ----------
-    scores : Scores
-    positive, negative : str
-    paths : tuple of str, m of them
-    y : (m,) float64
-    probabilities : (m,) float64
-    failed : tuple of DataError
-        Pictures that could not be read.
-    passed_over : int
-    """
-
-    scores: Scores
-    positive: str
-    negative: str
-    paths: tuple[str, ...]
-    y: Vector
-    probabilities: Vector
-    failed: tuple[DataError, ...]
-    passed_over: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values, ready for JSON."""
-        return {
-            "n": self.scores.n,
-            "failed": len(self.failed),
-            "positive": self.positive,
-            "negative": self.negative,
-            **{key: value for key, value in self.scores.to_dict().items() if key != "n"},
-        }
-
-
-def evaluate(
-    model: Model | str | os.PathLike[str],
-    data: str | os.PathLike[str],
-    *,
-    threshold: float | None = None,
-    on_error: str = "skip",
-    jobs: int | None = None,
-    x_key: str | None = None,
-    y_key: str | None = None,
-) -> Evaluation:
-    """Score a model on labelled pictures; parameters as in `train` and `predict`.
-
-    Raises
-    ------
-    DataError
-        If the data cannot be read, or its classes are not those of the model.
-    """
-    model = model if isinstance(model, Model) else load(os.fspath(model))
-    data, jobs = os.fspath(data), jobs or core_count()
-    labelled = read_labelled(data, model.size, on_error, jobs, x_key, y_key)
-    y = labels_by_name(labelled, model.positive, model.negative, data)
-    probabilities = model.probabilities(labelled.pixels, jobs)
-    limit = model.threshold if threshold is None else threshold
-    return Evaluation(
-        scores=score(y, probabilities, limit),
-        positive=model.positive,
-        negative=model.negative,
-        paths=labelled.paths,
-        y=y,
-        probabilities=probabilities,
-        failed=labelled.skipped,
-        passed_over=labelled.passed_over,
-    )
-
-
-def labels_by_name(labelled: LabelledPictures, positive: str, negative: str | None, data: str) -> Vector:
-    """Y (m,) of pictures whose classes carry the names that a model knows.
-
-    Case and a plural s do not matter. Every class other than the positive one counts as negative, but
-    one of the model's two names must be there.
-
-    Raises
-    ------
-    DataError
-        With the names of both, if they do not match.
-    """
-    names = [_bare(name) for name in labelled.classes]
-    known = {_bare(positive)} | ({_bare(negative)} if negative is not None else set())
-    if not known & set(names):
-        wanted = positive if negative is None else f"{positive}, {negative}"
-        found = ", ".join(labelled.classes)
-        raise DataError(data, f"has the classes {found}; expected those of the model, {wanted}")
-    y_of_class = np.array([name == _bare(positive) for name in names], dtype=np.float64)
-    y: Vector = y_of_class[labelled.labels]
-    return y
-
-
-def _bare(name: str) -> str:
-    return name.casefold().removesuffix("s")
-
-
-# --- predict ---
-
-
-class Prediction(NamedTuple):
-    """The answer for one input, or the reason why there is none.
-
-    Attributes
-    ----------
-    path : str
-    label : str or None
-    probability : float or None
-        Of the positive class.
-    error : DataError or None
-    """
-
-    path: str
-    label: str | None
-    probability: float | None
-    error: DataError | None
-
-
-def predict(
-    model: Model | str | os.PathLike[str],
-    inputs: Iterable[Input],
-    *,
-    threshold: float | None = None,
-    jobs: int | None = None,
-    x_key: str | None = None,
-    on_passed_over: OnPassedOver = lambda path: None,
-) -> Generator[Prediction, None, None]:
-    """Yield one prediction for each input, in order, as soon as it is there.
-
-    Parameters
-    ----------
-    model : Model or path
-    inputs : iterable of paths or binary files
-        See `catclf.images.inputs.pictures_of`. It is read as needed and no list of it is kept.
-    threshold : float or None
-        Replaces the model's.
-    jobs : int or None
-        Threads; None is one for each core.
-    x_key : str or None
-        Name of the pictures' data set in HDF5 files.
-    on_passed_over : (path) -> None
-        Called for each file in a folder that is not tried.
-    """
-    model = model if isinstance(model, Model) else load(os.fspath(model))
-    fitted_model = model
-
-    def work(chunk: list[Picture]) -> list[Prediction]:
-        return _predict_chunk(fitted_model, chunk, threshold)
-
-    pictures = pictures_of(inputs, on_passed_over, x_key)
-    for answers in ordered_map(work, _chunks(pictures), jobs or core_count()):
-        yield from answers
-
-
-def _chunks(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
-    while chunk := list(islice(pictures, PREDICT_CHUNK)):
-        yield chunk
-
-
-def _predict_chunk(model: Model, chunk: list[Picture], threshold: float | None) -> list[Prediction]:
-    decoded = [decode(picture, model.size) for picture in chunk]
-    good = [picture.pixels for picture in decoded if picture.pixels is not None]
-    images: NDArray[np.uint8] = np.array(good, dtype=np.uint8).reshape(-1, model.size, model.size, 3)
-    probabilities = iter(model.probabilities(images).tolist())
-    answers = []
-    for picture in decoded:
-        if picture.error is not None:
-            answers.append(Prediction(picture.path, None, None, picture.error))
-        else:
-            p = next(probabilities)
-            answers.append(Prediction(picture.path, model.label(p, threshold), p, None))
-    return answers
-
-
-__all__ = ["Descent", "Evaluation", "Fit", "Prediction", "evaluate", "predict", "train"]

@@ -1,0 +1,62 @@
+"""Which class is positive: found by name, never by order. Reads no files."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from catclf.errors import DataError
+from catclf.images.labelled import LabelledPictures
+from catclf.logistic import Vector
+
+
+def positive_class(labelled: LabelledPictures, wanted: str | None, data: str) -> str:
+    """Name of the class y = 1: the one wanted, or the usual one.
+
+    Raises
+    ------
+    DataError
+        If there is no such class, if nobody says which it is, or if a side has no pictures.
+    """
+    classes = ", ".join(labelled.classes)
+    if wanted is not None and wanted not in labelled.classes:
+        raise DataError(data, f"has no class {wanted!r}; it has {classes}")
+    positive = wanted or labelled.usual_positive
+    if positive is None:
+        raise DataError(data, f"has the classes {classes}; say which is positive with --positive")
+    count = labelled.counts()[positive]
+    if count in (0, len(labelled.labels)):
+        found = "no picture" if count == 0 else "only pictures"
+        raise DataError(data, f"has {found} of {positive!r}; training needs both classes")
+    return positive
+
+
+def negative_class(classes: tuple[str, ...], positive: str) -> str:
+    """Name of the class y = 0: the other one, or ``non-`` and the positive one if there are several."""
+    others = [name for name in classes if name != positive]
+    return others[0] if len(others) == 1 else f"non-{positive}"
+
+
+def labels_by_name(labelled: LabelledPictures, positive: str, negative: str | None, data: str) -> Vector:
+    """Y (m,) of pictures whose classes carry the names that a model knows.
+
+    Case and a plural s do not matter. Every class other than the positive one counts as negative, but
+    one of the model's two names must be there.
+
+    Raises
+    ------
+    DataError
+        With the names of both, if they do not match.
+    """
+    names = [_bare(name) for name in labelled.classes]
+    known = {_bare(positive)} | ({_bare(negative)} if negative is not None else set())
+    if not known & set(names):
+        wanted = positive if negative is None else f"{positive}, {negative}"
+        found = ", ".join(labelled.classes)
+        raise DataError(data, f"has the classes {found}; expected those of the model, {wanted}")
+    y_of_class = np.array([name == _bare(positive) for name in names], dtype=np.float64)
+    y: Vector = y_of_class[labelled.labels]
+    return y
+
+
+def _bare(name: str) -> str:
+    return name.casefold().removesuffix("s")

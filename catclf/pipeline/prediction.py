@@ -1,0 +1,96 @@
+"""The tool `predict`: a model and a stream of inputs → a stream of answers, one for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.errors import DataError
+from catclf.images.decode import decode
+from catclf.images.folder import OnPassedOver
+from catclf.images.inputs import Input, pictures_of
+from catclf.images.picture import Picture
+from catclf.model import Model, load
+from catclf.parallel import core_count, ordered_map
+
+PREDICT_CHUNK = 16
+"""Pictures that one thread decodes and scores at a time: one matrix product for all of them."""
+
+
+class Prediction(NamedTuple):
+    """The answer for one input, or the reason why there is none.
+
+    Attributes
+    ----------
+    path : str
+    label : str or None
+    probability : float or None
+        Of the positive class.
+    error : DataError or None
+    """
+
+    path: str
+    label: str | None
+    probability: float | None
+    error: DataError | None
+
+
+def predict(
+    model: Model | str | os.PathLike[str],
+    inputs: Iterable[Input],
+    *,
+    threshold: float | None = None,
+    jobs: int | None = None,
+    x_key: str | None = None,
+    on_passed_over: OnPassedOver = lambda path: None,
+) -> Generator[Prediction, None, None]:
+    """Yield one prediction for each input, in order, as soon as it is there.
+
+    Parameters
+    ----------
+    model : Model or path
+    inputs : iterable of paths or binary files
+        See `catclf.images.inputs.pictures_of`. It is read as needed and no list of it is kept.
+    threshold : float or None
+        Replaces the model's.
+    jobs : int or None
+        Threads; None is one for each core.
+    x_key : str or None
+        Name of the pictures' data set in HDF5 files.
+    on_passed_over : (path) -> None
+        Called for each file in a folder that is not tried.
+    """
+    model = model if isinstance(model, Model) else load(os.fspath(model))
+    fitted_model = model
+
+    def work(chunk: list[Picture]) -> list[Prediction]:
+        return _predict_chunk(fitted_model, chunk, threshold)
+
+    pictures = pictures_of(inputs, on_passed_over, x_key)
+    for answers in ordered_map(work, _chunks(pictures), jobs or core_count()):
+        yield from answers
+
+
+def _chunks(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
+    while chunk := list(islice(pictures, PREDICT_CHUNK)):
+        yield chunk
+
+
+def _predict_chunk(model: Model, chunk: list[Picture], threshold: float | None) -> list[Prediction]:
+    decoded = [decode(picture, model.size) for picture in chunk]
+    good = [picture.pixels for picture in decoded if picture.pixels is not None]
+    images: NDArray[np.uint8] = np.array(good, dtype=np.uint8).reshape(-1, model.size, model.size, 3)
+    probabilities = iter(model.probabilities(images).tolist())
+    answers = []
+    for picture in decoded:
+        if picture.error is not None:
+            answers.append(Prediction(picture.path, None, None, picture.error))
+        else:
+            p = next(probabilities)
+            answers.append(Prediction(picture.path, model.label(p, threshold), p, None))
+    return answers
