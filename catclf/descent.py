@@ -172,7 +172,7 @@ def next_recorded(step: int) -> int:
     >>> next_recorded(0), next_recorded(100), next_recorded(1990), next_recorded(2000)
     (1, 110, 2000, 2100)
     """
-    stride = 10 ** max(0, len(str(step)) - 2)
+    stride: int = 10 ** max(0, len(str(step)) - 2)
     return step + stride - step % stride
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -19,6 +20,8 @@ from catclf.features import FEATURES, Features
 from catclf.logistic import Vector, sigmoid
 
 FORMAT_VERSION = 1
+
+HISTORY_COLUMNS = ("step", "cost", "gradient_norm", "validation_cost")
 
 _LARGEST_MEMBER = 200_000_000
 _LARGEST_HEADER = 4096
@@ -43,6 +46,10 @@ class Model:
         A picture is called positive when p ≥ threshold.
     training : dict
         How it was trained, for people to read; ready for JSON.
+    fingerprints : (m,) uint64
+        Of the pixels of every training picture, in the order of the data; see `fingerprint`.
+    history : (k, 3) or (k, 4) float64
+        `HISTORY_COLUMNS` of the recorded steps, the last one only where pictures were held out.
     """
 
     w: Vector
@@ -52,6 +59,8 @@ class Model:
     negative: str
     threshold: float = 0.5
     training: Mapping[str, Any] = field(default_factory=dict)
+    fingerprints: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    history: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, len(HISTORY_COLUMNS))))
 
     @property
     def size(self) -> int:
@@ -59,18 +68,24 @@ class Model:
         return self.features.size
 
     def scores(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
-        """Z = wᵀx + b of each picture, (m,), from `images` (m, size, size, 3) uint8."""
+        """z = wᵀx + b of each picture, (m,), from `images` (m, size, size, 3) uint8."""
         rows = self.features.rows(images, jobs)
         return rows @ self.w * self.features.scale + self.b
 
     def probabilities(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
-        """P of the positive class for each picture, (m,), from `images` (m, size, size, 3) uint8."""
+        """p of the positive class for each picture, (m,), from `images` (m, size, size, 3) uint8."""
         return sigmoid(self.scores(images, jobs))
 
     def label(self, probability: float, threshold: float | None = None) -> str:
         """Name of the class that a probability stands for."""
         limit = self.threshold if threshold is None else threshold
         return self.positive if probability >= limit else self.negative
+
+
+def fingerprint(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """64 bits of the SHA-256 of the pixels of each picture, (m,), to know a picture again."""
+    digests = b"".join(hashlib.sha256(image.tobytes()).digest()[:8] for image in images)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
 def save(model: Model, path: str) -> None:
@@ -115,6 +130,8 @@ def _members(model: Model) -> dict[str, NDArray[Any]]:
         "w": model.w.reshape(-1, 1).astype("<f8"),
         "b": np.array(model.b, dtype="<f8"),
         "meta": np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8),
+        "fingerprints": model.fingerprints.astype("<u8"),
+        "history": model.history.astype("<f8"),
         **{_FEATURE_PREFIX + name: learned[name] for name in sorted(learned)},
     }
 
@@ -180,16 +197,27 @@ def _read_array(name: str, data: bytes, size: int) -> NDArray[Any]:
     return array
 
 
+_REQUIRED = ("version", "w", "b", "meta", "fingerprints", "history")
+
+
+def _expect(
+    members: Mapping[str, NDArray[Any]], name: str, dtype: str, dimensions: int
+) -> NDArray[Any]:
+    array = members[name]
+    if array.ndim != dimensions or array.dtype != np.dtype(dtype):
+        wanted = f"{dimensions} dimensions of {np.dtype(dtype)}"
+        raise ValueError(f"{name} is {array.shape} {array.dtype}; expected {wanted}")
+    return array
+
+
 def _build(members: Mapping[str, NDArray[Any]]) -> Model:
-    required = {"version": ((), "i8"), "b": ((), "f8")}
-    for name in ("version", "w", "b", "meta"):
+    for name in _REQUIRED:
         if name not in members:
-            raise ValueError(f"expected the members version, w, b and meta; {name} is missing")
-    for name, (shape, dtype) in required.items():
-        if members[name].shape != shape or members[name].dtype != np.dtype(dtype):
-            found = f"{members[name].shape} {members[name].dtype}"
-            raise ValueError(f"{name} is {found}; expected {shape} {np.dtype(dtype)}")
-    version = int(members["version"])
+            raise ValueError(f"expected the members {', '.join(_REQUIRED)}; {name} is missing")
+    for name in members:
+        if name not in _REQUIRED and not name.startswith(_FEATURE_PREFIX):
+            raise ValueError(f"unexpected member {name!r}")
+    version = int(_expect(members, "version", "i8", 0))
     if version != FORMAT_VERSION:
         raise ValueError(f"its format is version {version}; expected {FORMAT_VERSION}")
     meta = _parse_meta(members["meta"])
@@ -199,12 +227,14 @@ def _build(members: Mapping[str, NDArray[Any]]) -> Model:
         raise ValueError(f"w is {w.shape} {w.dtype}; expected ({features.n_x}, 1) float64")
     return Model(
         w=w.reshape(-1).astype(np.float64),
-        b=float(members["b"]),
+        b=float(_expect(members, "b", "f8", 0)),
         features=features,
         positive=meta["positive"],
         negative=meta["negative"],
         threshold=float(meta["threshold"]),
         training=meta["training"],
+        fingerprints=_expect(members, "fingerprints", "u8", 1),
+        history=_expect(members, "history", "f8", 2),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catclf.config import TrainSettings
 from catclf.descent import Step
@@ -19,7 +20,7 @@ from catclf.folds import held_out_mask
 from catclf.images.labelled import LabelledPictures, read_labelled
 from catclf.logistic import Vector, sigmoid
 from catclf.metrics import Scores, score
-from catclf.model import Model
+from catclf.model import HISTORY_COLUMNS, Model, fingerprint
 from catclf.parallel import core_count
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
 from catclf.progress import Progress
@@ -175,6 +176,8 @@ def train(
         positive=positive,
         negative=negative_class(labelled.classes, positive),
         training=_provenance(problem, m, labelled, fitted, accuracy, resume),
+        fingerprints=fingerprint(problem.pixels[trained_on]),
+        history=_history_table(descent.history),
     )
     return Fit(
         model=model,
@@ -302,6 +305,12 @@ def _warnings(settings: TrainSettings, fitted: Fitted, cv: Scores | None) -> Ite
             f"cross-validated, these features are no better than always saying the commoner class: "
             f"{cv.verdict}"
         )
+
+
+def _history_table(history: tuple[Step, ...]) -> NDArray[np.float64]:
+    """Recorded steps as `HISTORY_COLUMNS`, without a validation cost that does not exist."""
+    table = np.array([[getattr(step, name) for name in HISTORY_COLUMNS] for step in history])
+    return table[:, np.isfinite(table).all(axis=0)]
 
 
 def _provenance(
