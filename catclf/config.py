@@ -17,6 +17,11 @@ STOP_RULES = ("gradient", "step", "none")
 STARTS = ("zeros", "random")
 CLASS_WEIGHTS = ("none", "balanced")
 ON_ERROR = ("skip", "fail")
+THRESHOLD_GOALS = ("accuracy", "balanced_accuracy", "f1")
+THRESHOLD_BOUNDS = ("precision", "recall")
+
+USUAL_FOLDS = 5
+"""Folds of a cross-validation that is needed but was not asked for."""
 
 LARGEST_SIZE = 1024
 """Largest side of a picture in pixels that a model may have: n_x is 3 million there."""
@@ -100,6 +105,26 @@ class DescentSettings:
         _check(self.patience is None or self.patience > 0, "patience", self.patience, "positive")
 
 
+def parse_threshold_goal(text: str) -> tuple[str, float | None]:
+    """Take ``f1`` or ``precision=0.9`` apart into a goal and the value to hold.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    goal, equals, value = text.partition("=")
+    if goal in THRESHOLD_GOALS and not equals:
+        return goal, None
+    try:
+        bound = float(value)
+    except ValueError:
+        bound = math.nan
+    wanted = ", ".join(THRESHOLD_GOALS) + ", precision=P or recall=R with P and R from 0 to 1"
+    _check(goal in THRESHOLD_BOUNDS and 0 <= bound <= 1, "tune_threshold", text, wanted)
+    return goal, bound
+
+
 class Usual(NamedTuple):
     """Settings that depend on the features when nobody chooses them."""
 
@@ -132,6 +157,10 @@ class TrainSettings:
         A share in (0, 1) of the training pictures to hold out, or the path of other data.
     cv : int or None
         Number of folds of cross-validation.
+    tune_threshold : str or None
+        What the model's threshold shall be best at, on cross-validated probabilities: one of
+        `THRESHOLD_GOALS`, or ``precision=P`` or ``recall=R``, which hold it at P or R and make the
+        other one as high as possible. None leaves the threshold at 1/2.
     engine : str
         One of `ENGINE_NAMES`, or "auto".
     memory : int
@@ -152,6 +181,7 @@ class TrainSettings:
     flip: bool | None = None
     validation: float | str | None = None
     cv: int | None = None
+    tune_threshold: str | None = None
     engine: str | Auto = "auto"
     memory: int = 1_000_000_000
     on_error: str = "skip"
@@ -170,6 +200,8 @@ class TrainSettings:
         share_fits = not isinstance(share, int | float) or 0 < share < 1
         _check(share_fits, "validation", share, "a share above 0 and below 1, or a path")
         _check(self.cv is None or self.cv >= 2, "cv", self.cv, "at least 2 folds")
+        if self.tune_threshold is not None:
+            parse_threshold_goal(self.tune_threshold)
         _check(self.memory > 0, "memory", self.memory, "a positive number of bytes")
         _check(self.jobs is None or self.jobs > 0, "jobs", self.jobs, "a positive number")
         _check(

@@ -288,16 +288,17 @@ def cross_validate(problem: Problem, train: Mask, folds: int, shared: Prepared |
     train : (m,) bool
     folds : int
     shared : Prepared or None
-        Used for every fold if its features learn nothing from pictures, and its start knows none.
+        Used for every fold if its features learn nothing from pictures; not if it is resumed.
 
     Returns
     -------
     (train.sum(),) float64
     """
+    if shared is not None and shared.resumed:  # its w and b have seen every fold
+        shared = None
     probabilities = np.full(problem.m, np.nan)
     for rest, fold in _fold_masks(problem, train, folds):
-        usable = shared is not None and not shared.resumed
-        prepared = shared if shared is not None and usable else prepare(problem, rest)
+        prepared = shared if shared is not None else prepare(problem, rest)
         descent = fit(prepared, rest).descent
         probabilities[fold] = sigmoid(descent.z[: problem.m][fold])
     return probabilities[train]

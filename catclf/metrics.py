@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from catclf.config import THRESHOLD_BOUNDS, THRESHOLD_GOALS
+
 Vector = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -403,7 +405,7 @@ def mcnemar(y: ArrayLike, called_a: ArrayLike, called_b: ArrayLike) -> Compariso
 # ---- choosing a threshold
 
 
-GOALS = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")
+GOALS = THRESHOLD_GOALS + THRESHOLD_BOUNDS
 
 
 def _worth(goal: str, tp: Counts, fp: Counts, at: float) -> tuple[ArrayLike, ArrayLike]:
@@ -424,7 +426,7 @@ def _worth(goal: str, tp: Counts, fp: Counts, at: float) -> tuple[ArrayLike, Arr
 def _check_goal(goal: str, at: float | None) -> None:
     if goal not in GOALS:
         raise ValueError(f"goal: found {goal!r}, expected one of {', '.join(GOALS)}")
-    is_bounded = goal in ("precision", "recall")
+    is_bounded = goal in THRESHOLD_BOUNDS
     if is_bounded != (at is not None) or (at is not None and not 0 <= at <= 1):
         expected = "from 0 to 1" if is_bounded else "None"
         raise ValueError(f"at: found {at}, expected {expected} with the goal {goal}")

@@ -8,14 +8,14 @@ import json
 import math
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.atomic import replacing
-from catclf.errors import ModelFileError
+from catclf.errors import ConfigError, ModelFileError
 from catclf.features import FEATURES, Features
 from catclf.logistic import Vector, sigmoid
 
@@ -75,6 +75,25 @@ class Model:
     def probabilities(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
         """p of the positive class for each picture, (m,), from `images` (m, size, size, 3) uint8."""
         return sigmoid(self.scores(images, jobs))
+
+    def with_prior(self, share: float) -> Model:
+        """Correct for data in which this share of the pictures is positive, in (0, 1).
+
+        If the classes look the same there and only their mixture differs, then by Bayes' rule the
+        log-odds of every picture move by logit(share) − logit(share in training): a shift of b.
+
+        Raises
+        ------
+        ConfigError
+            If it is not a share, or the model does not say what it was in training.
+        """
+        before = self.training.get("positive_share")
+        if not 0 < share < 1:
+            raise ConfigError("prior", share, "above 0 and below 1")
+        if not isinstance(before, float) or not 0 < before < 1:
+            raise ConfigError("prior", share, "left out: the model has no share of its training data")
+        shift = math.log(share / (1 - share)) - math.log(before / (1 - before))
+        return replace(self, b=self.b + shift)
 
     def label(self, probability: float, threshold: float | None = None) -> str:
         """Name of the class that a probability stands for."""
@@ -200,9 +219,7 @@ def _read_array(name: str, data: bytes, size: int) -> NDArray[Any]:
 _REQUIRED = ("version", "w", "b", "meta", "fingerprints", "history")
 
 
-def _expect(
-    members: Mapping[str, NDArray[Any]], name: str, dtype: str, dimensions: int
-) -> NDArray[Any]:
+def _expect(members: Mapping[str, NDArray[Any]], name: str, dtype: str, dimensions: int) -> NDArray[Any]:
     array = members[name]
     if array.ndim != dimensions or array.dtype != np.dtype(dtype):
         wanted = f"{dimensions} dimensions of {np.dtype(dtype)}"

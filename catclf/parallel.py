@@ -26,20 +26,32 @@ def ordered_map(
     """Yield ``function(item)`` for every item, in the order of `items`, computed on `jobs` threads.
 
     At most ``2 · jobs`` items are taken from `items` ahead of the result that is waited for, so memory
-    does not grow with their number. An exception of `function` is raised in its place.
+    does not grow with their number. An exception of `function` or `items` is raised in its place.
     """
     if jobs == 1:
         yield from map(function, items)
         return
-    source = iter(items)
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(jobs) as pool:
+        submitted = _submitted(pool, function, items)
         try:
-            waiting.extend(pool.submit(function, item) for item in islice(source, 2 * jobs))
+            waiting.extend(islice(submitted, 2 * jobs))
             while waiting:
                 result = waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in islice(source, 1))
+                waiting.extend(islice(submitted, 1))
                 yield result
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _submitted(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Future[Result]]:
+    try:
+        for item in items:
+            yield pool.submit(function, item)
+    except Exception as exc:  # it waits for its turn, as the results before it do
+        failed: Future[Result] = Future()
+        failed.set_exception(exc)
+        yield failed

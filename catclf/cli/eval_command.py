@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,14 +12,37 @@ from catclf.cli.options import (
     jobs_option,
     key_options,
     model_option,
+    prior_option,
     talk_options,
     threshold_option,
 )
+
+if TYPE_CHECKING:
+    from catclf.metrics import Scores
 
 _EPILOG = """\b
 Example:
   catclf eval -m cat.npz test.h5
   catclf eval -m cat.npz photos/ -F json | jq .accuracy_ci95"""
+
+
+GATES = (
+    *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc"),
+    "average_precision",
+)
+
+
+def _parse_gates(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, float]:
+    """Take METRIC=X apart."""
+    gates = {}
+    for value in values:
+        metric, _, bound = value.partition("=")
+        if metric not in GATES:
+            raise click.BadParameter(f"{metric!r} is not one of {', '.join(GATES)}", ctx, param)
+        gates[metric] = click.FloatRange(0, 1)(bound, param, ctx)
+    return gates
 
 
 @click.command("eval", epilog=_EPILOG)
@@ -34,6 +58,13 @@ Example:
     "--errors", type=click.Choice(("skip", "fail")), default="skip", show_default=True,
     help="What to do with a picture that cannot be read.",
 )  # fmt: skip
+@prior_option
+@click.option("--predictions", metavar="FILE", help="Every picture as a row of a .csv or .jsonl file.")
+@click.option("--against", metavar="MODEL", help="Compare with another model, picture by picture.")
+@click.option(
+    "--fail-under", metavar="METRIC=X", multiple=True, callback=_parse_gates,
+    help="Exit 4 if a score is below X; may be repeated.",
+)  # fmt: skip
 @key_options
 @jobs_option
 @talk_options
@@ -44,6 +75,10 @@ def command(
     format_name: str,
     output: str | None,
     errors: str,
+    prior: float | None,
+    predictions: str | None,
+    against: str | None,
+    fail_under: dict[str, float],
     x_key: str | None,
     y_key: str | None,
     jobs: int | None,
@@ -54,21 +89,39 @@ def command(
     console = Console(quiet, verbose)
 
     from catclf.atomic import replacing
-    from catclf.cli.evaluation_report import page
-    from catclf.pipeline.evaluation import evaluate
+    from catclf.cli import evaluation_report as report
+    from catclf.pipeline.evaluation import compare, evaluate
 
-    evaluation = evaluate(
-        model, data, threshold=threshold, on_error=errors, jobs=jobs, x_key=x_key, y_key=y_key
-    )
+    report.check_table_name(predictions)
+    how: dict[str, Any] = {"prior": prior, "on_error": errors, "jobs": jobs}
+    how |= {"x_key": x_key, "y_key": y_key}
+    evaluation = evaluate(model, data, threshold=threshold, **how)
+    duel = compare(evaluation, evaluate(against, data, **how)) if against is not None else None
     for failure in evaluation.failed:
         console.warn(f"{failure}; left out")
+    if predictions is not None:
+        report.write_table(evaluation, predictions)
     if format_name == "json":
-        text = json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        facts = evaluation.to_dict() | ({} if duel is None else {"against": duel.to_dict()})
+        text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
     else:
-        text = "\n".join(page(evaluation))
+        text = "\n".join(report.page(evaluation, duel))
     if output is None:
         click.echo(text)
     else:
         with replacing(output) as file:
             file.write((text + "\n").encode("utf-8", "surrogateescape"))
-    return 3 if evaluation.failed else 0
+    missed = _missed(evaluation.scores, fail_under)
+    for line in missed:
+        console.warn(line)
+    return 4 if missed else 3 if evaluation.failed else 0
+
+
+def _missed(scores: Scores, gates: dict[str, float]) -> list[str]:
+    found = {metric: getattr(scores, metric) for metric in gates}
+    return [
+        f"{metric} is {'undefined' if found[metric] is None else format(found[metric], '.4f')}, "
+        f"below the {wanted:g} of --fail-under"
+        for metric, wanted in gates.items()
+        if found[metric] is None or found[metric] < wanted
+    ]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
+import click
+
+from catclf.atomic import check_replaceable, replacing
 from catclf.cli.console import printable
-from catclf.pipeline.evaluation import Evaluation
+from catclf.cli.rows import csv_line, csv_path, json_path
+from catclf.metrics import calibration
+from catclf.pipeline.evaluation import Duel, Evaluation
 
 
-def page(evaluation: Evaluation) -> Iterator[str]:
+def page(evaluation: Evaluation, duel: Duel | None = None) -> Iterator[str]:
     """Yield the lines of the report: the verdict first, then what it rests on."""
     scores = evaluation.scores
     extras = f", {len(evaluation.failed)} unreadable" if evaluation.failed else ""
@@ -18,7 +24,9 @@ def page(evaluation: Evaluation) -> Iterator[str]:
     yield from _confusion(evaluation)
     yield ""
     yield _line("accuracy", scores.accuracy, scores.accuracy_ci95)
-    yield _line("baseline", scores.baseline_accuracy, note="always the commoner class")
+    yield _line("baseline", scores.baseline_accuracy, note="always the commoner class of these pictures")
+    note = "always the commoner class of the training"
+    yield _line("baseline", evaluation.training_baseline, note=note)
     yield _line("balanced accuracy", scores.balanced_accuracy)
     yield _line("precision", scores.precision)
     yield _line("recall", scores.recall)
@@ -29,6 +37,14 @@ def page(evaluation: Evaluation) -> Iterator[str]:
     yield _line("log-likelihood", scores.log_likelihood)
     yield _line("Brier score", scores.brier)
     yield f"{'threshold':<18}{scores.threshold:>9.4g}"
+    yield ""
+    yield from _calibration(evaluation)
+    if evaluation.overlap:
+        yield ""
+        yield from _leak(evaluation)
+    if duel is not None:
+        yield ""
+        yield from _duel(duel)
 
 
 def _confusion(evaluation: Evaluation) -> Iterator[str]:
@@ -38,6 +54,77 @@ def _confusion(evaluation: Evaluation) -> Iterator[str]:
     yield f"{'actual / predicted':<20}" + "".join(f"{name:>{width}}" for name in names)
     for name, counts in zip(names, ((c.tp, c.fn), (c.fp, c.tn)), strict=True):
         yield f"{name:<20}" + "".join(f"{count:>{width}}" for count in counts)
+
+
+_LISTED = 5
+
+
+def _calibration(evaluation: Evaluation) -> Iterator[str]:
+    yield "probability         pictures   mean   share positive"
+    for bin_ in calibration(evaluation.y, evaluation.probabilities):
+        if bin_.mean_p is not None and bin_.share_positive is not None:
+            spread = f"{bin_.low:.1f} to {bin_.high:.1f}"
+            yield f"{spread:<18}{bin_.count:>10}{bin_.mean_p:>7.2f}{bin_.share_positive:>17.2f}"
+
+
+def _leak(evaluation: Evaluation) -> Iterator[str]:
+    count, rest = len(evaluation.overlap), evaluation.scores_without_overlap
+    accuracy = "undefined" if rest.accuracy is None else f"{rest.accuracy:.4f} of {rest.n}"
+    yield f"the model was trained on {count} of these pictures; accuracy without them {accuracy}"
+    for item in evaluation.overlap[:_LISTED]:
+        yield f"  {printable(item.path)} is training picture {item.training_index} (counted from 0)"
+    if count > _LISTED:
+        yield f"  and {count - _LISTED} more; --format json has them all"
+
+
+def _duel(duel: Duel) -> Iterator[str]:
+    facts = duel.comparison
+    if facts is None:
+        yield "against the other model: nothing to compare"
+        return
+    yield (
+        f"against the other model: right alone {facts.only_a_right}, wrong alone {facts.only_b_right}, "
+        f"exact McNemar p = {facts.p_value:.3g}"
+    )
+    low, high = facts.difference_ci95
+    yield f"accuracy {facts.difference:+.4f} above the other, 95 % interval {low:+.4f} to {high:+.4f}"
+    for path in duel.differing[:_LISTED]:
+        yield f"  they differ on {printable(path)}"
+    if len(duel.differing) > _LISTED:
+        yield f"  and {len(duel.differing) - _LISTED} more; --format json has them all"
+
+
+TABLE_SUFFIXES = (".csv", ".jsonl")
+
+
+def check_table_name(path: str | None) -> None:
+    """Refuse a table of another kind, or one that cannot be written, before any work is done."""
+    if path is not None:
+        if not path.endswith(TABLE_SUFFIXES):
+            raise click.BadParameter(f"{path} is neither .csv nor .jsonl", param_hint="--predictions")
+        check_replaceable(path)
+
+
+def write_table(evaluation: Evaluation, path: str) -> None:
+    """Write every picture with its label, probability and loss to a .csv or .jsonl file."""
+    names = (evaluation.negative, evaluation.positive)
+    rows = zip(
+        evaluation.paths,
+        (names[int(value)] for value in evaluation.y),
+        evaluation.probabilities.tolist(),
+        evaluation.losses.tolist(),
+        strict=True,
+    )
+    as_json = path.endswith(".jsonl")
+    with replacing(path) as file:
+        if not as_json:
+            file.write(b"path,label,probability,loss\n")
+        for picture, label, p, loss in rows:
+            if as_json:
+                row = {**json_path(picture), "label": label, "probability": p, "loss": loss}
+                file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            else:
+                file.write(csv_line(csv_path(picture), label, f"{p:.6f}", f"{loss:.6f}"))
 
 
 def _line(

@@ -101,6 +101,13 @@ threshold_option = click.option(
     help="Call a picture positive from this probability on [default: the model's].",
 )
 
+prior_option = click.option(
+    "--prior",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="P",
+    help="Share of positive pictures to expect, if it is another than in training.",
+)
+
 key_options = options(
     click.option("--x-key", metavar="NAME", help="Data set of the pictures in an HDF5 file."),
     click.option("--y-key", metavar="NAME", help="Data set of the labels in an HDF5 file."),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from catclf.cli.console import Console
-from catclf.cli.options import jobs_option, model_option, talk_options, threshold_option
+from catclf.cli.options import jobs_option, model_option, prior_option, talk_options, threshold_option
 from catclf.cli.signals import signals
 from catclf.errors import DataError
 
@@ -42,6 +42,7 @@ Example:
 )  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", help="Write the rows there instead of stdout.")
 @threshold_option
+@prior_option
 @click.option("--only", metavar="CLASS", help="Print just the paths predicted CLASS.")
 @click.option(
     "--exit-status", is_flag=True, help="Exit 0 if every picture is positive, 1 if not, 2 on error."
@@ -61,6 +62,7 @@ def command(
     format_name: str,
     output: str | None,
     threshold: float | None,
+    prior: float | None,
     only: str | None,
     exit_status: bool,
     errors: str,
@@ -92,6 +94,7 @@ def command(
         classifier,
         _inputs(paths, files_from, null),
         threshold=threshold,
+        prior=prior,
         jobs=jobs,
         x_key=x_key,
         on_passed_over=lambda path: console.detail(f"{path}: passed over"),

@@ -38,28 +38,40 @@ def tsv_row(prediction: Prediction) -> bytes:
 
 
 def csv_row(prediction: Prediction) -> bytes:
-    """path, label, probability, error; RFC 4180 but for the line ends, which are a newline alone."""
-    path = os.fsencode(prediction.path)
-    if path[:1] in (b"=", b"+", b"-", b"@", b"\t", b"\r") and path != b"-":
-        path = b"./" + path  # the same file, but no formula to a spreadsheet
+    """path, label, probability, error; see `csv_line`."""
     reason = prediction.error.reason if prediction.error is not None else ""
-    label = os.fsencode(prediction.label or "")
-    fields = [_quoted(path), _quoted(label), _digits(prediction), _quoted(os.fsencode(reason))]
-    return b",".join(fields) + b"\n"
+    digits = _digits(prediction).decode()
+    return csv_line(csv_path(prediction.path), prediction.label or "", digits, reason)
+
+
+def csv_line(*fields: str) -> bytes:
+    """RFC 4180, but for the line end, which is a newline alone as everywhere in a shell."""
+    return b",".join(_quoted(os.fsencode(field)) for field in fields) + b"\n"
+
+
+def csv_path(path: str) -> str:
+    """Name the same file by a path that is no formula to a spreadsheet."""
+    looks_like_formula = path.startswith(("=", "+", "-", "@", "\t", "\r")) and path != "-"
+    return "./" + path if looks_like_formula else path
 
 
 def json_row(prediction: Prediction) -> bytes:
-    """Return one object without line end; a path that is not UTF-8 has its bytes in `path_bytes`."""
-    raw = os.fsencode(prediction.path)
-    path = raw.decode("utf-8", "replace")
-    row: dict[str, str | float | None] = {"path": path}
-    if path.encode() != raw:
-        row["path_bytes"] = base64.b64encode(raw).decode("ascii")
+    """Return one object without line end."""
+    row: dict[str, str | float | None] = {**json_path(prediction.path)}
     probability = prediction.probability
     row["label"] = prediction.label
     row["probability"] = None if probability is None else round(probability, 6)
     row["error"] = prediction.error.reason if prediction.error is not None else None
     return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def json_path(path: str) -> dict[str, str]:
+    """`path`, and for a path that is not UTF-8 also its bytes, base64, in `path_bytes`."""
+    raw = os.fsencode(path)
+    text = raw.decode("utf-8", "replace")
+    if text.encode() == raw:
+        return {"path": text}
+    return {"path": text, "path_bytes": base64.b64encode(raw).decode("ascii")}
 
 
 def _digits(prediction: Prediction) -> bytes:

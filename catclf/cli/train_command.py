@@ -149,6 +149,12 @@ _run_options = options(
         help="Cross-validate these settings in K folds before the final fit.",
     ),
     click.option(
+        "--tune-threshold",
+        metavar="GOAL",
+        help="Choose the model's threshold on cross-validated probabilities: accuracy,"
+        " balanced_accuracy, f1, precision=P or recall=R.",
+    ),
+    click.option(
         "--engine",
         type=click.Choice(("auto", *config.ENGINE_NAMES)),
         default=_DEFAULTS.engine,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -78,17 +79,26 @@ class _RefusedError(Exception):
 @contextlib.contextmanager
 def _opened(picture: Picture) -> Iterator[BinaryIO]:
     if picture.stream is not None:
-        yield picture.stream
+        data = picture.stream.read()  # subtle: a pipe cannot be rewound for a second try
+        if not data:
+            raise _RefusedError("is empty")
+        yield io.BytesIO(data)
         return
     # Not blocking: opening a FIFO that nobody writes to would otherwise wait for ever.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(picture.path, flags), "rb") as stream:
-        status = os.fstat(stream.fileno())
+    handle = os.open(picture.path, flags)
+    try:
+        status = os.fstat(handle)
+        if stat.S_ISDIR(status.st_mode):  # subtle: open() would refuse it too, but leave it open
+            raise _RefusedError("is a directory")
         if not stat.S_ISREG(status.st_mode):
             raise _RefusedError("is not a regular file")
         if status.st_size == 0:
             raise _RefusedError("is empty")
-        yield stream
+        with open(handle, "rb", closefd=False) as stream:
+            yield stream
+    finally:
+        os.close(handle)
 
 
 def _decode_stream(stream: BinaryIO, size: int, max_pixels: int) -> Pixels:
@@ -148,7 +158,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         top = values.max(initial=0.0)
         full = 1.0 if top <= 1 else 255.0 if top <= 255 else 65535.0
     else:
-        full = 65535.0
+        full = 65535.0 if values.max(initial=0.0) <= 65535 else 2.0**31 - 1
     return Image.fromarray(np.rint(np.clip(values / full, 0, 1) * 255).astype(np.uint8))
 
 

@@ -62,21 +62,40 @@ def walk(folder: str, on_passed_over: OnPassedOver) -> Iterator[Picture]:
     be listed is yielded as a `Picture` with an error. Sub-folders that are symbolic links are passed
     over: they can form loops.
     """
+    # Not recursive: folders can be nested deeper than Python's calls.
+    listings = [_listing(folder)]
+    while listings:
+        entry = next(listings[-1], None)
+        if entry is None:
+            listings.pop()
+        elif isinstance(entry, DataError):
+            yield Picture(entry.path, error=entry)
+        elif is_junk(entry.name):
+            on_passed_over(entry.path)
+        elif entry.is_dir(follow_symlinks=False):
+            listings.append(_listing(entry.path))
+        elif is_picture_name(entry.name) and not _leads_to_folder(entry):
+            yield Picture(entry.path)
+        else:
+            on_passed_over(entry.path)
+
+
+def _listing(folder: str) -> Iterator[os.DirEntry[str] | DataError]:
+    """Yield the entries of a folder in order, or the one reason why they are not known."""
     try:
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=_path_order)
     except OSError as exc:
-        yield Picture(folder, error=DataError(folder, (exc.strerror or str(exc)).lower()))
+        yield DataError(folder, (exc.strerror or str(exc)).lower())
         return
-    for entry in entries:
-        if is_junk(entry.name):
-            on_passed_over(entry.path)
-        elif entry.is_dir(follow_symlinks=False):
-            yield from walk(entry.path, on_passed_over)
-        elif is_picture_name(entry.name) and not entry.is_dir():
-            yield Picture(entry.path)
-        else:
-            on_passed_over(entry.path)
+    yield from entries
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # such as a symbolic link to itself
+        return False
 
 
 def _path_order(entry: os.DirEntry[str]) -> bytes:
@@ -98,7 +117,7 @@ def class_folders(folder: str, on_passed_over: OnPassedOver) -> list[str]:
         raise DataError(folder, (exc.strerror or str(exc)).lower()) from exc
     names = []
     for entry in entries:
-        if entry.is_dir() and not is_junk(entry.name):
+        if _leads_to_folder(entry) and not is_junk(entry.name):
             names.append(entry.name)
         else:
             on_passed_over(entry.path)

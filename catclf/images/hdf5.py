@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -38,13 +41,16 @@ class Hdf5Pictures:
         self.path = path
         self._y_key = y_key
         try:
+            if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for ever
+                raise DataError(path, "is not a regular file")
             self._file = h5py.File(path, "r")
         except OSError as exc:
             reason = exc.strerror.lower() if exc.strerror else "is not an HDF5 file"
             raise DataError(path, reason) from exc
         try:
-            self._x = self._dataset(x_key, "_set_x", "--x-key")
-            self._check_pictures()
+            with self._reading():
+                self._x = self._dataset(x_key, "_set_x", "--x-key")
+                self._check_pictures()
         except BaseException:
             self._file.close()
             raise
@@ -71,31 +77,48 @@ class Hdf5Pictures:
         m, height, width, channels = self.shape
         rows = max(1, _BLOCK_BYTES // (height * width * channels))
         for start in range(0, m, rows):
-            try:
-                yield self._x[start : start + rows]
-            except OSError as exc:
-                raise DataError(self.path, f"{self._x.name} cannot be read ({exc})") from exc
+            with self._reading():
+                block = self._x[start : start + rows]
+            yield block
 
     def labels(self) -> NDArray[np.intp]:
         """Class number of every picture, (m,)."""
-        labels = self._dataset(self._y_key, "_set_y", "--y-key")
         m = self.shape[0]
-        if labels.dtype.kind not in "iu" or labels.shape not in ((m,), (1, m), (m, 1)):
-            found = f"{labels.shape} {labels.dtype}"
-            raise DataError(self.path, f"{labels.name} is {found}; expected ({m},) integers")
-        flat: NDArray[Any] = labels[:].reshape(-1)
+        with self._reading():
+            labels = self._dataset(self._y_key, "_set_y", "--y-key")
+            if labels.dtype.kind not in "iu" or labels.shape not in ((m,), (1, m), (m, 1)):
+                found = f"{labels.shape} {labels.dtype}"
+                raise DataError(self.path, f"{labels.name} is {found}; expected ({m},) integers")
+            flat: NDArray[Any] = labels[:].reshape(-1)
         return flat.astype(np.intp)
 
     def classes(self) -> tuple[str, ...]:
         """Class names by number; "0" and "1" where the file has none."""
         if "list_classes" not in self._file:
             return ("0", "1")
-        names = self._file["list_classes"][:].tolist()
-        return tuple(n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names)
+        with self._reading():
+            listed = self._file.get("list_classes")
+            if not isinstance(listed, h5py.Dataset) or listed.shape is None or len(listed.shape) != 1:
+                raise DataError(self.path, "list_classes is not a list; expected the names of the classes")
+            names = listed[:].tolist()
+        classes = tuple(n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names)
+        if len(set(classes)) < len(classes):
+            raise DataError(self.path, f"list_classes has a name twice: {', '.join(classes)}")
+        return classes
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except DataError:
+            raise
+        except Exception as exc:  # subtle: in a broken file h5py can raise anything at all
+            detail = " ".join(str(exc).split()) or type(exc).__name__
+            raise DataError(self.path, f"is a broken HDF5 file ({detail})") from exc
 
     def _check_pictures(self) -> None:
         shape, dtype = self._x.shape, self._x.dtype
-        if len(shape) != 4 or shape[3] != 3 or dtype != np.uint8 or 0 in shape:
+        if shape is None or len(shape) != 4 or shape[3] != 3 or dtype != np.uint8 or 0 in shape:
             expected = "expected (m, height, width, 3) uint8"
             raise DataError(self.path, f"{self._x.name} is {shape} {dtype}; {expected}")
 

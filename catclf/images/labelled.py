@@ -49,6 +49,11 @@ class LabelledPictures:
     passed_over: int
     usual_positive: str | None
 
+    @property
+    def m(self) -> int:
+        """Number of pictures."""
+        return len(self.labels)
+
     def counts(self) -> dict[str, int]:
         """Number of pictures of each class."""
         numbers = np.bincount(self.labels, minlength=len(self.classes))
@@ -86,7 +91,7 @@ def read_labelled(
     DataError
         If the source is none of the three, is malformed, or holds no picture.
     """
-    if is_hdf5_name(source):
+    if is_hdf5_name(source) and not os.path.isdir(source):
         return _read_hdf5(source, size, x_key, y_key)
     if os.path.isdir(source):
         listing = _list_folders(source)

@@ -1,18 +1,38 @@
-"""The tool `evaluate`: a model and labelled pictures → scores."""
+"""The tool `evaluate`: a model and labelled pictures → scores, and a comparison of two models."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from catclf.errors import DataError
 from catclf.images.labelled import read_labelled
-from catclf.logistic import Vector
-from catclf.metrics import Scores, score
-from catclf.model import Model, load
+from catclf.logistic import Vector, cross_entropy, sigmoid
+from catclf.metrics import Comparison, Scores, mcnemar, score, training_baseline
+from catclf.model import Model, fingerprint, load
 from catclf.parallel import core_count
 from catclf.pipeline.classes import labels_by_name
+
+
+class Overlap(NamedTuple):
+    """A picture that the model was trained on.
+
+    Attributes
+    ----------
+    position : int
+        In the data that is evaluated.
+    path : str
+    training_index : int
+        Number of the picture among those of the training, from 0.
+    """
+
+    position: int
+    path: str
+    training_index: int
 
 
 @dataclass(frozen=True)
@@ -24,8 +44,18 @@ class Evaluation:
     scores : Scores
     positive, negative : str
     paths : tuple of str, m of them
+    pixels : (m, size, size, 3) uint8
+        The pictures as the model sees them.
     y : (m,) float64
     probabilities : (m,) float64
+    losses : (m,) float64
+        Cross entropy of each picture, in nats.
+    overlap : tuple of Overlap
+        The pictures that the model has seen with their labels.
+    scores_without_overlap : Scores
+        Of the other pictures.
+    training_baseline : float or None
+        Accuracy here of always saying the commoner class of the training data.
     failed : tuple of DataError
         Pictures that could not be read.
     passed_over : int
@@ -35,8 +65,13 @@ class Evaluation:
     positive: str
     negative: str
     paths: tuple[str, ...]
+    pixels: NDArray[np.uint8]
     y: Vector
     probabilities: Vector
+    losses: Vector
+    overlap: tuple[Overlap, ...]
+    scores_without_overlap: Scores
+    training_baseline: float | None
     failed: tuple[DataError, ...]
     passed_over: int
 
@@ -47,7 +82,13 @@ class Evaluation:
             "failed": len(self.failed),
             "positive": self.positive,
             "negative": self.negative,
-            **{key: value for key, value in self.scores.to_dict().items() if key != "n"},
+            **self.scores.to_dict(),
+            "training_baseline_accuracy": self.training_baseline,
+            "train_overlap": {
+                "count": len(self.overlap),
+                "items": [{"path": o.path, "training_index": o.training_index} for o in self.overlap],
+                "accuracy_without": self.scores_without_overlap.accuracy,
+            },
         }
 
 
@@ -56,12 +97,25 @@ def evaluate(
     data: str | os.PathLike[str],
     *,
     threshold: float | None = None,
+    prior: float | None = None,
     on_error: str = "skip",
     jobs: int | None = None,
     x_key: str | None = None,
     y_key: str | None = None,
 ) -> Evaluation:
-    """Score a model on labelled pictures; parameters as in `train` and `predict`.
+    """Score a model on labelled pictures.
+
+    Parameters
+    ----------
+    model : Model or path
+    data : path
+        As in `train`.
+    threshold : float or None
+        Replaces the model's.
+    prior : float or None
+        Share of positive pictures to expect, if it is another than in training.
+    on_error, jobs, x_key, y_key
+        As in `train`.
 
     Raises
     ------
@@ -69,18 +123,83 @@ def evaluate(
         If the data cannot be read, or its classes are not those of the model.
     """
     model = model if isinstance(model, Model) else load(os.fspath(model))
+    if prior is not None:
+        model = model.with_prior(prior)
     data, jobs = os.fspath(data), jobs or core_count()
     labelled = read_labelled(data, model.size, on_error, jobs, x_key, y_key)
     y = labels_by_name(labelled, model.positive, model.negative, data)
-    probabilities = model.probabilities(labelled.pixels, jobs)
-    limit = model.threshold if threshold is None else threshold
+    z = model.scores(labelled.pixels, jobs)
+    p, limit = sigmoid(z), model.threshold if threshold is None else threshold
+    overlap = _overlap(model, labelled.pixels, labelled.paths)
+    unseen = np.ones(len(y), dtype=bool)
+    unseen[[item.position for item in overlap]] = False
     return Evaluation(
-        scores=score(y, probabilities, limit),
+        scores=score(y, p, limit),
         positive=model.positive,
         negative=model.negative,
         paths=labelled.paths,
+        pixels=labelled.pixels,
         y=y,
-        probabilities=probabilities,
+        probabilities=p,
+        losses=cross_entropy(z, y),
+        overlap=overlap,
+        scores_without_overlap=score(y[unseen], p[unseen], limit),
+        training_baseline=_training_baseline(model, y),
         failed=labelled.skipped,
         passed_over=labelled.passed_over,
+    )
+
+
+def _overlap(model: Model, images: NDArray[np.uint8], paths: tuple[str, ...]) -> tuple[Overlap, ...]:
+    trained_on = {mark: k for k, mark in reversed(list(enumerate(model.fingerprints.tolist())))}
+    marks = fingerprint(images).tolist() if trained_on else []
+    return tuple(
+        Overlap(k, paths[k], trained_on[mark]) for k, mark in enumerate(marks) if mark in trained_on
+    )
+
+
+def _training_baseline(model: Model, y: Vector) -> float | None:
+    m, positives = model.training.get("m"), model.training.get("positives")
+    if not isinstance(m, int) or not isinstance(positives, int):
+        return None
+    return training_baseline(y, positives=positives, negatives=m - positives)
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two models on the same pictures.
+
+    Attributes
+    ----------
+    comparison : Comparison or None
+        Paired: exact McNemar test, and the difference of the accuracies with its interval.
+    differing : tuple of str
+        Paths of the pictures on which their answers differ.
+    """
+
+    comparison: Comparison | None
+    differing: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain values, ready for JSON."""
+        facts = {} if self.comparison is None else self.comparison._asdict()
+        return {**facts, "differing": list(self.differing)}
+
+
+def compare(first: Evaluation, second: Evaluation) -> Duel:
+    """Compare two evaluations of the same data, picture by picture.
+
+    Raises
+    ------
+    DataError
+        If they are not of the same pictures.
+    """
+    if first.paths != second.paths or not np.array_equal(first.y, second.y):
+        found = f"{first.scores.n} and {second.scores.n} pictures"
+        raise DataError("comparison", f"the models were not scored on the same pictures ({found})")
+    called = [e.probabilities >= e.scores.threshold for e in (first, second)]
+    differs = np.not_equal(*called)
+    return Duel(
+        comparison=mcnemar(first.y, *called),
+        differing=tuple(path for path, other in zip(first.paths, differs, strict=True) if other),
     )

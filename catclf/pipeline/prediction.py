@@ -45,6 +45,7 @@ def predict(
     inputs: Iterable[Input],
     *,
     threshold: float | None = None,
+    prior: float | None = None,
     jobs: int | None = None,
     x_key: str | None = None,
     on_passed_over: OnPassedOver = lambda path: None,
@@ -58,6 +59,8 @@ def predict(
         See `catclf.images.inputs.pictures_of`. It is read as needed and no list of it is kept.
     threshold : float or None
         Replaces the model's.
+    prior : float or None
+        Share of positive pictures to expect, if it is another than in training.
     jobs : int or None
         Threads; None is one for each core.
     x_key : str or None
@@ -65,11 +68,11 @@ def predict(
     on_passed_over : (path) -> None
         Called for each file in a folder that is not tried.
     """
-    model = model if isinstance(model, Model) else load(os.fspath(model))
-    fitted_model = model
+    loaded = model if isinstance(model, Model) else load(os.fspath(model))
+    classifier = loaded if prior is None else loaded.with_prior(prior)
 
     def work(chunk: list[Picture]) -> list[Prediction]:
-        return _predict_chunk(fitted_model, chunk, threshold)
+        return _predict_chunk(classifier, chunk, threshold)
 
     pictures = pictures_of(inputs, on_passed_over, x_key)
     for answers in ordered_map(work, _chunks(pictures), jobs or core_count()):

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.config import TrainSettings
+from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
 from catclf.errors import ConfigError, DataError, TrainingError
 from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, fit, prepare
 from catclf.folds import held_out_mask
 from catclf.images.labelled import LabelledPictures, read_labelled
 from catclf.logistic import Vector, sigmoid
-from catclf.metrics import Scores, score
+from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model, fingerprint
 from catclf.parallel import core_count
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
@@ -156,9 +156,10 @@ def train(
         _check_resumable(resume, problem, int(trained_on.sum()), labelled.counts())
     fits = 1 + (settings.cv or 0) * (settings.features == "pixels")
     start = None if resume is None else (resume.w, resume.b)
+    marks = fingerprint(problem.pixels)
     progress.note(f"{problem.m} pictures read; computing {settings.features}")
     prepared = prepare(problem, trained_on, fits, start)
-    cv = _cross_validated(prepared, trained_on, progress) if settings.cv is not None else None
+    cv, threshold = _cross_validated(prepared, trained_on, progress)
     progress.note(f"descending with the engine {prepared.engine_name}")
     held_out = ~trained_on if not trained_on.all() else None
     fitted = fit(prepared, trained_on, held_out=held_out, progress=progress)
@@ -175,8 +176,9 @@ def train(
         features=prepared.features,
         positive=positive,
         negative=negative_class(labelled.classes, positive),
-        training=_provenance(problem, m, labelled, fitted, accuracy, resume),
-        fingerprints=fingerprint(problem.pixels[trained_on]),
+        threshold=threshold,
+        training=_provenance(problem, trained_on, labelled, fitted, accuracy, resume),
+        fingerprints=marks[trained_on],
         history=_history_table(descent.history),
     )
     return Fit(
@@ -198,7 +200,7 @@ def train(
         history=descent.history,
         validation=None if held_out is None else score(problem.y[held_out], scored[held_out]),
         cv=cv,
-        warnings=tuple(_warnings(settings, fitted, cv)),
+        warnings=(*_duplicates(labelled, marks), *_warnings(settings, fitted, cv)),
         seconds=time.perf_counter() - begun,
     )
 
@@ -265,16 +267,29 @@ def _check_resumable(model: Model, problem: Problem, m: int, counts: dict[str, i
             raise ConfigError(name, value, f"{before.get(name)}, as of the model to be resumed")
 
 
-def _cross_validated(prepared: Prepared, trained_on: Mask, progress: Progress) -> Scores:
-    problem = prepared.problem
-    folds = problem.settings.cv or 2
+def _cross_validated(
+    prepared: Prepared, trained_on: Mask, progress: Progress
+) -> tuple[Scores | None, float]:
+    """Cross-validated scores, if they are wanted, and the threshold that they suggest."""
+    problem, settings = prepared.problem, prepared.problem.settings
+    if settings.cv is None and settings.tune_threshold is None:
+        return None, 0.5
+    folds = settings.cv or USUAL_FOLDS
     progress.note(f"cross-validating in {folds} folds")
     shared = None if prepared.features.standardised else prepared
     try:
         probabilities = cross_validate(problem, trained_on, folds, shared)
     except ValueError as exc:
         raise ConfigError("cv", folds, f"possible: {exc}") from exc
-    return score(problem.y[trained_on], probabilities)
+    y, threshold = problem.y[trained_on], 0.5
+    if settings.tune_threshold is not None:
+        goal, at = parse_threshold_goal(settings.tune_threshold)
+        tuned = choose_threshold(y, probabilities, goal, at)
+        if tuned is None:
+            rule = "within reach: no threshold gives that in cross-validation"
+            raise ConfigError("tune_threshold", settings.tune_threshold, rule)
+        threshold = tuned
+    return score(y, probabilities, threshold), threshold
 
 
 def _divergence(fitted: Fitted) -> TrainingError:
@@ -301,10 +316,20 @@ def _warnings(settings: TrainSettings, fitted: Fitted, cv: Scores | None) -> Ite
             f"{rate:.6g} is small: the gradient is still {last.gradient_norm:.3g}"
         )
     if cv is not None and not cv.beats_baseline:
-        yield (
-            f"cross-validated, these features are no better than always saying the commoner class: "
-            f"{cv.verdict}"
-        )
+        yield "in cross-validation these features are no better than always saying the commoner class"
+
+
+def _duplicates(labelled: LabelledPictures, marks: NDArray[np.uint64]) -> Iterator[str]:
+    """Sentences about pictures of the data that occur more than once."""
+    first: dict[int, int] = {}
+    again = [(k, first.setdefault(mark, k)) for k, mark in enumerate(marks[: labelled.m].tolist())]
+    pairs = [(k, earlier) for k, earlier in again if k != earlier]
+    torn = [pair for pair in pairs if labelled.labels[pair[0]] != labelled.labels[pair[1]]]
+    for found, what in ((pairs, "occur more than once"), (torn, "occur with different labels")):
+        if found:
+            k, earlier = found[0]
+            example = f"{labelled.paths[k]} is {labelled.paths[earlier]}"
+            yield f"{len(found)} pictures {what}; the first: {example}"
 
 
 def _history_table(history: tuple[Step, ...]) -> NDArray[np.float64]:
@@ -315,7 +340,7 @@ def _history_table(history: tuple[Step, ...]) -> NDArray[np.float64]:
 
 def _provenance(
     problem: Problem,
-    m: int,
+    trained_on: Mask,
     labelled: LabelledPictures,
     fitted: Fitted,
     accuracy: float,
@@ -324,7 +349,7 @@ def _provenance(
     descent, settings = fitted.descent, problem.settings
     before = 0 if resumed is None else int(resumed.training.get("iterations", 0))
     return {
-        "m": m,
+        "m": int(trained_on.sum()),
         "classes": labelled.counts(),
         "loss": settings.descent.loss,
         "class_weight": settings.class_weight,
@@ -338,4 +363,6 @@ def _provenance(
         "gradient_norm": descent.last.gradient_norm,
         "train_accuracy": accuracy,
         "seed": settings.descent.seed,
+        "positives": int(problem.y[trained_on].sum()),
+        "positive_share": float(problem.shares(trained_on) @ problem.y),
     }
