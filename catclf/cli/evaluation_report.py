@@ -24,8 +24,8 @@ def page(evaluation: Evaluation, duel: Duel | None = None) -> Iterator[str]:
     yield from _confusion(evaluation)
     yield ""
     yield _line("accuracy", scores.accuracy, scores.accuracy_ci95)
-    yield _line("baseline", scores.baseline_accuracy, note="always the commoner class of these pictures")
-    note = "always the commoner class of the training"
+    yield _line("baseline", scores.baseline_accuracy, note="always the commoner class here")
+    note = "always that of the training data"
     yield _line("baseline", evaluation.training_baseline, note=note)
     yield _line("balanced accuracy", scores.balanced_accuracy)
     yield _line("precision", scores.precision)
