@@ -436,9 +436,10 @@ def test_interrupting_predict_leaves_whole_rows(album: Path, model: Path, tmp_pa
     command = [sys.executable, "-m", "catclf", "predict", "-m", str(model), "--files-from", str(listing)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        rest, err = process.communicate(timeout=30)
+        rest, err = process.stdout.read(), process.stderr.read()
     assert process.returncode == 130
     assert err == b""
     assert set((first + rest).splitlines(keepends=True)) == {first}
