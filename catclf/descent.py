@@ -18,6 +18,8 @@ _EXPLODED = 100.0
 # … or has for so many updates been more than 1 % above the lowest one. A learning rate somewhat above
 # the limit of stability makes the cost swing for up to 350 updates and then works all the same.
 _RISING_STEPS = 500
+# Late in a long descent few steps are recorded: one that is high by chance is no trend.
+_RISING_ROWS = 5
 
 _POWER_ITERATIONS = 300
 _POWER_TOLERANCE = 1e-6
@@ -218,16 +220,9 @@ def descend(
     watch = _Watch(engine, objective, settings, learning_rate, held_out, observer)
     reason: str | None = None
     due = 0
-    for step, point in enumerate(
-        _iterates(
-            engine,
-            objective,
-            learning_rate,
-            settings.momentum,
-            start or (engine.start(), 0.0),
-            bias_factor,
-        )
-    ):
+    begin = start or (engine.start(), 0.0)
+    points = _iterates(engine, objective, learning_rate, settings.momentum, begin, bias_factor)
+    for step, point in enumerate(points):
         reason = _stopping_test(settings, step, point)
         if reason is None and interrupted():
             reason = "interrupted"
@@ -311,6 +306,7 @@ class _Watch:
         self._best: tuple[float, Step, _Point] | None = None
         self._last: tuple[Step, _Point]
         self._lowest_at = 0
+        self._rows_since = 0
 
     def record(self, step: int, point: _Point, reason: str | None) -> str | None:
         """Measure the point, tell the observer, and return a reason to stop above that of the tests."""
@@ -335,14 +331,17 @@ class _Watch:
         if score < lowest:
             self._best = score, row, point
         if score <= 1.01 * lowest + 1e-12 if not by_validation else score < lowest:
-            self._lowest_at = row.step
+            self._lowest_at, self._rows_since = row.step, 0
+        else:
+            self._rows_since += 1
         waited = row.step - self._lowest_at
         first = self._history[0].cost
         exploded = row.cost > _EXPLODED * max(first, math.log(2))
         # subtle: where every p is 0 or 1 the slope of the squared error is nothing, and a test is met
         # on a plateau above the start.
         stranded = met and row.cost > 1.01 * first + 1e-12
-        if exploded or stranded or (not by_validation and waited >= _RISING_STEPS):
+        rising = waited >= _RISING_STEPS and self._rows_since >= _RISING_ROWS
+        if exploded or stranded or (rising and not by_validation):
             return "diverged"
         return "patience" if self._patience is not None and waited >= self._patience else None
 

@@ -10,7 +10,7 @@ run() {
     "$catclf" "$@"
 }
 
-run train data/drawings_train.h5 -o "$folder/cat.npz" --force --l2 0.3 --cv 5
+run train data/drawings_train.h5 -o "$folder/cat.npz" --force --l2 auto --momentum 0.9 --cv 5
 run eval -m "$folder/cat.npz" data/drawings_test.h5
 run predict -m "$folder/cat.npz" data/drawings -o "$folder/answers.tsv" -F tsv
 printf '\n%s now begins with\n' "$folder/answers.tsv"

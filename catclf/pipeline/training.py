@@ -259,6 +259,8 @@ def _check_resumable(model: Model, problem: Problem, m: int, counts: dict[str, i
         "classes": counts,
         "m": m,
     }
+    if isinstance(settings.validation, float):
+        now["seed"] = settings.descent.seed  # another one would hold out pictures trained on
     if settings.penalty != "auto":
         now["l2"] = settings.penalty
     before = {**model.training, "features": model.features.name, "size": model.size}

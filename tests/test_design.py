@@ -1,0 +1,66 @@
+"""X as the engines take it, and standardisation as a change of w and b."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+
+from catclf.design import Design, Standardisation
+
+Rows = NDArray[np.float32]
+
+
+def uneven_rows(m: int, n_x: int, seed: int = 0) -> Rows:
+    """Columns with means and deviations of their own."""
+    rng = np.random.default_rng(seed)
+    rows = rng.standard_normal((m, n_x)) * rng.uniform(0.1, 10, n_x) + rng.uniform(-5, 5, n_x)
+    return rows.astype(np.float32)
+
+
+def test_a_design_has_a_picture_a_row_and_a_feature_a_column() -> None:
+    design = Design(np.zeros((3, 7), np.uint8), 1 / 255)
+    assert (design.m, design.n_x) == (3, 7)
+
+
+def test_standardised_rows_are_centred_and_of_length_about_one() -> None:
+    rows = uneven_rows(400, 30)
+    standardised = Standardisation.fit(rows).apply(rows)
+    assert standardised.dtype == np.float32
+    assert_allclose(standardised.mean(axis=0), 0, atol=1e-6)
+    assert_allclose((standardised**2).sum(axis=1).mean(), 1, rtol=0.1)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 20), st.integers(1, 10), st.integers(0, 99))
+def test_unfold_undoes_fold(m: int, n_x: int, seed: int) -> None:
+    standardisation = Standardisation.fit(uneven_rows(m, n_x, seed))
+    w, b = np.random.default_rng(seed).standard_normal(n_x), 0.7
+    again, again_b = standardisation.unfold(*standardisation.fold(w, b))
+    assert_allclose(again, w, rtol=1e-12)
+    assert_allclose(again_b, b, rtol=1e-9, atol=1e-9)
+
+
+def test_folded_parameters_score_the_features_as_the_unfolded_score_the_standardised() -> None:
+    rows = uneven_rows(50, 8)
+    standardisation = Standardisation.fit(rows)
+    w, b = np.random.default_rng(1).standard_normal(8), -0.3
+    folded, folded_b = standardisation.fold(w, b)
+    assert_allclose(rows @ folded + folded_b, standardisation.apply(rows) @ w + b, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 3.5])
+def test_pictures_that_are_all_alike_become_zero(value: float) -> None:
+    rows = np.full((5, 4), value, np.float32)
+    assert_array_equal(Standardisation.fit(rows).apply(rows), np.zeros((5, 4)))
+
+
+def test_a_feature_that_never_varies_is_not_blown_up() -> None:
+    rows = uneven_rows(50, 8)
+    rows[:, 3] = 2.0
+    standardised = Standardisation.fit(rows).apply(rows)
+    assert_array_equal(standardised[:, 3], np.zeros(50))
+    assert np.isfinite(standardised).all()

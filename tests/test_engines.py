@@ -1,0 +1,301 @@
+"""Every engine is the same descent: against the loops of `tests.reference`, and against each other."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+
+from catclf.config import LOSS_NAMES, STOP_RULES, DescentSettings
+from catclf.descent import Descent, Objective, descend
+from catclf.design import Design
+from catclf.engines import ENGINES, Engine, gram, stream
+from catclf.engines.choice import choose_engine
+from catclf.engines.gram import gram_matrix
+from catclf.logistic import Vector
+from tests import reference
+
+# Relative to the largest entry. An engine that is not named here computes in float64.
+TOLERANCES = {"stream": 1e-5}
+EXACT = 1e-10
+
+engines = pytest.mark.parametrize("name", ENGINES)
+kinds = pytest.mark.parametrize("kind", ["uint8", "float32"])
+starts = pytest.mark.parametrize("start", ["zeros", "random"])
+
+SHAPES = {
+    "two pictures": (2, 9),
+    "fewer pictures than parts": (5, 20),
+    "more features than pictures": (12, 30),
+    "more pictures than features": (45, 6),
+    "one feature": (20, 1),
+}
+
+
+def make_design(kind: str, m: int, n_x: int) -> Design:
+    rng = np.random.default_rng(m + n_x)
+    if kind == "uint8":
+        return Design(rng.integers(0, 256, (m, n_x), dtype=np.uint8), 1 / 255)
+    return Design((0.5 * rng.standard_normal((m, n_x))).astype(np.float32), 1.0)
+
+
+def matrix(design: Design) -> Vector:
+    """X (n_x, m) as floats."""
+    X: Vector = design.rows.T.astype(np.float64) * design.scale
+    return X
+
+
+def start_weights(start: str, n_x: int) -> Vector:
+    if start == "zeros":
+        return np.zeros(n_x)
+    return 0.3 * np.random.default_rng(7).standard_normal(n_x)
+
+
+def assert_close(actual: Any, expected: Any, name: str) -> None:
+    tolerance = TOLERANCES.get(name, EXACT)
+    largest = float(np.nan_to_num(np.abs(expected)).max())  # the first step norm is NaN
+    assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * largest)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of two or three rows of 30 features, so that even little data has many."""
+    monkeypatch.setattr(stream, "_BLOCK_BYTES", 2 * 4 * 30)
+    monkeypatch.setattr(gram, "_BLOCK_BYTES", 3 * 8 * 30)
+    monkeypatch.setattr(gram, "_GRAM_BLOCK_BYTES", 3 * 8 * 30)
+
+
+class Case(NamedTuple):
+    """Everything that a descent can be asked for."""
+
+    loss: str
+    start: str
+    l2: float
+    momentum: float
+    class_weight: str
+    kind: str = "uint8"
+    shape: str = "more features than pictures"
+
+    @property
+    def design(self) -> Design:
+        return make_design(self.kind, *SHAPES[self.shape])
+
+    @property
+    def y(self) -> Vector:
+        return reference.labels(self.design.m)
+
+    @property
+    def shares(self) -> Vector:
+        y = self.y
+        balanced = self.class_weight == "balanced"
+        return reference.balanced_shares(y) if balanced else np.full(len(y), 1 / len(y))
+
+
+RATE, UPDATES, B0 = 0.3, 24, -0.2
+
+
+@cache
+def expected_rows(case: Case) -> list[reference.Row]:
+    return reference.descend(
+        matrix(case.design),
+        case.y,
+        loss=case.loss,
+        rate=RATE,
+        updates=UPDATES,
+        l2=case.l2,
+        momentum=case.momentum,
+        shares=case.shares,
+        w0=start_weights(case.start, case.design.n_x),
+        b0=B0,
+    )
+
+
+def run(name: str, case: Case, stop: str = "none", epsilon: float = 1.0) -> tuple[Descent, Vector]:
+    engine = ENGINES[name](case.design, start_weights(case.start, case.design.n_x), 2)
+    settings = DescentSettings(iterations=UPDATES, stop=stop, epsilon=epsilon, momentum=case.momentum)
+    objective = Objective(case.loss, case.y, case.shares, case.l2)
+    descent = descend(engine, objective, settings, RATE, start=(engine.start(), B0))
+    return descent, engine.weights(descent.c)
+
+
+def assert_same_descent(name: str, descent: Descent, w: Vector, rows: list[reference.Row]) -> None:
+    assert len(descent.history) == len(rows)
+    for field in ("cost", "gradient_norm", "step_norm"):
+        actual = [getattr(row, field) for row in descent.history]
+        assert_close(actual, [getattr(row, field) for row in rows], name)
+    assert_close(w, rows[-1].w, name)
+    assert_close(descent.b, rows[-1].b, name)
+
+
+@engines
+@kinds
+@pytest.mark.parametrize("loss", LOSS_NAMES)
+@starts
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("class_weight", ["none", "balanced"])
+def test_every_stopping_rule_of_every_engine_agrees_with_the_reference(
+    name: str, kind: str, loss: str, start: str, l2: float, momentum: float, class_weight: str
+) -> None:
+    case = Case(loss, start, l2, momentum, class_weight, kind)
+    rows = expected_rows(case)
+    norms = {
+        "gradient": [row.gradient_norm for row in rows],
+        "step": [row.step_norm for row in rows],
+        "none": [math.inf] * len(rows),
+    }
+    for stop in STOP_RULES:
+        epsilon = 1.001 * norms[stop][12] if stop != "none" else 1.0  # reached in the middle
+        last = next((k for k, norm in enumerate(norms[stop]) if norm <= epsilon), UPDATES)
+        descent, w = run(name, case, stop, epsilon)
+        assert descent.stop_reason == ("iterations" if stop == "none" else stop)
+        assert_same_descent(name, descent, w, rows[: last + 1])
+
+
+@engines
+@kinds
+@starts
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.usefixtures("small_blocks")
+def test_every_shape_in_small_blocks_agrees_with_the_reference(
+    name: str, kind: str, start: str, shape: str
+) -> None:
+    case = Case("cross-entropy", start, 0.1, 0.9, "balanced", kind, shape)
+    descent, w = run(name, case)
+    assert_same_descent(name, descent, w, expected_rows(case))
+
+
+@engines
+@kinds
+@starts
+def test_a_sweep_gives_scores_residuals_and_their_sum(name: str, kind: str, start: str) -> None:
+    design = make_design(kind, 21, 30)
+    X, w0 = matrix(design), start_weights(start, 30)
+    engine = ENGINES[name](design, w0, 2)
+    seen = np.zeros(21)
+
+    def residual(z: Vector, part: slice) -> Vector:
+        seen[part] += 1
+        return z * z + np.arange(21.0)[part]
+
+    sweep = engine.sweep(engine.start(), 0.4, residual)
+    assert_array_equal(seen, np.ones(21))  # each picture once
+    assert_close(sweep.z, w0 @ X + 0.4, name)
+    assert_array_equal(sweep.r, sweep.z * sweep.z + np.arange(21.0))
+    assert_close(engine.weights(sweep.xr), X @ sweep.r, name)
+
+
+@engines
+@kinds
+@starts
+def test_linear_operations_on_coordinates_are_those_on_weights(name: str, kind: str, start: str) -> None:
+    design = make_design(kind, 21, 30)
+    engine = ENGINES[name](design, start_weights(start, 30), 1)
+    assert (engine.m, engine.n_x) == (21, 30)
+    one = engine.start()
+    assert_close(engine.weights(one), start_weights(start, 30), name)
+    other = engine.sweep(one, 0.0, lambda z, part: np.arange(21.0)[part] - 9).xr
+    w, v = engine.weights(one), engine.weights(other)
+    mixed = 2.0 * one - 0.5 * other
+    assert_close(engine.weights(mixed), 2.0 * w - 0.5 * v, name)
+    assert_close(engine.dot(mixed, other), (2.0 * w - 0.5 * v) @ v, name)
+    assert_close(
+        engine.sweep(mixed, 0.0, lambda z, part: z).z, (2.0 * w - 0.5 * v) @ matrix(design), name
+    )
+
+
+@engines
+def test_a_sweep_leaves_its_coordinates_alone(name: str) -> None:
+    engine = ENGINES[name](make_design("uint8", 21, 30), start_weights("random", 30), 2)
+    c = engine.start()
+    before = c.copy()
+    engine.sweep(c, 0.5, lambda z, part: z)
+    assert_array_equal(c, before)
+
+
+def fitted_bytes(name: str, kind: str, jobs: int) -> bytes:
+    design = make_design(kind, 50, 700)
+    y = reference.labels(50)
+    engine = ENGINES[name](design, start_weights("random", 700), jobs)
+    objective = Objective("cross-entropy", y, np.full(50, 1 / 50), 0.01)
+    rate = 1 / objective.curvature(engine)
+    settings = DescentSettings(iterations=10, stop="none", momentum=0.5)
+    descent = descend(engine, objective, settings, rate)
+    return engine.weights(descent.c).tobytes() + np.float64(descent.b).tobytes()
+
+
+@engines
+@kinds
+def test_results_are_the_same_bytes_for_any_number_of_threads(name: str, kind: str) -> None:
+    one = fitted_bytes(name, kind, jobs=1)
+    assert [fitted_bytes(name, kind, jobs) for jobs in (2, 3)] == [one, one]
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(2, 9), (7, 30), (45, 6), (50, 700)])
+@pytest.mark.usefixtures("small_blocks")
+def test_gram_matrix_of_bytes_is_exact(shape: tuple[int, int], jobs: int) -> None:
+    design = make_design("uint8", *shape)
+    rows: NDArray[np.int64] = design.rows.astype(np.int64)
+    assert_array_equal(gram_matrix(design, jobs), (rows @ rows.T).astype(np.float64) * design.scale**2)
+
+
+def test_gram_matrix_of_floats_is_symmetric_and_near() -> None:
+    design = make_design("float32", 37, 50)
+    K, X = gram_matrix(design, 2), matrix(design)
+    assert_array_equal(K, K.T)
+    assert_allclose(K, X.T @ X, rtol=0, atol=1e-12)
+
+
+@engines
+@kinds
+def test_pictures_without_a_share_have_no_influence_but_a_score(name: str, kind: str) -> None:
+    design, y = make_design(kind, 20, 30), reference.labels(20)
+    train = np.arange(20) < 14
+    X = matrix(design)
+    rows = reference.descend(X[:, train], y[train], loss="cross-entropy", rate=RATE, updates=10)
+    engine: Engine = ENGINES[name](design, np.zeros(30), 2)
+    objective = Objective("cross-entropy", y, train / 14, 0.0)
+    descent = descend(engine, objective, DescentSettings(iterations=10, stop="none"), RATE)
+    assert_same_descent(name, descent, engine.weights(descent.c), rows)
+    assert_close(descent.z, rows[-1].w @ X + rows[-1].b, name)
+
+
+GIGABYTE = 10**9
+
+
+@pytest.mark.parametrize(
+    ("m", "n_x", "sweeps", "memory", "expected"),
+    [
+        pytest.param(209, 12288, 2000, GIGABYTE, "gram", id="few pictures of many features"),
+        pytest.param(2000, 12288, 2000, GIGABYTE, "gram", id="many steps pay for the Gram matrix"),
+        pytest.param(2000, 12288, 2, GIGABYTE, "stream", id="two steps do not"),
+        pytest.param(2000, 30, 2000, GIGABYTE, "primal", id="few features and X fits in the cache"),
+        pytest.param(50_000, 64, 2000, GIGABYTE, "stream", id="few features of many pictures"),
+        pytest.param(20_000, 12288, 2000, GIGABYTE, "stream", id="neither K nor X fits"),
+        pytest.param(100_000, 12288, 10**6, 10**15, "stream", id="K fits but is too much work"),
+        pytest.param(209, 12288, 2000, 10**6, "gram", id="K fits where X does not"),
+        pytest.param(209, 12288, 2000, 10**5, "stream", id="tight memory excludes gram and primal"),
+        pytest.param(2000, 30, 2000, 10**5, "stream", id="tight memory excludes a small X"),
+        pytest.param(2, 3, 0, 1, "stream", id="no memory at all"),
+    ],
+)
+def test_auto_chooses_the_engine(m: int, n_x: int, sweeps: int, memory: int, expected: str) -> None:
+    assert choose_engine(m, n_x, sweeps, memory) == expected
+
+
+sizes = st.integers(1, 10**6)
+
+
+@given(sizes, sizes, st.integers(0, 10**8), st.integers(1, 10**12))
+def test_the_chosen_engine_exists_and_fits(m: int, n_x: int, sweeps: int, memory: int) -> None:
+    chosen = choose_engine(m, n_x, sweeps, memory)
+    assert chosen in ENGINES
+    assert {"gram": 8 * m * m, "primal": 8 * m * n_x, "stream": 0}[chosen] <= memory

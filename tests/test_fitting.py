@@ -1,0 +1,319 @@
+"""From pictures to parameters: shares, mirror images, the choice of λ, and no leak between folds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+
+from catclf import fitting
+from catclf.config import DescentSettings, TrainSettings
+from catclf.engines import ENGINES
+from catclf.errors import ConfigError
+from catclf.features import FEATURES
+from catclf.features.pixels import Pixels
+from catclf.fitting import Mask, Prepared, Problem, choose_l2, cross_validate, fit, prepare
+from catclf.folds import fold_numbers
+from catclf.logistic import Vector, sigmoid
+from tests import reference
+
+M = 30
+
+
+class Centred(Pixels):
+    """Pixels in the place of patches: features to be standardised, without the work of learning."""
+
+    scale: ClassVar[float] = 1.0
+    standardised: ClassVar[bool] = True
+
+
+@pytest.fixture(autouse=True)
+def less_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is learned in the place of patches, and penalties are compared after fewer steps."""
+    monkeypatch.setitem(FEATURES, "patches", Centred)
+    monkeypatch.setattr(fitting, "_L2_DESCENT", replace(fitting._L2_DESCENT, iterations=60))
+
+
+features = pytest.mark.parametrize("kind", ["pixels", "patches"])
+flips = pytest.mark.parametrize("flip", [False, True])
+engines = pytest.mark.parametrize("name", ENGINES)
+
+SHORT = DescentSettings(iterations=60, stop="none", l2=0.0)
+
+
+def problem(settings: TrainSettings | None = None, m: int = M, jobs: int = 1, seed: int = 0) -> Problem:
+    pixels, y = reference.pictures(m, seed=seed)
+    return Problem(pixels, y, settings or TrainSettings(descent=SHORT), jobs)
+
+
+def all_of(some: Problem) -> Mask:
+    return np.ones(some.m, dtype=bool)
+
+
+def with_other_pixels(some: Problem, where: Mask) -> Problem:
+    pixels = some.pixels.copy()
+    pixels[where] = 255 - pixels[where]
+    return replace(some, pixels=pixels)
+
+
+def fitted_parameters(some: Problem, train: Mask) -> tuple[Vector, float]:
+    prepared = prepare(some, train)
+    return prepared.parameters(fit(prepared, train).descent)
+
+
+# --- shares ---
+
+
+def test_shares_are_equal_by_default() -> None:
+    assert_allclose(problem().shares(all_of(problem())), np.full(M, 1 / M), rtol=1e-14)
+
+
+def test_balanced_shares_give_each_class_half_of_the_cost() -> None:
+    some = problem(TrainSettings(class_weight="balanced"))
+    train = np.arange(M) % 3 != 0
+    shares = some.shares(train)
+    assert_array_equal(shares[~train], 0.0)
+    assert_allclose(shares[train], reference.balanced_shares(some.y[train]), rtol=1e-14)
+
+
+def test_balanced_classes_draw_the_bias_to_the_rarer_class() -> None:
+    plain, balanced = (
+        problem(TrainSettings(class_weight=weight, descent=SHORT)) for weight in ("none", "balanced")
+    )
+    means = []
+    for some in (plain, balanced):
+        prepared = prepare(some, all_of(some))
+        means.append(sigmoid(fit(prepared, all_of(some)).descent.z).mean())
+    assert means[1] > means[0]  # a third are ones
+
+
+# --- the fit ---
+
+
+@engines
+@features
+@flips
+def test_parameters_score_the_features_as_documented(name: str, kind: str, flip: bool) -> None:
+    some = problem(TrainSettings(features=kind, flip=flip, engine=name, descent=SHORT), jobs=2)
+    prepared = prepare(some, all_of(some))
+    descent = fit(prepared, all_of(some)).descent
+    w, b = prepared.parameters(descent)
+    z = FEATURES[kind].learn(some.pixels).scale * some.pixels.reshape(M, -1) @ w + b
+    assert_allclose(descent.z[:M], z, rtol=0, atol=1e-5 * max(1.0, float(np.abs(z).max())))
+
+
+@features
+def test_automatic_rate_is_one_over_the_curvature_and_the_fit_descends(kind: str) -> None:
+    settings = DescentSettings(iterations=200, stop="none", l2=0.01)
+    some = problem(TrainSettings(features=kind, flip=False, descent=settings))
+    fitted = fit(prepare(some, all_of(some)), all_of(some))
+    assert fitted.learning_rate == 1 / fitted.curvature
+    costs = [row.cost for row in fitted.descent.history]
+    assert (np.diff(costs) <= 1e-12).all()
+
+
+@features
+def test_a_resumed_fit_goes_on_where_the_first_ended(kind: str) -> None:
+    def settings(iterations: int) -> TrainSettings:
+        descent = replace(SHORT, iterations=iterations)
+        return TrainSettings(features=kind, flip=False, descent=descent)
+
+    whole, half = problem(settings(60)), problem(settings(30))
+    every = all_of(whole)
+    resumed = prepare(half, every, resumed=fitted_parameters(half, every))
+    w, b = resumed.parameters(fit(resumed, every).descent)
+    expected_w, expected_b = fitted_parameters(whole, every)
+    assert_allclose(w, expected_w, rtol=0, atol=1e-9 * float(np.abs(expected_w).max()))
+    assert_allclose(b, expected_b, rtol=1e-8)
+
+
+# --- mirror images ---
+
+
+@features
+def test_flip_doubles_the_engine_and_halves_the_shares(kind: str) -> None:
+    some = problem(TrainSettings(features=kind, flip=True, descent=SHORT))
+    train = np.arange(M) % 3 != 0
+    prepared = prepare(some, train)
+    assert prepared.engine.m == 2 * M
+    shares = prepared.objective(train, 0.0).shares
+    assert_array_equal(shares[:M], shares[M:])
+    assert_array_equal(shares[:M] > 0, train)
+    assert_allclose(shares.sum(), 1, rtol=1e-14)
+    held_out = prepared.held_out_shares(~train)
+    assert_allclose(held_out[:M], ~train / (~train).sum(), rtol=1e-14)
+    assert_array_equal(held_out[M:], 0.0)
+
+
+def test_weights_of_mirrored_training_are_symmetric() -> None:
+    w, _ = fitted_parameters(problem(TrainSettings(flip=True, descent=SHORT)), np.arange(M) < M)
+    picture = w.reshape(4, 4, 3)
+    assert_allclose(picture, picture[:, ::-1], rtol=0, atol=1e-12)
+
+
+def test_mirrored_training_is_training_on_the_mirror_images_as_well() -> None:
+    flipped = problem(TrainSettings(flip=True, descent=SHORT))
+    pixels = np.concatenate([flipped.pixels, flipped.pixels[:, :, ::-1]])
+    doubled = Problem(pixels, np.tile(flipped.y, 2), TrainSettings(descent=SHORT), 1)
+    w, b = fitted_parameters(flipped, all_of(flipped))
+    expected_w, expected_b = fitted_parameters(doubled, all_of(doubled))
+    assert_allclose(w, expected_w, rtol=1e-9, atol=1e-12)
+    assert_allclose(b, expected_b, rtol=1e-9)
+
+
+# --- nothing held out has an influence ---
+
+
+@features
+@flips
+@pytest.mark.parametrize("l2", [0.0, "auto"])
+def test_held_out_pictures_and_their_mirror_images_have_no_influence(
+    kind: str, flip: bool, l2: float
+) -> None:
+    settings = TrainSettings(features=kind, flip=flip, descent=replace(SHORT, l2=l2))
+    some, train = problem(settings), np.arange(M) % 3 != 0
+    w, b = fitted_parameters(some, train)
+    other = replace(with_other_pixels(some, ~train), y=np.where(train, some.y, 1 - some.y))
+    other_w, other_b = fitted_parameters(other, train)
+    assert_allclose(other_w, w, rtol=0, atol=1e-10 * float(np.abs(w).max()))
+    assert_allclose(other_b, b, rtol=1e-9, atol=1e-12)
+
+
+def out_of_fold(some: Problem) -> Vector:
+    every = all_of(some)
+    standardised = FEATURES[some.settings.features] is Centred
+    shared = None if standardised else prepare(some, every)
+    return cross_validate(some, every, 3, shared)
+
+
+@features
+@flips
+@pytest.mark.parametrize("l2", [0.0, "auto"])
+def test_a_fold_is_predicted_without_the_pictures_of_that_fold(kind: str, flip: bool, l2: float) -> None:
+    some = problem(TrainSettings(features=kind, flip=flip, descent=replace(SHORT, l2=l2)))
+    folds = fold_numbers(some.y, 3, some.settings.descent.seed)
+    changed = folds == 0
+    changed[np.flatnonzero(changed)[0]] = False  # one of the fold stays as it was
+    before, after = out_of_fold(some), out_of_fold(with_other_pixels(some, changed))
+    kept = (folds == 0) & ~changed
+    assert kept.sum() == 1
+    assert_allclose(after[kept], before[kept], rtol=1e-9)
+    assert (np.abs(after - before)[folds != 0] > 1e-6).all()  # the others do learn from fold 0
+
+
+@features
+def test_a_pictures_label_has_no_influence_on_its_own_prediction(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fixed_folds(y: Vector, folds: int, seed: int) -> NDArray[np.intp]:
+        del seed
+        return np.arange(len(y), dtype=np.intp) % folds  # whatever the labels
+
+    monkeypatch.setattr(fitting, "fold_numbers", fixed_folds)
+    some = problem(TrainSettings(features=kind, flip=False, descent=SHORT))
+    fold = np.arange(M) % 3 == 1
+    other = replace(some, y=np.where(fold, 1 - some.y, some.y))
+    before, after = out_of_fold(some), out_of_fold(other)
+    assert_allclose(after[fold], before[fold], rtol=1e-10)
+    assert (np.abs(after - before)[~fold] > 1e-6).all()
+
+
+@features
+def test_cross_validation_equals_fits_from_the_remaining_pictures_alone(kind: str) -> None:
+    some = problem(TrainSettings(features=kind, flip=False, descent=SHORT))
+    folds = fold_numbers(some.y, 3, some.settings.descent.seed)
+    probabilities = out_of_fold(some)
+    for fold in range(3):
+        rest, here = folds != fold, folds == fold
+        alone = replace(some, pixels=some.pixels[rest], y=some.y[rest])
+        w, b = fitted_parameters(alone, all_of(alone))
+        x = FEATURES[kind].learn(some.pixels).scale * some.pixels[here].reshape(here.sum(), -1)
+        assert_allclose(probabilities[here], sigmoid(x @ w + b), rtol=1e-4)
+
+
+def test_only_the_training_pictures_are_cross_validated() -> None:
+    some, train = problem(), np.arange(M) % 4 != 0
+    inside = cross_validate(some, train, 3, prepare(some, train))
+    alone = replace(some, pixels=some.pixels[train], y=some.y[train])
+    assert_allclose(inside, out_of_fold(alone), rtol=1e-9)
+
+
+@features
+def test_cross_validation_does_not_start_from_a_resumed_model(kind: str) -> None:
+    some = problem(TrainSettings(features=kind, flip=False, descent=SHORT))
+    every = all_of(some)
+    resumed = prepare(some, every, resumed=fitted_parameters(some, every))
+    assert_allclose(cross_validate(some, every, 3, resumed), out_of_fold(some), rtol=1e-9)
+
+
+# --- the choice of λ ---
+
+
+def penalties(prepared: Prepared, train: Mask) -> list[float]:
+    """L/m · 10ᵉ, e = 3, 2.5 … −1.5, by eigenvalues; features that are not standardised."""
+    X = np.vstack(
+        [prepared.problem.pixels[train].reshape(train.sum(), -1).T / 255, np.ones(train.sum())]
+    )
+    m = X.shape[1]
+    largest = 0.25 * float(np.linalg.eigvalsh(X @ X.T / m)[-1])
+    return [largest / m * 10 ** (3 - k / 2) for k in range(10)]
+
+
+def automatic(kind: str, seed: int = 0, jobs: int = 1, name: str = "auto") -> Problem:
+    descent = DescentSettings(l2="auto")
+    settings = TrainSettings(features=kind, engine=name, flip=False, descent=descent)
+    return problem(settings, jobs=jobs, seed=seed)
+
+
+def test_the_chosen_penalty_is_a_member_of_the_path() -> None:
+    some = automatic("pixels")
+    train = np.arange(M) % 5 != 0
+    prepared = prepare(some, train)
+    path = np.array(penalties(prepared, train))
+    assert np.min(np.abs(choose_l2(prepared, train) / path - 1)) < 1e-5
+
+
+@features
+def test_the_chosen_penalty_is_the_same_every_time_and_for_any_number_of_threads(kind: str) -> None:
+    chosen = {
+        choose_l2(prepare(some, all_of(some)), all_of(some))
+        for some in (automatic(kind, jobs=jobs) for jobs in (1, 1, 2, 3))
+    }
+    assert len(chosen) == 1
+
+
+@engines
+def test_every_engine_chooses_the_same_penalty(name: str) -> None:
+    expected, some = automatic("pixels", name="primal"), automatic("pixels", name=name)
+    every = all_of(some)
+    assert_allclose(
+        choose_l2(prepare(some, every), every), choose_l2(prepare(expected, every), every), rtol=1e-4
+    )
+
+
+def test_labels_without_a_reason_ask_for_a_stronger_penalty_than_labels_with_one() -> None:
+    clear = automatic("pixels")
+    pixels = clear.pixels.copy()
+    pixels[clear.y == 1] = np.maximum(pixels[clear.y == 1], 120)
+    clear = replace(clear, pixels=pixels)
+    blind = replace(clear, y=np.random.default_rng(3).permutation(clear.y))
+    chosen = [choose_l2(prepare(some, all_of(some)), all_of(some)) for some in (clear, blind)]
+    assert chosen[0] < chosen[1]
+
+
+def test_a_class_of_one_picture_cannot_choose_a_penalty() -> None:
+    some = automatic("pixels")
+    some = replace(some, y=np.eye(M)[4])
+    with pytest.raises(ConfigError, match=r"l2 = 'auto': must be a number here: a class has 1 pictures"):
+        fit(prepare(some, all_of(some)), all_of(some))
+
+
+def test_the_automatic_penalty_is_what_the_fit_uses() -> None:
+    some = automatic("patches")
+    prepared = prepare(some, all_of(some))
+    fitted = fit(prepared, all_of(some))
+    assert fitted.l2 == choose_l2(prepared, all_of(some)) > 0
