@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import signal
@@ -422,8 +423,9 @@ def test_a_closed_pipe_downstream_is_a_quiet_success(album: Path, model: Path) -
 
 
 def test_a_full_or_closed_stdout_is_an_error(album: Path, model: Path) -> None:
-    for redirection in (">/dev/full", ">&-"):
-        command = f"{sys.executable} -m catclf predict -m {model} {album} {redirection}"
+    commands = (f"predict -m {model} {album}", f"eval -m {model} {album}", f"info {model}")
+    for arguments, redirection in itertools.product(commands, (">/dev/full", ">&-")):
+        command = f"{sys.executable} -m catclf {arguments} {redirection}"
         done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60)
         assert done.returncode == 1
         assert b"standard output" in done.stderr

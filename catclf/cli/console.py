@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import BinaryIO
 
 import click
+
+from catclf.errors import OutputError
 
 _SHOWN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _SHOWN |= {ord("\n"): "\\n", ord("\t"): "\\t"}
@@ -14,6 +17,24 @@ _SHOWN |= {ord("\n"): "\\n", ord("\t"): "\\t"}
 def printable(text: str) -> str:
     """Make `text` safe for a terminal: control characters and stray bytes become escapes."""
     return text.translate(_SHOWN).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def result_stream() -> BinaryIO:
+    """Standard output, as bytes.
+
+    Raises
+    ------
+    OutputError
+        If the program was started without one.
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output", "is closed")
+    return sys.stdout.buffer
+
+
+def print_result(text: str) -> None:
+    """Write a result, with the bytes of its paths, to standard output."""
+    result_stream().write(os.fsencode(text) + b"\n")
 
 
 def report_error(message: str) -> None:

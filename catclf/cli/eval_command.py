@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from catclf.cli.console import Console
+from catclf.cli.console import Console, print_result
 from catclf.cli.options import (
     jobs_option,
     key_options,
@@ -107,7 +107,7 @@ def command(
     else:
         text = "\n".join(report.page(evaluation, duel))
     if output is None:
-        click.echo(text)
+        print_result(text)
     else:
         with replacing(output) as file:
             file.write((text + "\n").encode("utf-8", "surrogateescape"))

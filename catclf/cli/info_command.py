@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from catclf.cli.console import printable
+from catclf.cli.console import print_result, printable
 
 _EPILOG = """\b
 Example:
@@ -23,10 +23,10 @@ def command(model: str, as_json: bool) -> int:
 
     facts = describe(load(model))
     if as_json:
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False))
+        print_result(json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False))
     else:
         for name, value in facts.items():
-            click.echo(f"{name:<15} {_shown(value)}")
+            print_result(f"{name:<15} {_shown(value)}")
     return 0
 
 

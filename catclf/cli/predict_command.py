@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from catclf.cli.console import Console
+from catclf.cli.console import Console, result_stream
 from catclf.cli.options import jobs_option, model_option, prior_option, talk_options, threshold_option
 from catclf.cli.signals import signals
 from catclf.errors import DataError
@@ -137,9 +137,7 @@ def _opened(output: str | None) -> Iterator[BinaryIO]:
     from catclf.atomic import replacing
 
     if output is None:
-        if sys.stdout is None:
-            raise DataError("standard output", "is closed")
-        yield sys.stdout.buffer
+        yield result_stream()
     elif os.path.exists(output) and not stat.S_ISREG(os.stat(output).st_mode):
         with open(output, "wb") as device:  # a terminal, a pipe: nothing there to be replaced
             yield device

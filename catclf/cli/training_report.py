@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from catclf.atomic import replacing
-from catclf.cli.console import Console
+from catclf.cli.console import Console, print_result
 from catclf.cli.signals import signals
 from catclf.descent import Step
 from catclf.errors import TrainingError
@@ -174,7 +174,7 @@ def _print(values: dict[str, Any]) -> None:
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in values.items()
     }
-    click.echo(json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False))
+    print_result(json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def write_history(history: Iterable[Step], path: str) -> None:
