@@ -6,15 +6,21 @@ import hashlib
 import io
 import json
 import math
+import os
+import stat
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.atomic import replacing
+from catclf.config import LARGEST_SIZE
 from catclf.errors import ConfigError, ModelFileError
 from catclf.features import FEATURES, Features
 from catclf.logistic import Vector, sigmoid
@@ -23,9 +29,10 @@ FORMAT_VERSION = 1
 
 HISTORY_COLUMNS = ("step", "cost", "gradient_norm", "validation_cost")
 
-_LARGEST_MEMBER = 200_000_000
-_LARGEST_HEADER = 4096
 _FEATURE_PREFIX = "feature_"
+_MOST_MEMBERS = 16
+_LARGEST_FILE = 64_000_000  # w of pictures of LARGEST_SIZE takes 25 MB
+_LARGEST_HEADER = 4096
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model is the same bytes whenever it is saved
 
 
@@ -174,43 +181,75 @@ def load(path: str) -> Model:
         If it is not a model of this format, with what was expected and found.
     """
     try:
-        with open(path, "rb") as file:
+        with _opened(path) as file:
             members = _read_members(file)
         return _build(members)
     except OSError as exc:
         raise ModelFileError(path, (exc.strerror or str(exc)).lower()) from exc
-    except (ValueError, zipfile.BadZipFile) as exc:
+    except _NOT_A_MODEL as exc:
         raise ModelFileError(path, f"is not a catclf model ({exc})") from exc
+
+
+# What zipfile, zlib, NumPy and json raise for broken files. NotImplementedError and RecursionError are
+# RuntimeErrors.
+_NOT_A_MODEL = (
+    ValueError,
+    RuntimeError,
+    LookupError,
+    EOFError,
+    TypeError,
+    SyntaxError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def _opened(path: str) -> BinaryIO:
+    # Not blocking: opening a FIFO that nobody writes to would otherwise wait for ever.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise ValueError("it is not a regular file")
+    return open(handle, "rb")
 
 
 def _read_members(file: BinaryIO) -> dict[str, NDArray[Any]]:
     members: dict[str, NDArray[Any]] = {}
     with zipfile.ZipFile(file) as archive:
-        for entry in archive.infolist():
+        entries = archive.infolist()
+        if len(entries) > _MOST_MEMBERS:
+            raise ValueError(f"it has {len(entries)} members")
+        total = sum(entry.file_size for entry in entries)
+        if total > _LARGEST_FILE:
+            raise ValueError(f"its members would take {total} bytes")
+        for entry in entries:
             name = entry.filename.removesuffix(".npy")
             if name in members or name == entry.filename:
                 raise ValueError(f"unexpected member {entry.filename!r}")
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError(f"member {name!r} is compressed in an unexpected way")
-            if entry.file_size > _LARGEST_MEMBER:
-                raise ValueError(f"member {name!r} would take {entry.file_size} bytes")
             with archive.open(entry) as stream:
-                members[name] = _read_array(name, stream.read(), entry.file_size)
+                members[name] = _read_array(name, stream, entry.file_size)
     return members
 
 
-def _read_array(name: str, data: bytes, size: int) -> NDArray[Any]:
-    buffer = io.BytesIO(data)
-    major, _ = np.lib.format.read_magic(buffer)
+def _read_array(name: str, stream: IO[bytes], size: int) -> NDArray[Any]:
+    """Read a member of `size` bytes; its data only once its header has been found good."""
+    major, _ = np.lib.format.read_magic(stream)
     if major != 1:
         raise ValueError(f"member {name!r} has array format {major}; expected 1")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(buffer, _LARGEST_HEADER)
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream, _LARGEST_HEADER)
     if dtype.str not in ("<f8", "<f4", "|u1", "<i8", "<u8"):
         raise ValueError(f"member {name!r} has dtype {dtype}")
-    if len(shape) > 3 or size - buffer.tell() != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"member {name!r} has shape {shape} but {size - buffer.tell()} bytes")
-    array = np.frombuffer(data, dtype, offset=buffer.tell())
-    array = array.reshape(shape, order="F" if fortran else "C")
+    found = size - stream.tell()
+    if len(shape) > 3 or found != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"member {name!r} has shape {shape} but {found} bytes")
+    array = np.frombuffer(stream.read(), dtype).reshape(shape, order="F" if fortran else "C")
     if dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(f"member {name!r} has values that are not finite")
     return array
@@ -239,6 +278,8 @@ def _build(members: Mapping[str, NDArray[Any]]) -> Model:
         raise ValueError(f"its format is version {version}; expected {FORMAT_VERSION}")
     meta = _parse_meta(members["meta"])
     features = _restore_features(meta["features"], members)
+    if features.size > LARGEST_SIZE:
+        raise ValueError(f"it takes pictures of size {features.size}; expected at most {LARGEST_SIZE}")
     w = members["w"]
     if w.shape != (features.n_x, 1) or w.dtype != np.float64:
         raise ValueError(f"w is {w.shape} {w.dtype}; expected ({features.n_x}, 1) float64")
@@ -267,7 +308,7 @@ def _parse_meta(array: NDArray[Any]) -> dict[str, Any]:
     if not isinstance(meta, dict):
         raise ValueError("meta is not a JSON object")
     for key, kind in kinds.items():
-        if not isinstance(meta.get(key), kind):
+        if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
             raise ValueError(f"meta has {key} = {meta.get(key)!r}")
     if not 0 <= meta["threshold"] <= 1:
         raise ValueError(f"meta has threshold = {meta['threshold']!r}; expected 0 to 1")
@@ -276,7 +317,7 @@ def _parse_meta(array: NDArray[Any]) -> dict[str, Any]:
 
 def _restore_features(settings: dict[str, Any], members: Mapping[str, NDArray[Any]]) -> Features:
     name = settings.get("name")
-    if name not in FEATURES:
+    if not isinstance(name, str) or name not in FEATURES:
         raise ValueError(f"expected features {' or '.join(FEATURES)}, found {name!r}")
     arrays = {
         key.removeprefix(_FEATURE_PREFIX): array

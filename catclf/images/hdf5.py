@@ -44,8 +44,9 @@ class Hdf5Pictures:
             if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for ever
                 raise DataError(path, "is not a regular file")
             self._file = h5py.File(path, "r")
-        except OSError as exc:
-            reason = exc.strerror.lower() if exc.strerror else "is not an HDF5 file"
+        except (OSError, ValueError) as exc:  # ValueError: the path has a NUL
+            strerror = getattr(exc, "strerror", None)
+            reason = strerror.lower() if strerror else "is not an HDF5 file"
             raise DataError(path, reason) from exc
         try:
             with self._reading():
@@ -99,7 +100,7 @@ class Hdf5Pictures:
         with self._reading():
             listed = self._file.get("list_classes")
             if not isinstance(listed, h5py.Dataset) or listed.shape is None or len(listed.shape) != 1:
-                raise DataError(self.path, "list_classes is not a list; expected the names of the classes")
+                raise DataError(self.path, "list_classes is not a list; expected one name a class")
             names = listed[:].tolist()
         classes = tuple(n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names)
         if len(set(classes)) < len(classes):

@@ -1,0 +1,227 @@
+"""Walking folders: every picture once, in the order of `LC_ALL=C sort`, and nothing lost in silence."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catclf.errors import DataError
+from catclf.images.folder import class_folders, is_hdf5_name, is_junk, is_picture_name, walk
+from catclf.images.picture import Picture
+
+
+def touch(folder: Path, *names: str | bytes) -> None:
+    for name in names:
+        path = os.path.join(os.fsencode(folder), os.fsencode(name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb"):
+            pass
+
+
+def walked(folder: Path) -> tuple[list[Picture], list[str]]:
+    passed_over: list[str] = []
+    return list(walk(str(folder), passed_over.append)), passed_over
+
+
+def paths(folder: Path) -> list[str]:
+    """Paths below the folder of the pictures found, in order."""
+    pictures, _ = walked(folder)
+    assert [picture for picture in pictures if picture.error is not None] == []
+    return [os.path.relpath(picture.path, folder) for picture in pictures]
+
+
+def refuse_to_list(monkeypatch: pytest.MonkeyPatch, refused: Path) -> None:
+    """Simulate a folder without permission, which would not stop root."""
+    scandir = os.scandir
+
+    def scan(folder: str) -> object:
+        if folder == str(refused):
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+
+
+# --- order ---
+
+
+def test_order_is_that_of_the_bytes_of_the_full_paths(tmp_path: Path) -> None:
+    names = [
+        "a/z.png",
+        "a.png",
+        "a-b/c.png",
+        "a0.png",
+        "A.png",
+        "é.png",
+        "b/c/d.png",
+        "b/c.png",
+        "10.png",
+    ]
+    touch(tmp_path, *names)
+    assert paths(tmp_path) == sorted(names, key=os.fsencode)
+
+
+_PARTS = st.text(alphabet="ab-.0Zé ", min_size=1, max_size=3).filter(lambda part: part[0] not in ". ")
+
+
+@given(stems=st.sets(st.lists(_PARTS, min_size=1, max_size=3).map("/".join), max_size=8))
+@settings(deadline=None, max_examples=40)
+def test_any_tree_is_walked_in_the_order_of_sort(
+    tmp_path_factory: pytest.TempPathFactory, stems: set[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("tree")
+    names = [f"{stem}x.png" for stem in stems]  # a file is never a folder of another
+    touch(folder, *names)
+    assert paths(folder) == sorted(names, key=os.fsencode)
+
+
+def test_a_slash_at_the_end_is_not_doubled(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    found = list(walk(f"{tmp_path}/", lambda path: None))
+    assert [picture.path for picture in found] == [f"{tmp_path}/a.png"]
+
+
+# --- names ---
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPG", "a.b.jpeg", "a.PnG", "a.tiff", "a.webp", "a.avif"])
+def test_pictures_are_known_by_their_suffix_in_either_case(name: str) -> None:
+    assert is_picture_name(name)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "jpg", "a.jpg.bak", "a", "a.npz", "a.eps", ""])
+def test_other_names_are_no_pictures(name: str) -> None:
+    assert not is_picture_name(name)
+
+
+@pytest.mark.parametrize("name", [".hidden.jpg", "._a.jpg", "Thumbs.db", "thumbs.DB", "desktop.ini"])
+def test_junk_is_known_by_its_name(name: str) -> None:
+    assert is_junk(name)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "Thumbs.jpg", "a.db", "_a.jpg"])
+def test_other_names_are_no_junk(name: str) -> None:
+    assert not is_junk(name)
+
+
+def test_hdf5_files_are_known_by_their_suffix() -> None:
+    assert is_hdf5_name("a/b.H5")
+    assert is_hdf5_name("b.hdf5")
+    assert not is_hdf5_name("b.h5.txt")
+
+
+def test_junk_and_other_files_are_passed_over_and_told(tmp_path: Path) -> None:
+    junk = [".DS_Store", "._a.png", "Thumbs.db", "notes.txt", "sub/thumbs.db"]
+    touch(tmp_path, "a.png", "sub/b.png", ".git/c.png", "__MACOSX/d.png", *junk)
+    pictures, passed_over = walked(tmp_path)
+    assert [Path(picture.path).name for picture in pictures] == ["a.png", "b.png"]
+    expected = sorted(["__MACOSX", ".git", *junk])
+    assert sorted(os.path.relpath(path, tmp_path) for path in passed_over) == expected
+
+
+@pytest.mark.parametrize(
+    "name", [b"new\nline.png", b"tab\t.png", b"\xff\xfe.png", b"-r.png", b'a,b".png', b" .png"]
+)
+def test_odd_names_keep_their_bytes(tmp_path: Path, name: bytes) -> None:
+    touch(tmp_path, name)
+    (picture,), passed_over = walked(tmp_path)
+    assert os.fsencode(picture.path) == os.path.join(os.fsencode(tmp_path), name)
+    assert passed_over == []
+
+
+# --- what is no file ---
+
+
+def test_a_directory_called_like_a_picture_is_a_directory(tmp_path: Path) -> None:
+    touch(tmp_path, "x.jpg/a.png")
+    assert paths(tmp_path) == ["x.jpg/a.png"]
+
+
+def test_a_link_to_a_picture_is_a_picture(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    (tmp_path / "b.png").symlink_to("a.png")
+    (tmp_path / "dangling.png").symlink_to("nowhere.png")
+    assert paths(tmp_path) == ["a.png", "b.png", "dangling.png"]
+
+
+def test_links_to_folders_are_passed_over_so_that_loops_end(tmp_path: Path) -> None:
+    touch(tmp_path, "sub/a.png")
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
+    (tmp_path / "sub" / "up.png").symlink_to(tmp_path)
+    pictures, passed_over = walked(tmp_path)
+    assert [Path(picture.path).name for picture in pictures] == ["a.png"]
+    assert sorted(Path(path).name for path in passed_over) == ["up", "up.png"]
+
+
+def test_a_link_to_itself_is_left_to_the_decoder(tmp_path: Path) -> None:
+    (tmp_path / "self.png").symlink_to("self.png")
+    (tmp_path / "self").symlink_to("self")
+    pictures, passed_over = walked(tmp_path)
+    assert [Path(picture.path).name for picture in pictures] == ["self.png"]
+    assert [Path(path).name for path in passed_over] == ["self"]
+
+
+def test_folders_may_be_nested_deeper_than_calls(tmp_path: Path) -> None:
+    depth = 300
+    touch(tmp_path, "/".join(["d"] * depth + ["a.png"]))
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 100)
+    try:
+        found = list(walk(str(tmp_path), lambda path: None))
+    finally:
+        sys.setrecursionlimit(limit)
+    assert len(found) == 1
+
+
+def test_an_unreadable_sub_folder_is_an_error_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.png", "locked/b.png", "z.png")
+    refuse_to_list(monkeypatch, tmp_path / "locked")
+    pictures, _ = walked(tmp_path)
+    assert [Path(picture.path).name for picture in pictures] == ["a.png", "locked", "z.png"]
+    assert [str(picture.error) for picture in pictures if picture.error is not None] == [
+        f"{tmp_path}/locked: permission denied"
+    ]
+
+
+@pytest.mark.parametrize("name", ["missing", "file.txt"])
+def test_what_is_no_folder_is_one_error(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "file.txt")
+    (picture,), _ = walked(tmp_path / name)
+    assert picture.path == str(tmp_path / name)
+    assert picture.error is not None
+
+
+# --- classes ---
+
+
+def test_class_folders_are_sorted_and_the_rest_is_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, "dog/a.png", "cat/a.png", ".git/x", "__MACOSX/x", "Thumbs.db", "loose.png")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "linked").symlink_to("cat")
+    (tmp_path / "self").symlink_to("self")
+    passed_over: list[str] = []
+    assert class_folders(str(tmp_path), passed_over.append) == ["cat", "dog", "empty", "linked"]
+    names = sorted(os.path.basename(path) for path in passed_over)
+    assert names == [".git", "Thumbs.db", "__MACOSX", "loose.png", "self"]
+
+
+def test_a_folder_without_classes_says_what_was_expected(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    with pytest.raises(DataError, match=r"has no sub-folders; expected one for each class"):
+        class_folders(str(tmp_path), lambda path: None)
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_to_list(monkeypatch, tmp_path)
+    with pytest.raises(DataError, match="permission denied"):
+        class_folders(str(tmp_path), lambda path: None)

@@ -1,0 +1,320 @@
+"""Labelled data from class folders, HDF5 files and CSV files: the same pictures, counts and names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from catclf.errors import DataError
+from catclf.images.decode import resize
+from catclf.images.labelled import LabelledPictures, read_labelled
+from tests.pictures import (
+    cats_and_dogs,
+    class_folder,
+    course_h5,
+    noise,
+    save_h5,
+    save_picture,
+)
+
+
+def read(source: Path, size: int | None = 8, jobs: int = 1) -> LabelledPictures:
+    return read_labelled(str(source), size, jobs=jobs)
+
+
+def error_of(source: Path, size: int | None = 8) -> str:
+    with pytest.raises(DataError) as caught:
+        read(source, size)
+    return str(caught.value)
+
+
+def csv_of(folder: Path, text: str | bytes) -> Path:
+    """Write labels.csv beside two pictures a.png (black) and b.png (white)."""
+    for name, value in (("a.png", 0), ("b.png", 255)):
+        save_picture(folder / name, np.full((8, 8, 3), value, np.uint8))
+    path = folder / "labels.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+# --- three kinds of sources ---
+
+
+def test_the_three_kinds_of_sources_hold_the_same_pictures(tmp_path: Path) -> None:
+    folder = class_folder(tmp_path / "folder", m=6)
+    pixels, y = cats_and_dogs(6)
+    names = [("dog", "cat")[value] for value in y]
+    rows = [f"folder/{name}/{k:02}.png,{name}\n" for k, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("path,label\n" + "".join(rows))
+    h5 = save_h5(tmp_path / "a.h5", a_set_x=pixels, a_set_y=y, list_classes=np.array([b"dog", b"cat"]))
+
+    for source in (folder, h5, tmp_path / "labels.csv"):
+        data = read(source)
+        assert data.counts() == {"cat": 3, "dog": 3}
+        assert data.usual_positive == "cat"
+        assert (data.skipped, data.passed_over) == ((), 0)
+        assert data.pixels.dtype == np.uint8
+        for name in ("cat", "dog"):
+            of_class = data.pixels[data.labels == data.classes.index(name)]
+            assert_array_equal(of_class, pixels[np.array(names) == name])
+
+
+def test_paths_belong_to_their_pictures(tmp_path: Path) -> None:
+    folder = class_folder(tmp_path / "f", m=6)
+    data = read(folder)
+    assert [os.path.relpath(path, folder) for path in data.paths] == [
+        *("cat/01.png", "cat/03.png", "cat/05.png"),
+        *("dog/00.png", "dog/02.png", "dog/04.png"),
+    ]
+    assert [data.classes[k] for k in data.labels] == ["cat"] * 3 + ["dog"] * 3
+
+
+def test_rows_of_an_hdf5_file_have_its_path(tmp_path: Path) -> None:
+    path = course_h5(tmp_path / "a.h5", m=2)
+    assert read(path).paths == (f"{path}[0]", f"{path}[1]")
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_threads_change_nothing(tmp_path: Path, jobs: int) -> None:
+    folder = class_folder(tmp_path / "f", m=20)
+    (folder / "cat" / "07.png").write_bytes(b"broken")
+    expected, data = read(folder), read(folder, jobs=jobs)
+    assert data.paths == expected.paths
+    assert_array_equal(data.pixels, expected.pixels)
+    assert_array_equal(data.labels, expected.labels)
+
+
+def test_every_read_picture_is_told(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    folder = class_folder(tmp_path / "f", m=4)
+    (folder / "cat" / "01.png").write_bytes(b"broken")
+    read_labelled(str(folder), 8, on_read=lambda done, total: told.append((done, total)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+# --- names ---
+
+
+@pytest.mark.parametrize(
+    ("names", "positive"),
+    [
+        (["cat", "dog"], "cat"),
+        (["cats", "dogs"], "cats"),
+        (["cat", "bird", "dog"], "cat"),
+        (["bird", "dog"], None),
+        (["non-cat", "cat"], "cat"),
+        (["catfish", "dog"], None),
+    ],
+)
+def test_the_usual_positive_class_is_found_by_name(
+    tmp_path: Path, names: list[str], positive: str | None
+) -> None:
+    for name in names:
+        save_picture(tmp_path / name / "a.png", noise(8, 8, 3))
+    data = read(tmp_path)
+    assert data.classes == tuple(sorted(names))
+    assert data.usual_positive == positive
+
+
+@pytest.mark.parametrize(
+    ("names", "positive"), [([b"dog", b"wolf"], "wolf"), ([b"a", b"b", b"c"], None), (None, "1")]
+)
+def test_of_two_classes_of_an_hdf5_file_the_second_is_positive(
+    tmp_path: Path, names: list[bytes] | None, positive: str | None
+) -> None:
+    classes = None if names is None else np.array(names)
+    path = save_h5(tmp_path / "a.h5", a_set_x=noise(2, 8, 8, 3), a_set_y=[0, 1], list_classes=classes)
+    assert read(path).usual_positive == positive
+
+
+def test_a_class_without_pictures_is_a_class(tmp_path: Path) -> None:
+    folder = class_folder(tmp_path / "f", m=4)
+    (folder / "empty").mkdir()
+    assert read(folder).counts() == {"cat": 2, "dog": 2, "empty": 0}
+
+
+def test_pictures_may_lie_deeper_in_their_class(tmp_path: Path) -> None:
+    save_picture(tmp_path / "cat" / "dog" / "a.png", noise(8, 8, 3))
+    assert read(tmp_path).counts() == {"cat": 1}
+
+
+# --- what cannot be read ---
+
+
+def test_unreadable_pictures_are_skipped_with_their_reasons(tmp_path: Path) -> None:
+    folder = class_folder(tmp_path / "f", m=6)
+    (folder / "cat" / "01.png").write_bytes(b"")
+    (folder / "dog" / "bad.jpg").write_bytes(b"words")
+    (folder / "dog" / "Thumbs.db").write_bytes(b"junk")
+    data = read(folder)
+    assert data.counts() == {"cat": 2, "dog": 3}
+    assert len(data.pixels) == len(data.labels) == len(data.paths) == 5
+    assert data.passed_over == 1
+    assert str(data.skipped[0]) == f"{folder}/cat/01.png: is empty"
+    assert str(data.skipped[1]).startswith(f"{folder}/dog/bad.jpg: is not a picture in a known format")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_first_unreadable_picture_can_be_the_end(tmp_path: Path, jobs: int) -> None:
+    folder = class_folder(tmp_path / "f", m=30)
+    for name in ("05.png", "09.png"):
+        (folder / "cat" / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"cat/05\.png: is empty"):
+        read_labelled(str(folder), 8, on_error="fail", jobs=jobs)
+
+
+def test_a_sub_folder_that_cannot_be_listed_is_skipped_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = class_folder(tmp_path / "f", m=4)
+    locked = folder / "cat" / "locked"
+    save_picture(locked / "a.png", noise(8, 8, 3))
+    scandir = os.scandir
+
+    def scan(path: str) -> object:
+        if path == str(locked):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert [str(error) for error in read(folder).skipped] == [f"{locked}: permission denied"]
+
+
+def test_data_without_a_readable_picture_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    assert error_of(tmp_path) == f"{tmp_path}: has no pictures"
+    (tmp_path / "cat" / "a.png").write_bytes(b"")
+    (tmp_path / "cat" / "b.png").write_bytes(b"")
+    assert error_of(tmp_path) == f"{tmp_path}: none of 2 pictures could be read"
+
+
+def test_what_is_no_source_says_what_is(tmp_path: Path) -> None:
+    assert error_of(tmp_path / "missing") == f"{tmp_path}/missing: no such file or directory"
+    assert error_of(tmp_path / "missing.h5") == f"{tmp_path}/missing.h5: no such file or directory"
+    assert error_of(tmp_path / "missing.csv") == f"{tmp_path}/missing.csv: no such file or directory"
+    (tmp_path / "a.zip").touch()
+    assert "is neither a folder, nor an .h5 file, nor a .csv" in error_of(tmp_path / "a.zip")
+
+
+# --- sizes ---
+
+
+def test_the_size_is_64_unless_said_otherwise(tmp_path: Path) -> None:
+    folder = class_folder(tmp_path / "f", m=2)
+    assert read(folder, None).pixels.shape == (2, 64, 64, 3)
+    assert read(folder, 5).pixels.shape == (2, 5, 5, 3)
+
+
+def test_an_hdf5_file_keeps_its_own_size(tmp_path: Path) -> None:
+    path = course_h5(tmp_path / "a.h5", m=4, size=10)
+    pixels, _ = cats_and_dogs(4, 10)
+    assert_array_equal(read(path, None).pixels, pixels)
+    assert_array_equal(read(path, 5).pixels, np.array([resize(picture, 5) for picture in pixels]))
+
+
+def test_an_hdf5_file_of_oblong_pictures_needs_a_size(tmp_path: Path) -> None:
+    path = save_h5(tmp_path / "a.h5", a_set_x=noise(2, 6, 8, 3), a_set_y=[0, 1])
+    assert error_of(path, None) == f"{path}: has pictures of 6×8; give a side with --size"
+    assert read(path, 6).pixels.shape == (2, 6, 6, 3)
+
+
+@pytest.mark.parametrize("labels", [[0, 2], [-1, 1], [0, 2**40]])
+def test_labels_of_an_hdf5_file_must_have_names(tmp_path: Path, labels: list[int]) -> None:
+    path = save_h5(tmp_path / "a.h5", a_set_x=noise(2, 8, 8, 3), a_set_y=labels)
+    assert f"has labels from {min(labels)} to {max(labels)} and 2 class names" in error_of(path)
+
+
+def test_a_folder_called_like_an_hdf5_file_is_a_folder(tmp_path: Path) -> None:
+    assert read(class_folder(tmp_path / "data.h5", m=4)).counts() == {"cat": 2, "dog": 2}
+
+
+# --- CSV ---
+
+
+def test_paths_of_a_csv_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = csv_of(tmp_path / "deep", "path,label\nb.png,cat\na.png,dog\n")
+    elsewhere = save_picture(tmp_path / "c.png", noise(8, 8, 3))
+    path.write_text(f"{path.read_text()}{elsewhere},dog\n../c.png,dog\n")
+    monkeypatch.chdir(tmp_path)
+    data = read(Path("deep/labels.csv"))
+    assert data.paths == ("deep/b.png", "deep/a.png", str(elsewhere), "deep/../c.png")
+    assert data.pixels[:2, 0, 0, 0].tolist() == [255, 0]
+    assert [data.classes[k] for k in data.labels] == ["cat", "dog", "dog", "dog"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbfpath,label\na.png,cat\nb.png,dog\n",
+        b"path,label\r\na.png,cat\r\nb.png,dog\r\n",
+        b"path,label\na.png,cat\n\nb.png,dog",
+        b"label,path\ncat,a.png\ndog,b.png\n",
+        b"n,path,x,label\n1,a.png,,cat\n2,b.png,,dog\n",
+        b'"path","label"\n"a.png","cat"\n"b.png","dog"\n',
+    ],
+    ids=["BOM", "CRLF", "blank line", "order", "other columns", "quotes"],
+)
+def test_dialects_of_csv_make_no_difference(tmp_path: Path, text: bytes) -> None:
+    data = read(csv_of(tmp_path, text))
+    assert data.counts() == {"cat": 1, "dog": 1}
+    assert [Path(path).name for path in data.paths] == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        (b"a,b.png", b'"a,b.png"'),
+        (b'a"b.png', b'"a""b.png"'),
+        (b"a\nb.png", b'"a\nb.png"'),
+        (b"\xff.png", b"\xff.png"),
+    ],
+)
+def test_a_csv_names_files_of_any_bytes(tmp_path: Path, name: bytes, field: bytes) -> None:
+    path = csv_of(tmp_path, b"path,label\na.png,dog\n" + field + b",cat\n")
+    os.rename(tmp_path / "b.png", os.path.join(os.fsencode(tmp_path), name))
+    data = read(path)
+    assert data.skipped == ()
+    assert os.fsencode(data.paths[1]).endswith(name)
+
+
+def test_missing_pictures_of_a_csv_are_skipped(tmp_path: Path) -> None:
+    data = read(csv_of(tmp_path, "path,label\na.png,cat\nno.png,dog\n.,dog\n"))
+    assert data.counts() == {"cat": 1, "dog": 0}
+    assert [error.reason for error in data.skipped] == ["no such file or directory", "is a directory"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "has the columns nothing; expected path,label"),
+        ("a.png,cat\n", "has the columns a.png, cat; expected path,label"),
+        ("path;label\na.png;cat\n", "has the columns path;label; expected path,label"),
+        ("path,label\n", "has no pictures"),
+        ("path,label\na.png,cat\nb.png,\n", "line 3: expected a path and a label"),
+        ("path,label\n,cat\n", "line 2: expected a path and a label"),
+        ("path,label\na.png\n", "line 2: expected a path and a label"),
+        ('path,label\n"a.png,cat\n', "is not a CSV file ("),
+        ("path,label\n" + "a" * 200_000 + ",cat\n", "is not a CSV file ("),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_a_malformed_csv_says_what_was_expected(tmp_path: Path, text: str, expected: str) -> None:
+    path = csv_of(tmp_path, text)
+    assert error_of(path).startswith(f"{path}: {expected}")
+
+
+# --- real data ---
+
+
+def test_counts_of_the_real_image_folders(real_data: Path) -> None:
+    natural = read_labelled(str(real_data / "natural_images"), 8, jobs=2)
+    others = ("airplane", "car", "dog", "flower", "fruit", "motorbike", "person")
+    assert natural.counts() == {"cat": 290, **dict.fromkeys(others, 100)}
+    assert (natural.passed_over, natural.skipped) == (7, ())
+    pets = read_labelled(str(real_data / "pets" / "test"), 16, jobs=2)
+    assert pets.counts() == {"cats": 100, "dogs": 100}
+    assert pets.usual_positive == "cats"

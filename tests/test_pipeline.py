@@ -1,0 +1,544 @@
+"""The three tools on small made data and, where it is, on real data."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+from catclf.config import DescentSettings, TrainSettings
+from catclf.errors import ConfigError, DataError, TrainingError
+from catclf.features.pixels import Pixels
+from catclf.images.labelled import LabelledPictures
+from catclf.model import Model, load, save
+from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
+from catclf.pipeline.evaluation import evaluate
+from catclf.pipeline.prediction import PREDICT_CHUNK, Prediction, predict
+from catclf.pipeline.training import Fit, train
+from catclf.progress import Progress
+from tests.pictures import (
+    cats_and_dogs,
+    class_folder,
+    course_h5,
+    noise,
+    save_h5,
+    save_picture,
+    save_turned,
+)
+
+SIZE = 8
+
+
+def made_model(size: int = SIZE) -> Model:
+    """Any weights: probabilities differ from picture to picture."""
+    w = np.random.default_rng(1).standard_normal(3 * size**2) / size
+    return Model(w=w, b=0.1, features=Pixels(size), positive="cat", negative="non-cat")
+
+
+def settings(descent: dict[str, Any] | None = None, **others: Any) -> TrainSettings:
+    usual: dict[str, Any] = {"learning_rate": 0.05, "iterations": 100, "stop": "none"}
+    return TrainSettings(DescentSettings(**usual | (descent or {})), **{"jobs": 1, **others})
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 separable pictures in the course's layout."""
+    return course_h5(tmp_path_factory.mktemp("data") / "train.h5", m=24)
+
+
+@pytest.fixture(scope="module")
+def fitted(data: Path) -> Fit:
+    return train(data, settings())
+
+
+# --- train ---
+
+
+def test_separable_pictures_are_separated(data: Path, fitted: Fit) -> None:
+    assert fitted.train_accuracy == 1.0
+    assert fitted.counts == {"non-cat": 12, "cat": 12}
+    assert (fitted.m, fitted.n_x, fitted.iterations) == (24, 192, 100)
+    assert (fitted.model.positive, fitted.model.negative) == ("cat", "non-cat")
+    scores = evaluate(fitted.model, data, jobs=1).scores
+    assert scores.accuracy == 1.0
+    assert scores.confusion.tp == scores.confusion.tn == 12
+
+
+def test_history_begins_with_a_blind_guess_and_ends_with_the_model(fitted: Fit) -> None:
+    assert_allclose(fitted.history[0].cost, np.log(2), rtol=1e-12)
+    assert fitted.history[-1] == fitted.last
+    assert fitted.last.cost < 0.2
+
+
+def test_the_saved_model_evaluates_alike(tmp_path: Path, data: Path, fitted: Fit) -> None:
+    save(fitted.model, str(tmp_path / "m.npz"))
+    of_file = evaluate(tmp_path / "m.npz", data)
+    assert_array_equal(of_file.probabilities, evaluate(fitted.model, data).probabilities)
+
+
+def test_the_kind_of_source_makes_no_difference(tmp_path: Path) -> None:
+    of_folder = train(class_folder(tmp_path / "f", m=10), settings(size=SIZE))
+    pixels, y = cats_and_dogs(10)
+    classes = np.array([b"dog", b"cat"])
+    path = save_h5(tmp_path / "a.h5", a_set_x=pixels, a_set_y=y, list_classes=classes)
+    of_file = train(path, settings())
+    assert of_folder.model.positive == of_file.model.positive == "cat"
+    assert_allclose(of_folder.model.w, of_file.model.w, rtol=1e-9, atol=1e-12)
+    assert_allclose(of_folder.model.b, of_file.model.b, rtol=1e-9)
+
+
+def test_threads_and_engines_change_no_result(data: Path, fitted: Fit) -> None:
+    for engine in ("primal", "gram", "stream"):
+        for jobs in (1, 2):
+            other = train(data, settings(engine=engine, jobs=jobs))
+            assert other.engine == engine
+            assert_allclose(other.model.w, fitted.model.w, rtol=1e-7, atol=1e-10)
+
+
+def test_the_same_settings_give_the_same_bytes(tmp_path: Path, data: Path) -> None:
+    for name in ("a", "b"):
+        fit = train(data, settings({"start": "random", "seed": 3}, validation=0.25))
+        save(fit.model, str(tmp_path / name))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_skipped_and_passed_over_files_are_counted(tmp_path: Path) -> None:
+    folder = class_folder(tmp_path / "f", m=10)
+    (folder / "cat" / "bad.png").write_bytes(b"")
+    (folder / "dog" / "Thumbs.db").write_bytes(b"")
+    fit = train(folder, settings(size=SIZE))
+    assert [error.reason for error in fit.skipped] == ["is empty"]
+    assert (fit.passed_over, fit.m) == (1, 10)
+    with pytest.raises(DataError, match="is empty"):
+        train(folder, settings(size=SIZE, on_error="fail"))
+
+
+def test_progress_hears_of_the_reading_and_of_every_recorded_step(tmp_path: Path) -> None:
+    class Log(Progress):
+        def __init__(self) -> None:
+            self.read: list[tuple[int, int]] = []
+            self.steps: list[int] = []
+
+        def reading(self, done: int, total: int) -> None:
+            self.read.append((done, total))
+
+        def step(self, step: Any) -> None:
+            self.steps.append(step.step)
+
+    log = Log()
+    fit = train(class_folder(tmp_path / "f", m=4), settings(size=SIZE), progress=log)
+    assert log.read == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert log.steps == [step.step for step in fit.history]
+
+
+def test_an_interrupted_training_keeps_the_best_so_far(data: Path) -> None:
+    class Impatient(Progress):
+        asked = 0
+
+        def interrupted(self) -> bool:
+            self.asked += 1
+            return self.asked > 5
+
+    fit = train(data, settings(), progress=Impatient())
+    assert fit.stop_reason == "interrupted"
+    assert not fit.converged
+    assert fit.last.cost < np.log(2)
+    assert fit.iterations == 5
+
+
+def test_divergence_is_an_error_with_a_usable_learning_rate(tmp_path: Path) -> None:
+    pixels, y = cats_and_dogs(12)
+    torn = save_h5(  # a third of the pictures occur with both labels, so no weights are right
+        tmp_path / "torn.h5",
+        a_set_x=np.concatenate([pixels, pixels[:6]]),
+        a_set_y=np.concatenate([y, 1 - y[:6]]),
+    )
+    with pytest.raises(TrainingError) as caught:
+        train(torn, settings({"learning_rate": 1e4, "iterations": 2000}))
+    assert "The learning rate 10000 is too large" in caught.value.advice
+    usable = float(caught.value.advice.split("auto or ")[1].split()[0])
+    fit = train(torn, settings({"learning_rate": usable, "iterations": 500}))
+    assert fit.last.cost < np.log(2)
+    assert not any("learning rate" in warning for warning in fit.warnings)
+
+
+def test_a_rate_above_the_limit_of_stability_is_warned_of(data: Path, fitted: Fit) -> None:
+    rate = 1.5 * fitted.learning_rate_limit
+    fit = train(data, settings({"learning_rate": rate, "iterations": 3}))
+    assert any("above the limit of stability" in warning for warning in fit.warnings)
+
+
+# --- classes ---
+
+
+def labelled(classes: tuple[str, ...], labels: list[int], usual: str | None) -> LabelledPictures:
+    return LabelledPictures(
+        pixels=np.zeros((len(labels), 1, 1, 3), np.uint8),
+        labels=np.array(labels, dtype=np.intp),
+        classes=classes,
+        paths=("",) * len(labels),
+        skipped=(),
+        passed_over=0,
+        usual_positive=usual,
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "usual", "expected"),
+    [(None, "cat", "cat"), ("dog", "cat", "dog"), ("bird", None, "bird")],
+)
+def test_the_positive_class_is_the_one_wanted_or_the_usual_one(
+    wanted: str | None, usual: str | None, expected: str
+) -> None:
+    data = labelled(("bird", "cat", "dog"), [0, 1, 2], usual)
+    assert positive_class(data, wanted, "data") == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "usual", "labels", "message"),
+    [
+        ("cow", "cat", [0, 1], "data: has no class 'cow'; it has cat, dog"),
+        (None, None, [0, 1], "data: has the classes cat, dog; say which is positive with --positive"),
+        (None, "cat", [1, 1], "data: has no picture of 'cat'; training needs both classes"),
+        (None, "cat", [0, 0], "data: has only pictures of 'cat'; training needs both classes"),
+    ],
+)
+def test_without_a_positive_class_or_its_opposite_the_classes_are_listed(
+    wanted: str | None, usual: str | None, labels: list[int], message: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        positive_class(labelled(("cat", "dog"), labels, usual), wanted, "data")
+    assert str(caught.value) == message
+
+
+def test_the_negative_class_is_the_other_one_or_all_others() -> None:
+    assert negative_class(("cat", "dog"), "dog") == "cat"
+    assert negative_class(("bird", "cat", "dog"), "cat") == "non-cat"
+    assert negative_class(("cat",), "cat") == "non-cat"
+
+
+@pytest.mark.parametrize(
+    ("classes", "negative", "expected"),
+    [
+        (("cat", "dog"), "dog", [1, 0]),
+        (("dog", "cat"), "dog", [0, 1]),
+        (("Cats", "DOGS"), "dog", [1, 0]),
+        (("cats", "plane"), "dog", [1, 0]),  # everything else is negative
+        (("dog", "plane"), "dog", [0, 0]),  # no cats at all, but a name that is known
+        (("cats", "dogs"), None, [1, 0]),
+    ],
+)
+def test_labels_follow_the_names_and_not_the_numbers(
+    classes: tuple[str, ...], negative: str | None, expected: list[int]
+) -> None:
+    y = labels_by_name(labelled(classes, [0, 1], None), "cat", negative, "data")
+    assert y.tolist() == expected
+
+
+@pytest.mark.parametrize(("negative", "known"), [("dog", "cat, dog"), (None, "cat")])
+def test_names_that_do_not_match_are_both_listed(negative: str | None, known: str) -> None:
+    with pytest.raises(DataError) as caught:
+        labels_by_name(labelled(("bird", "fish"), [0, 1], None), "cat", negative, "data")
+    expected = f"data: has the classes bird, fish; expected those of the model, {known}"
+    assert str(caught.value) == expected
+
+
+def test_evaluation_does_not_depend_on_the_numbers_of_the_classes(tmp_path: Path, fitted: Fit) -> None:
+    pixels, y = cats_and_dogs(10, seed=5)
+    classes = np.array([b"cat", b"dog"])
+    path = save_h5(tmp_path / "a.h5", a_set_x=pixels, a_set_y=1 - y, list_classes=classes)
+    found = evaluate(fitted.model, path)
+    assert_array_equal(found.y, y)
+    assert found.scores.accuracy == 1.0
+
+
+# --- validation and cross-validation ---
+
+
+def test_a_share_of_each_class_is_held_out(data: Path) -> None:
+    fit = train(data, settings(validation=0.25))
+    assert fit.m == 18
+    assert fit.validation is not None
+    assert fit.validation.n == 6
+    assert fit.validation.accuracy == 1.0
+    assert (fit.validation.confusion.tp, fit.validation.confusion.tn) == (3, 3)
+    assert all(np.isfinite(step.validation_cost) for step in fit.history)
+
+
+def test_pictures_held_out_have_no_influence(tmp_path: Path) -> None:
+    pixels, y = cats_and_dogs(20)
+    whole = save_h5(tmp_path / "whole.h5", a_set_x=pixels, a_set_y=y)
+    fit = train(whole, settings(validation=0.3))
+    known = set(fit.model.fingerprints.tolist())
+    of_all = train(whole, settings()).model.fingerprints.tolist()
+    kept = [k for k, mark in enumerate(of_all) if mark in known]
+    assert len(kept) == fit.m == 14
+    part = save_h5(tmp_path / "part.h5", a_set_x=pixels[kept], a_set_y=y[kept])
+    alone = train(part, settings())
+    assert_allclose(fit.model.w, alone.model.w, rtol=1e-9, atol=1e-12)
+
+
+def test_other_data_can_be_held_out(tmp_path: Path, data: Path, fitted: Fit) -> None:
+    other = class_folder(tmp_path / "other", m=8, size=20, seed=9)
+    fit = train(data, settings(validation=str(other)))
+    assert fit.m == 24
+    assert fit.validation is not None
+    assert fit.validation.n == 8
+    assert_allclose(fit.model.w, fitted.model.w, rtol=1e-9, atol=1e-12)
+
+
+def test_patience_stops_early_and_keeps_the_best(tmp_path: Path) -> None:
+    pixels, y = cats_and_dogs(20)
+    wrong = save_h5(tmp_path / "wrong.h5", a_set_x=pixels, a_set_y=1 - y)
+    path = save_h5(tmp_path / "a.h5", a_set_x=pixels, a_set_y=y)
+    fit = train(path, settings({"patience": 5}, validation=str(wrong)))
+    assert (fit.stop_reason, fit.iterations, fit.last.step) == ("patience", 5, 0)
+
+
+def test_too_few_pictures_to_hold_out_or_to_fold_is_a_matter_of_settings(tmp_path: Path) -> None:
+    pixels, y = cats_and_dogs(3)
+    path = save_h5(tmp_path / "a.h5", a_set_x=pixels, a_set_y=y)
+    with pytest.raises(ConfigError, match=r"validation = 0\.5: must be possible"):
+        train(path, settings(validation=0.5))
+    with pytest.raises(ConfigError, match="cv = 2: must be possible"):
+        train(path, settings(cv=2))
+
+
+def test_cross_validation_scores_every_picture_and_leaves_the_fit_alone(data: Path, fitted: Fit) -> None:
+    fit = train(data, settings(cv=4))
+    assert fit.cv is not None
+    assert (fit.cv.n, fit.cv.accuracy) == (24, 1.0)
+    assert_allclose(fit.model.w, fitted.model.w, rtol=1e-9, atol=1e-12)
+
+
+# --- resume ---
+
+
+def test_a_resumed_descent_goes_on_where_it_stopped(tmp_path: Path, data: Path) -> None:
+    half = {"iterations": 40}
+    save(train(data, settings(half)).model, str(tmp_path / "m.npz"))
+    resumed = train(data, settings(half), resume=load(str(tmp_path / "m.npz")))
+    whole = train(data, settings({"iterations": 80}))
+    assert_allclose(resumed.model.w, whole.model.w, rtol=1e-8, atol=1e-11)
+    assert_allclose(resumed.model.b, whole.model.b, rtol=1e-8, atol=1e-11)
+    assert resumed.model.training["iterations"] == 80
+    assert resumed.iterations == 40
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        (settings({"loss": "squared-error"}), "loss"),
+        (settings({"l2": 0.1}), "l2"),
+        (settings({"start": "random"}), "init"),
+        (settings(class_weight="balanced"), "class_weight"),
+        (settings(flip=True), "flip"),
+        (settings(size=4), "size"),
+        (settings(validation=0.25), "m"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_another_problem_is_not_resumed(
+    data: Path, fitted: Fit, changed: TrainSettings, name: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        train(data, changed, resume=fitted.model)
+    assert caught.value.name == name
+
+
+def test_other_data_is_not_resumed(tmp_path: Path, fitted: Fit) -> None:
+    with pytest.raises(ConfigError, match="as of the model to be resumed"):
+        train(course_h5(tmp_path / "a.h5", m=20), settings(), resume=fitted.model)
+
+
+# --- evaluate ---
+
+
+def test_pictures_that_failed_are_told_and_the_rest_is_scored(tmp_path: Path, fitted: Fit) -> None:
+    folder = class_folder(tmp_path / "f", m=10)
+    (folder / "cat" / "01.png").write_bytes(b"")
+    found = evaluate(fitted.model, folder, jobs=2)
+    assert [error.reason for error in found.failed] == ["is empty"]
+    assert found.scores.n == len(found.paths) == len(found.probabilities) == 9
+    assert found.to_dict()["failed"] == 1
+    with pytest.raises(DataError, match="is empty"):
+        evaluate(fitted.model, folder, on_error="fail")
+
+
+@pytest.mark.parametrize(("threshold", "called_cats"), [(0.0, 24), (1.0, 0), (None, 12)])
+def test_the_threshold_replaces_that_of_the_model(
+    data: Path, fitted: Fit, threshold: float | None, called_cats: int
+) -> None:
+    confusion = evaluate(fitted.model, data, threshold=threshold).scores.confusion
+    assert confusion.tp + confusion.fp == called_cats
+
+
+def test_data_of_one_class_can_be_evaluated(tmp_path: Path, fitted: Fit) -> None:
+    pixels, y = cats_and_dogs(10)
+    for name, keep in (("cat", y == 1), ("non-cat", y == 0)):
+        folder = tmp_path / f"only-{name}"
+        for k, picture in enumerate(pixels[keep]):
+            save_picture(folder / name / f"{k}.png", picture)
+        assert evaluate(fitted.model, folder).scores.accuracy == 1.0
+
+
+# --- predict ---
+
+
+def mixed_inputs(folder: Path) -> Iterator[str | Path]:
+    """More than two chunks of good, broken and missing files, a folder and an HDF5 file."""
+    for k in range(2 * PREDICT_CHUNK + 5):
+        path = folder / f"{k:03}.png"
+        if k % 7 == 3:
+            path.write_bytes(b"broken")
+        elif k % 7 != 5:
+            save_picture(path, noise(10, 12, 3, seed=k))
+        yield str(path)
+    yield class_folder(folder / "sub", m=4)
+    yield course_h5(folder / "a.h5", m=3)
+    (folder / "bad.h5").write_bytes(b"words")
+    yield folder / "bad.h5"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_input_has_one_answer_in_its_place(tmp_path: Path, jobs: int) -> None:
+    answers = list(predict(made_model(), mixed_inputs(tmp_path), jobs=jobs))
+    n = 2 * PREDICT_CHUNK + 5
+    expected = [f"{k:03}.png" for k in range(n)]
+    expected += ["01.png", "03.png", "00.png", "02.png", "a.h5[0]", "a.h5[1]", "a.h5[2]", "bad.h5"]
+    assert [os.path.basename(answer.path) for answer in answers] == expected
+    for k, answer in enumerate(answers):
+        failed = (k < n and k % 7 in (3, 5)) or answer.path.endswith("bad.h5")
+        assert (answer.error is not None) == failed
+        assert (answer.label is None) == (answer.probability is None) == failed
+        if answer.error is not None:
+            assert answer.error.path == answer.path
+    alone = [next(predict(made_model(), [answer.path])) for answer in answers[:n]]
+    assert_allclose(probabilities(answers[:n]), probabilities(alone), rtol=1e-12)
+
+
+def probabilities(answers: list[Prediction]) -> list[float]:
+    """NaN for a failure."""
+    return [np.nan if answer.probability is None else answer.probability for answer in answers]
+
+
+def test_answers_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
+    inputs = list(mixed_inputs(tmp_path))
+    one, two = (list(predict(made_model(), inputs, jobs=jobs)) for jobs in (1, 2))
+    assert [(a.path, a.label, a.probability, str(a.error)) for a in one] == [
+        (a.path, a.label, a.probability, str(a.error)) for a in two
+    ]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_few_inputs_are_taken_ahead_of_the_answers(tmp_path: Path, jobs: int) -> None:
+    taken = 0
+
+    def inputs() -> Iterator[str]:
+        nonlocal taken
+        path = str(save_picture(tmp_path / "a.png", noise(8, 8, 3)))
+        while True:
+            taken += 1
+            yield path
+
+    answers = predict(made_model(), inputs(), jobs=jobs)
+    for _ in range(100):
+        next(answers)
+    answers.close()
+    assert taken <= 100 + PREDICT_CHUNK * (2 + 2 * jobs)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_inputs_that_break_off_do_not_lose_the_answers_before(tmp_path: Path, jobs: int) -> None:
+    path = str(save_picture(tmp_path / "a.png", noise(8, 8, 3)))
+
+    def inputs() -> Iterator[str]:
+        for _ in range(PREDICT_CHUNK):
+            yield path
+        raise DataError("list", "broke off")
+
+    answers = predict(made_model(), inputs(), jobs=jobs)
+    assert [next(answers).path for _ in range(PREDICT_CHUNK)] == [path] * PREDICT_CHUNK
+    with pytest.raises(DataError, match="broke off"):
+        next(answers)
+
+
+def test_a_row_and_its_picture_have_the_same_probability(tmp_path: Path) -> None:
+    pixels = noise(5, 12, 12, 3)
+    h5 = save_h5(tmp_path / "a.h5", test_set_x=pixels)
+    exported = [save_picture(tmp_path / f"{k}.png", pixels[k]) for k in range(5)]
+    of_rows = list(predict(made_model(), [h5], jobs=1))
+    of_files = list(predict(made_model(), exported, jobs=1))
+    assert probabilities(of_rows) == probabilities(of_files)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_the_eight_orientations_have_one_probability(tmp_path: Path, suffix: str) -> None:
+    turned = [save_turned(tmp_path / f"{k}.{suffix}", noise(9, 14, 3), k) for k in range(1, 9)]
+    answers = list(predict(made_model(), turned, jobs=1))
+    assert_allclose(probabilities(answers), probabilities(answers[:1]) * 8, rtol=1e-12)
+
+
+def test_the_bytes_of_a_picture_have_the_probability_of_its_file(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(noise(10, 10, 3)).save(buffer, "WEBP")
+    (tmp_path / "a.webp").write_bytes(buffer.getvalue())
+    of_stream, of_file = predict(made_model(), [io.BytesIO(buffer.getvalue()), tmp_path / "a.webp"])
+    assert of_stream.path == "-"
+    assert_allclose(probabilities([of_stream]), probabilities([of_file]), rtol=1e-12)
+
+
+def test_what_is_predicted_is_what_is_evaluated(data: Path, fitted: Fit) -> None:
+    answers = list(predict(fitted.model, [data]))
+    found = evaluate(fitted.model, data)
+    assert [answer.path for answer in answers] == list(found.paths)
+    assert_allclose(probabilities(answers), found.probabilities, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("threshold", "label"), [(0.0, "cat"), (1.0, "non-cat")])
+def test_labels_follow_the_threshold(tmp_path: Path, threshold: float, label: str) -> None:
+    path = save_picture(tmp_path / "a.png", noise(8, 8, 3))
+    assert [a.label for a in predict(made_model(), [path], threshold=threshold)] == [label]
+
+
+def test_without_inputs_there_are_no_answers() -> None:
+    assert list(predict(made_model(), [])) == []
+
+
+# --- real data ---
+
+
+def test_the_course_numbers_are_reproduced(real_data: Path) -> None:
+    folder = real_data / "catvnoncat"
+    of_course = {"learning_rate": 0.005, "iterations": 2000}
+    fit = train(folder / "train_catvnoncat.h5", settings(of_course))
+    assert_allclose(fit.train_accuracy, 207 / 209)  # 99.043 %
+    costs = {step.step: step.cost for step in fit.history}
+    expected = {0: 0.693147, 100: 0.584508, 1000: 0.214820, 1900: 0.140872, 2000: 0.135608}
+    assert_allclose([costs[step] for step in expected], list(expected.values()), atol=1e-6)
+    found = evaluate(fit.model, folder / "test_catvnoncat.h5")
+    assert (found.scores.n, found.scores.accuracy) == (50, 0.7)
+
+
+def test_eight_real_classes_become_one_against_the_others(real_data: Path) -> None:
+    fit = train(real_data / "natural_images", settings({"iterations": 20}, size=16, jobs=2))
+    assert (fit.model.positive, fit.model.negative) == ("cat", "non-cat")
+    assert fit.counts["cat"] == 290
+    assert sum(fit.counts.values()) == fit.m == 990
+    assert (fit.passed_over, fit.skipped) == (7, ())
+
+
+def test_real_photographs_are_trained_on_and_predicted_in_order(real_data: Path) -> None:
+    fit = train(real_data / "pets" / "test", settings({"iterations": 20}, size=16, jobs=2))
+    assert (fit.model.positive, fit.model.negative) == ("cats", "dogs")
+    assert fit.counts == {"cats": 100, "dogs": 100}
+    paths = [answer.path for answer in predict(fit.model, [real_data / "pets" / "test"], jobs=2)]
+    assert len(paths) == 200
+    assert paths == sorted(paths, key=os.fsencode)
