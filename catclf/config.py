@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from catclf.errors import ConfigError
 
@@ -61,7 +61,7 @@ class DescentSettings:
         Nesterov's β in [0, 1); 0 is plain gradient descent.
     l2 : float, "auto" or None
         λ of the penalty λ/2 ‖w‖², never on b; "auto" is chosen by cross-validation; None is the
-        features' usual one, see `USUAL`.
+        features' usual one, see `USUAL_L2`.
     start : str
         ``zeros`` or ``random``.
     seed : int
@@ -125,14 +125,8 @@ def parse_threshold_goal(text: str) -> tuple[str, float | None]:
     return goal, bound
 
 
-class Usual(NamedTuple):
-    """Settings that depend on the features when nobody chooses them."""
-
-    l2: float | Auto
-    flip: bool
-
-
-USUAL = {"pixels": Usual(l2=0.0, flip=False), "patches": Usual(l2="auto", flip=True)}
+USUAL_L2: dict[str, float | Auto] = {"pixels": 0.0, "patches": "auto"}
+"""The penalty where nobody chooses one."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +145,8 @@ class TrainSettings:
         Side of the pictures in pixels; None is 64, or an HDF5 file's own.
     class_weight : str
         ``balanced`` weighs each class by m / (2 m_class).
-    flip : bool or None
-        Train on the mirrored pictures as well; None is the features' usual, see `USUAL`.
+    flip : bool
+        Train on the mirrored pictures as well.
     validation : float, str or None
         A share in (0, 1) of the training pictures to hold out, or the path of other data.
     cv : int or None
@@ -178,7 +172,7 @@ class TrainSettings:
     features: str = "pixels"
     size: int | None = None
     class_weight: str = "none"
-    flip: bool | None = None
+    flip: bool = False
     validation: float | str | None = None
     cv: int | None = None
     tune_threshold: str | None = None
@@ -212,11 +206,6 @@ class TrainSettings:
         )
 
     @property
-    def flipped(self) -> bool:
-        """Whether mirrored pictures are added: as chosen, or as usual for the features."""
-        return USUAL[self.features].flip if self.flip is None else self.flip
-
-    @property
     def penalty(self) -> float | Auto:
         """λ or "auto": as chosen, or as usual for the features."""
-        return USUAL[self.features].l2 if self.descent.l2 is None else self.descent.l2
+        return USUAL_L2[self.features] if self.descent.l2 is None else self.descent.l2

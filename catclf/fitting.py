@@ -104,7 +104,7 @@ class Prepared:
         return shares
 
     def parameters(self, descent: Descent) -> tuple[Vector, float]:
-        """W (n_x,) and b for the features themselves, standardisation undone."""
+        """w (n_x,) and b for the features themselves, standardisation undone."""
         w = self.engine.weights(descent.c)
         if self.standardisation is None:
             return w, descent.b
@@ -129,7 +129,7 @@ def prepare(
     seed = settings.descent.seed
     features = FEATURES[settings.features].learn(problem.pixels[train], seed=seed, jobs=jobs)
     rows = features.rows(problem.pixels, jobs)
-    if settings.flipped:
+    if settings.flip:
         mirrored = np.ascontiguousarray(problem.pixels[:, :, ::-1])
         rows = np.concatenate([rows, features.rows(mirrored, jobs)])
     standardisation = None

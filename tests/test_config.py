@@ -11,7 +11,7 @@ from catclf.config import (
     ENGINE_NAMES,
     FEATURE_NAMES,
     LARGEST_SIZE,
-    USUAL,
+    USUAL_L2,
     DescentSettings,
     TrainSettings,
 )
@@ -120,11 +120,9 @@ def test_a_refusal_is_an_error_of_catclf_and_a_value_error() -> None:
 
 
 @pytest.mark.parametrize("features", FEATURE_NAMES)
-def test_penalty_and_flip_are_the_features_usual_ones_until_chosen(features: str) -> None:
-    usual = TrainSettings(features=features)
-    assert (usual.penalty, usual.flipped) == USUAL[features]
-    chosen = TrainSettings(features=features, flip=False, descent=DescentSettings(l2=0.0))
-    assert (chosen.penalty, chosen.flipped) == (0.0, False)
+def test_the_penalty_is_the_features_usual_one_until_chosen(features: str) -> None:
+    assert TrainSettings(features=features).penalty == USUAL_L2[features]
+    assert TrainSettings(features=features, descent=DescentSettings(l2=0.5)).penalty == 0.5
 
 
 def test_the_names_of_the_engines_are_those_that_exist() -> None:

@@ -100,9 +100,7 @@ def check_against_sklearn(sk: Any, y: Labels, p: Vector, threshold: float) -> No
 
 
 @pytest.mark.parametrize("first", range(0, 1000, 100))
-def test_scores_agree_with_sklearn_on_a_thousand_random_cases(
-    sklearn_metrics: Any, first: int
-) -> None:
+def test_scores_agree_with_sklearn_on_a_thousand_random_cases(sklearn_metrics: Any, first: int) -> None:
     for seed in range(first, first + 100):
         y, p = random_case(seed)
         check_against_sklearn(sklearn_metrics, y, p, threshold=0.5)
@@ -195,9 +193,7 @@ def test_training_baseline_answers_what_was_commoner_in_training(
         (35, 50, 0.5625, 0.8090),
     ],
 )
-def test_wilson_interval_has_the_published_ends(
-    successes: int, n: int, low: float, high: float
-) -> None:
+def test_wilson_interval_has_the_published_ends(successes: int, n: int, low: float, high: float) -> None:
     assert metrics.wilson_interval(successes, n) == pytest.approx((low, high), abs=5.1e-5)
 
 
@@ -252,7 +248,7 @@ def test_verdict_gives_its_numbers() -> None:
 
 
 def test_verdict_without_images_says_so() -> None:
-    assert "no images" in metrics.verdict(0, 0, None)
+    assert "no pictures" in metrics.verdict(0, 0, None)
 
 
 # ---- ROC area
@@ -332,9 +328,7 @@ def test_a_sure_mistake_costs_the_logarithm_of_eps() -> None:
 def test_log_likelihood_is_the_logarithm_of_the_joint_probability(case: Case) -> None:
     y, p = case
     eps = 2.0**-52
-    of_truth = [
-        min(max(p_i if y_i else 1 - p_i, eps), 1 - eps) for y_i, p_i in zip(y, p, strict=True)
-    ]
+    of_truth = [min(max(p_i if y_i else 1 - p_i, eps), 1 - eps) for y_i, p_i in zip(y, p, strict=True)]
     expected = math.fsum(math.log(q) for q in of_truth)
     assert metrics.log_likelihood(y, p) == pytest.approx(expected, rel=1e-12)
 
@@ -585,9 +579,7 @@ WRONG: list[tuple[Any, Any, str]] = [
 
 @pytest.mark.parametrize("function", OF_Y_AND_P, ids=lambda f: str(f.__name__))
 @pytest.mark.parametrize(("y", "p", "message"), WRONG)
-def test_wrong_columns_are_refused(
-    function: Callable[..., Any], y: Any, p: Any, message: str
-) -> None:
+def test_wrong_columns_are_refused(function: Callable[..., Any], y: Any, p: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         function(y, p)
 

@@ -127,7 +127,7 @@ _descent_options = options(
         show_default=True,
         help="balanced: both classes count the same.",
     ),
-    click.option("--flip/--no-flip", default=None, help="Train on mirrored pictures too [patches: on]."),
+    click.option("--flip", is_flag=True, help="Train on mirrored pictures too; patches do not care."),
 )
 
 _run_options = options(

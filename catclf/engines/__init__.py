@@ -39,7 +39,7 @@ class Engine(Protocol):
         """w1ᵀ w2."""
 
     def weights(self, c: Coordinates) -> Vector:
-        """W (n_x,) itself."""
+        """w (n_x,) itself."""
 
 
 ENGINES: dict[str, Callable[[Design, Vector, int], Engine]] = {

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 
 
@@ -40,4 +41,4 @@ class FeatureKind(Protocol):
     def restore(self, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Features: ...
 
 
-FEATURES: dict[str, FeatureKind] = {"pixels": Pixels}
+FEATURES: dict[str, FeatureKind] = {"pixels": Pixels, "patches": Patches}

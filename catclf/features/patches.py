@@ -1,5 +1,4 @@
-"""What a picture is made of: how often, where and how strongly small learned patterns occur in it,
-and which of them occur together.
+"""What a picture is made of: where small learned patterns occur, and which occur together.
 
 The patterns come from `dictionary`, their statistics from `responses`. Nothing here fits weights or
 standardises. Source: Coates, Lee & Ng 2011, "An analysis of single-layer networks in unsupervised
@@ -29,10 +28,10 @@ from catclf.features.responses import CELLS, STATISTICS, THRESHOLD, Responses
 from catclf.parallel import ordered_map
 
 GRID, GRID_OF_MANY, MANY = 2, 3, 250
-"""Responses are pooled over grid × grid overlapping cells: 3 × 3 from MANY training pictures on.
+"""Responses are pooled over grid × grid larger cells: 3 × 3 from MANY training pictures on.
 
 In cross-validation 3 × 3 loses half a point of accuracy on 167 pictures at 64 × 64, and gains one
-on 320 at 64 × 64 and one on 792 at 32 × 32.
+on 320 at 64 × 64 and one on 792 at 32 × 32 (of the first group of features alone).
 """
 COMPONENTS = 32
 """Principal components of the local statistics, of either parity, whose products are pooled."""
@@ -49,28 +48,40 @@ class Patches:
     """Pooled responses of a learned dictionary, the same for a picture and its mirror image.
 
     A patch p (108 numbers) at each position is normalised, q = (p − mean p) / √(var p + CONTRAST),
-    and a filter f of the dictionary responds z = fᵀq + f₀. With t = THRESHOLD and means taken over all
-    positions with the triangular weights of a cell, a picture has for a filter and a cell ::
+    and a filter f of the dictionary responds z = fᵀq + f₀. With t = THRESHOLD, each of CELLS × CELLS
+    boxes of the picture has four means for each filter: of max(z − t, 0), max(−z − t, 0), [z > t] and
+    [−z > t]. From these there are two groups of features:
 
-        √mean(max(z − t, 0))   √mean(max(−z − t, 0))   √mean([z > t])   √mean([−z > t])
+    - what is where: the means over grid × grid larger cells, triangular weights, square root; averaged
+      over the picture and its mirror image, STATISTICS · FILTERS · grid² in all;
+    - what goes together: in each box the square roots are projected on the principal components of
+      the training pictures, and the products of every two components are averaged over the boxes;
+      the root of that with its sign, COMPONENTS · (COMPONENTS + 1) in all. Even components are of the
+      average of a filter and its mirror image, odd ones of half their difference: products of the one
+      with the other vanish on average over a picture and its mirror image and are left out.
 
-    and a feature is the average of such a number over the picture and its mirror image. A penalised
-    regression trained on pictures and mirrored copies has symmetric weights, its cost being convex;
-    so these features lose nothing against it, with half the pictures and half the n_x.
+    A penalised regression trained on pictures and mirrored copies has symmetric weights, its cost
+    being convex: mirror-invariant features give the same at half the pictures and half the n_x.
 
     Parameters
     ----------
     size : int
         Side of the pictures in pixels.
     grid : int
-        Cells along each side of the picture.
+        Larger cells along each side of the picture.
     filters : (109, FILTERS) float32
         108 pixel weights and f₀, with the removal of the mean, whitening and dictionary folded in.
+    centre : (STATISTICS · FILTERS,) float32
+        Mean of the even local statistics over the training pictures; that of the odd ones is 0.
+    components : (2, STATISTICS · FILTERS, COMPONENTS) float32
+        Principal components of the even and of the odd local statistics.
     """
 
     size: int
     grid: int
     filters: Floats
+    centre: Floats
+    components: Floats
     name: ClassVar[str] = "patches"
     scale: ClassVar[float] = 1.0
     standardised: ClassVar[bool] = True
@@ -92,23 +103,27 @@ class Patches:
         m, size = images.shape[:2]
         if size < PATCH:
             raise ConfigError("size", size, f"at least {PATCH} for patch features")
-        side = size - PATCH + 1
+        cells = min(CELLS, size - PATCH + 1)
         if grid is None:
-            grid = min(GRID_OF_MANY if m >= MANY else GRID, side)
-        if not 1 <= grid <= side:
-            raise ConfigError("grid", grid, f"between 1 and {side} for pictures of size {size}")
-        return cls(size, grid, learn_filters(images, seed, jobs))
+            grid = min(GRID_OF_MANY if m >= MANY else GRID, cells)
+        if not 1 <= grid <= cells:
+            raise ConfigError("grid", grid, f"between 1 and {cells} for pictures of size {size}")
+        filters = learn_filters(images, seed, jobs)
+        few = _some(images, seed)
+        return cls(size, grid, filters, *_principal_components(few, filters, jobs))
 
     @property
     def n_x(self) -> int:
         """Number of features of a picture."""
-        return _STATISTICS * FILTERS * self.grid**2
+        return _CHANNELS * self.grid**2 + COMPONENTS * (COMPONENTS + 1)
 
     def rows(self, images: Pictures, jobs: int = 1) -> Floats:
-        """Return (m, n_x) float32, one picture a row, in C order over (statistic, filter, cell).
+        """Return (m, n_x) float32, one picture a row.
 
-        The numbers of a picture depend neither on `jobs` nor on the pictures around it. The threads
-        are over pictures: for speed, BLAS should have one only (``OPENBLAS_NUM_THREADS=1``).
+        First what is where, in C order over (row and column of the cell, statistic, filter), then the
+        pairs of even and of odd components, first component first. The numbers of a picture depend
+        neither on `jobs` nor on the pictures around it. The threads are over pictures: for speed,
+        BLAS should have one only (``OPENBLAS_NUM_THREADS=1``).
 
         Parameters
         ----------
@@ -116,11 +131,15 @@ class Patches:
         jobs : int
             Number of threads.
         """
-        encoder = _Encoder(self.size, self.grid, self.filters)
+        responses = Responses(self.size, self.filters)
+        weights = _pooling(responses.cells, self.grid)
         rows = np.empty((len(images), self.n_x), np.float32)
 
         def encode(first: int) -> None:
-            encoder.encode(images[first : first + _TASK], rows[first : first + _TASK])
+            task = slice(first, first + _TASK)
+            for row, means in zip(rows[task], responses.maps(images[task]), strict=True):
+                row[: _CHANNELS * self.grid**2] = _where(means, weights, self.grid)
+                row[_CHANNELS * self.grid**2 :] = _together(means, self.centre, self.components)
 
         for _ in ordered_map(encode, range(0, len(images), _TASK), jobs):
             pass
@@ -132,7 +151,7 @@ class Patches:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Learned arrays to be kept in a model file."""
-        return {"filters": self.filters}
+        return {name: getattr(self, name) for name in _SHAPES}
 
     @classmethod
     def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Patches:
@@ -148,16 +167,24 @@ class Patches:
         for name, expected in _CONSTANTS.items():
             if settings.get(name) != expected:
                 raise ValueError(f"expected {name} = {expected}, found {settings.get(name)!r}")
-        if set(arrays) != {"filters"}:
+        if set(arrays) != set(_SHAPES):
             found = ", ".join(sorted(arrays)) or "none"
-            raise ValueError(f"expected one array of patch features, filters; found {found}")
-        return cls(size, grid, _checked_filters(arrays["filters"]))
+            raise ValueError(f"expected the arrays {', '.join(_SHAPES)}; found {found}")
+        return cls(size, grid, *(_checked_array(name, arrays[name]) for name in _SHAPES))
 
 
 _CONSTANTS: dict[str, int | float | str] = {
     "patch": PATCH,
+    "cells": CELLS,
     "contrast": CONTRAST,
     "threshold": THRESHOLD,
+}
+
+
+_SHAPES = {
+    "filters": (PIXELS + 1, FILTERS),
+    "centre": (_CHANNELS,),
+    "components": (2, _CHANNELS, COMPONENTS),
 }
 
 
@@ -168,14 +195,84 @@ def _checked_integer(settings: Mapping[str, Any], name: str, least: int) -> int:
     return value
 
 
-def _checked_filters(filters: NDArray[Any]) -> Floats:
-    shape = (PIXELS + 1, FILTERS)
-    if filters.dtype != np.float32 or filters.shape != shape:
-        found = f"{filters.dtype} {filters.shape}"
-        raise ValueError(f"expected filters of float32 {shape}, found {found}")
-    if not np.isfinite(filters).all():
-        count = int((~np.isfinite(filters)).sum())
-        raise ValueError(f"expected finite filters, found {count} numbers that are not")
-    return filters
+def _checked_array(name: str, array: NDArray[Any]) -> Floats:
+    shape = _SHAPES[name]
+    if array.dtype != np.float32 or array.shape != shape:
+        found = f"{array.dtype} {array.shape}"
+        raise ValueError(f"expected {name} of float32 {shape}, found {found}")
+    wrong = int((~np.isfinite(array)).sum())
+    if wrong:
+        raise ValueError(f"expected finite {name}, found {wrong} numbers that are not")
+    return array
 
 
+def _pooling(cells: int, grid: int) -> Floats:
+    """Weights (grid², cells²) of the boxes in each larger cell; every row sums to 1.
+
+    A product of triangles along rows and columns: 1 at the centre, 0 at the next centre.
+    """
+    position = (np.arange(cells) + 0.5) / cells
+    centre = (np.arange(grid) + 0.5) / grid
+    hats = np.maximum(1 - grid * np.abs(position[:, None] - centre), 0)  # (cells, grid)
+    hats /= hats.sum(axis=0)
+    return np.kron(hats, hats).T.astype(np.float32)
+
+
+def _where(means: Floats, weights: Floats, grid: int) -> Floats:
+    """Square roots of pooled `means`, averaged with those of the mirror image."""
+    roots = np.sqrt(weights @ means.reshape(-1, 2 * _CHANNELS))
+    cells = roots.reshape(grid, grid, 2, _CHANNELS)
+    features: Floats = (cells[:, :, 0] + cells[:, ::-1, 1]) * np.float32(0.5)
+    return features.ravel()
+
+
+def _parities(means: Floats) -> tuple[Floats, Floats]:
+    """Even and odd part of the square roots of `means`: each (cells², STATISTICS · FILTERS)."""
+    roots = np.sqrt(means.reshape(-1, 2, _CHANNELS))
+    roots *= np.float32(0.5)
+    plain, mirrored = roots[:, 0], roots[:, 1]
+    return plain + mirrored, plain - mirrored
+
+
+def _together(means: Floats, centre: Floats, components: Floats) -> Floats:
+    """Signed roots of the mean products of every two components, even pairs first."""
+    even, odd = _parities(means)
+    products = []
+    for part, directions in zip((even - centre, odd), components, strict=True):
+        scores = part @ directions  # (cells², COMPONENTS)
+        products.append((scores.T @ scores)[_PAIRS] / np.float32(len(scores)))
+    both = np.concatenate(products)
+    features: Floats = np.copysign(np.sqrt(np.abs(both)), both)
+    return features
+
+
+def _some(images: Pictures, seed: int) -> Pictures:
+    """At most LOCAL_PICTURES of `images`, in their order."""
+    if len(images) <= LOCAL_PICTURES:
+        return images
+    chosen = np.random.default_rng(seed).choice(len(images), LOCAL_PICTURES, replace=False)
+    return images[np.sort(chosen)]
+
+
+def _principal_components(images: Pictures, filters: Floats, jobs: int) -> tuple[Floats, Floats]:
+    """Centre (channels,) and components (2, channels, COMPONENTS) of the local statistics."""
+    responses = Responses(images.shape[1], filters)
+
+    def moments(first: int) -> tuple[Any, Any]:
+        total, products = np.zeros(_CHANNELS), np.zeros((2, _CHANNELS, _CHANNELS))
+        for means in responses.maps(images[first : first + _TASK]):
+            parts = _parities(means)
+            total += parts[0].sum(axis=0)
+            products += [part.T @ part for part in parts]
+        return total, products
+
+    total, products = np.zeros(_CHANNELS), np.zeros((2, _CHANNELS, _CHANNELS))
+    for some_total, some_products in ordered_map(moments, range(0, len(images), _TASK), jobs):
+        total += some_total
+        products += some_products
+    count = len(images) * responses.cells**2
+    centre = total / count
+    products[0] -= count * np.outer(centre, centre)
+    axes = np.linalg.eigh(products / count).eigenvectors[..., ::-1]  # largest variance first
+    components = np.ascontiguousarray(axes[..., :COMPONENTS], dtype=np.float32)
+    return centre.astype(np.float32), components

@@ -37,7 +37,7 @@ def negative_class(classes: tuple[str, ...], positive: str) -> str:
 
 
 def labels_by_name(labelled: LabelledPictures, positive: str, negative: str | None, data: str) -> Vector:
-    """Y (m,) of pictures whose classes carry the names that a model knows.
+    """y (m,) of pictures whose classes carry the names that a model knows.
 
     Case and a plural s do not matter. Every class other than the positive one counts as negative, but
     one of the model's two names must be there.

@@ -255,7 +255,7 @@ def _check_resumable(model: Model, problem: Problem, m: int, counts: dict[str, i
         "size": problem.pixels.shape[1],
         "loss": settings.descent.loss,
         "class_weight": settings.class_weight,
-        "flip": settings.flipped,
+        "flip": settings.flip,
         "classes": counts,
         "m": m,
     }
@@ -355,7 +355,7 @@ def _provenance(
         "classes": labelled.counts(),
         "loss": settings.descent.loss,
         "class_weight": settings.class_weight,
-        "flip": settings.flipped,
+        "flip": settings.flip,
         "l2": fitted.l2,
         "momentum": settings.descent.momentum,
         "learning_rate": fitted.learning_rate,
