@@ -26,6 +26,9 @@ USUAL_FOLDS = 5
 LARGEST_SIZE = 1024
 """Largest side of a picture in pixels that a model may have: n_x is 3 million there."""
 
+MAX_PIXELS = 100_000_000
+"""Larger pictures are refused before they are decoded: as RGB they would take over 300 MB."""
+
 
 def _check(holds: bool, name: str, value: object, rule: str) -> None:
     if not holds:
@@ -163,6 +166,8 @@ class TrainSettings:
         ``skip`` or ``fail`` at a picture that cannot be read.
     jobs : int or None
         Threads; None is one for each core. No result depends on it.
+    max_pixels : int
+        Largest width × height of a picture that is decoded.
     x_key, y_key : str or None
         Names of the data sets in an HDF5 file, where they are not the usual ones.
     """
@@ -180,6 +185,7 @@ class TrainSettings:
     memory: int = 1_000_000_000
     on_error: str = "skip"
     jobs: int | None = None
+    max_pixels: int = MAX_PIXELS
     x_key: str | None = None
     y_key: str | None = None
 
@@ -198,6 +204,7 @@ class TrainSettings:
             parse_threshold_goal(self.tune_threshold)
         _check(self.memory > 0, "memory", self.memory, "a positive number of bytes")
         _check(self.jobs is None or self.jobs > 0, "jobs", self.jobs, "a positive number")
+        _check(self.max_pixels > 0, "max_pixels", self.max_pixels, "a positive number")
         _check(
             self.descent.patience is None or self.validation is not None,
             "patience",

@@ -245,9 +245,10 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
         ]
     )  # (folds, penalties)
     mean = losses.mean(axis=0)
-    error = losses.std(axis=0, ddof=1) / math.sqrt(len(losses))
     best = int(mean.argmin())
-    within = mean <= mean[best] + error[best]
+    # Paired by fold: folds differ more from each other than penalties do on the same fold.
+    worse = losses - losses[:, [best]]
+    within = worse.mean(axis=0) <= worse.std(axis=0, ddof=1) / math.sqrt(len(losses))
     return float(path[int(within.argmax())])  # the first, so the largest
 
 

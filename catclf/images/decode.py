@@ -12,11 +12,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
 from catclf.images.picture import Picture, Pixels
-
-MAX_PIXELS = 100_000_000
-"""Larger pictures are refused before they are decoded: as RGB they would take over 300 MB."""
 
 # Formats whose decoders are in Pillow itself; the most usual ones first, as they are tried in order.
 # EPS is left out because its decoder runs an external program, TGA because it has no magic number.

@@ -1,59 +1,80 @@
-"""HDF5 data sets of pictures → blocks of uint8 and labels. The only module that knows h5py."""
+"""HDF5 data sets of pictures → blocks of uint8 and labels. The reading itself is in `hdf5_child`."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
+from catclf.images.guarded import ChildError, GuardedChild
 from catclf.images.picture import Pixels
 
+MEMORY_LIMIT = 1_000_000_000
+"""Bytes of address space that the child process gets; the libraries alone take 120 MB of it."""
+
+SECONDS_LIMIT = 10.0
+"""How long the child may take to understand the structure of a file, or for one block."""
+
 _BLOCK_BYTES = 16_000_000
+_PROGRAM = str(Path(__file__).with_name("hdf5_child.py"))
+_ENVIRONMENT = {
+    "HDF5_PLUGIN_PRELOAD": "::",  # loads no plug-ins
+    "HDF5_USE_FILE_LOCKING": "FALSE",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 
 
 class Hdf5Pictures:
-    """An open HDF5 file of pictures, in the layout of the course's files.
+    """An HDF5 file of pictures, in the layout of the course's files, open in a child process.
 
-    One data set of pictures (m, h, w, 3) uint8 named ``*_set_x``; for training and evaluation one of
+    One data set of pictures (m, h, w, 3) named ``*_set_x``; for training and evaluation one of
     labels, (m,) or (1, m) integers, named ``*_set_y``; and the class names ``list_classes``.
+
+    Pictures are uint8, or floating-point numbers from 0 to 1 or from 0 to 255: those whose largest
+    value in the whole file is at most 1 are multiplied by 255. Grey ones, (m, h, w) or (m, h, w, 1),
+    become RGB.
 
     Parameters
     ----------
     path : str
     x_key, y_key : str or None
         Names of the data sets, where they are others.
+    max_pixels : int
+        Largest width × height that is read.
 
     Raises
     ------
     DataError
-        If the file is not HDF5 or not in this layout.
+        If the file is not HDF5, not in this layout, or cannot be read within the limits.
     """
 
-    def __init__(self, path: str, x_key: str | None = None, y_key: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        x_key: str | None = None,
+        y_key: str | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         self.path = path
-        self._y_key = y_key
+        self._child = _start(path, x_key, y_key)
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for ever
-                raise DataError(path, "is not a regular file")
-            self._file = h5py.File(path, "r")
-        except (OSError, ValueError) as exc:  # ValueError: the path has a NUL
-            strerror = getattr(exc, "strerror", None)
-            reason = strerror.lower() if strerror else "is not an HDF5 file"
-            raise DataError(path, reason) from exc
-        try:
-            with self._reading():
-                self._x = self._dataset(x_key, "_set_x", "--x-key")
-                self._check_pictures()
+            structure = self._ask("open")
+            self._stored_shape = tuple(map(int, structure["shape"]))
+            _, height, width, _ = self.shape
+            if height * width > max_pixels:
+                found = f"has pictures of {width}×{height} pixels, more than the {max_pixels} allowed"
+                raise DataError(path, found)
+            self._factor = self._scale() if structure["kind"] == "f" else 1.0
         except BaseException:
-            self._file.close()
+            self._child.close()
             raise
 
     def __enter__(self) -> Hdf5Pictures:
@@ -65,74 +86,95 @@ class Hdf5Pictures:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        self._child.close()
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(m, h, w, 3)."""
-        m, height, width, channels = self._x.shape
-        return m, height, width, channels
+        m, height, width = self._stored_shape[:3]
+        return m, height, width, 3
 
     def blocks(self) -> Iterator[Pixels]:
         """Yield the pictures (k, h, w, 3) uint8 in order, some 16 MB at a time."""
         m, height, width, channels = self.shape
-        rows = max(1, _BLOCK_BYTES // (height * width * channels))
-        for start in range(0, m, rows):
-            with self._reading():
-                block = self._x[start : start + rows]
-            yield block
+        stored_channels = self._stored_shape[3] if len(self._stored_shape) == 4 else 1
+        for start, stop in self._spans():
+            block = np.empty((stop - start, height, width, stored_channels), dtype=np.uint8)
+            self._read("rows", start, stop, self._factor, into=block)
+            yield block if stored_channels == channels else np.repeat(block, channels, axis=3)
 
     def labels(self) -> NDArray[np.intp]:
         """Class number of every picture, (m,)."""
-        m = self.shape[0]
-        with self._reading():
-            labels = self._dataset(self._y_key, "_set_y", "--y-key")
-            if labels.dtype.kind not in "iu" or labels.shape not in ((m,), (1, m), (m, 1)):
-                found = f"{labels.shape} {labels.dtype}"
-                raise DataError(self.path, f"{labels.name} is {found}; expected ({m},) integers")
-            flat: NDArray[Any] = labels[:].reshape(-1)
-        return flat.astype(np.intp)
+        labels = np.empty(self.shape[0], dtype="<i8")
+        self._read("labels", into=labels)
+        return labels.astype(np.intp)
 
     def classes(self) -> tuple[str, ...]:
         """Class names by number; "0" and "1" where the file has none."""
-        if "list_classes" not in self._file:
+        listed = self._ask("classes")["classes"]
+        if listed is None:
             return ("0", "1")
-        with self._reading():
-            listed = self._file.get("list_classes")
-            if not isinstance(listed, h5py.Dataset) or listed.shape is None or len(listed.shape) != 1:
-                raise DataError(self.path, "list_classes is not a list; expected one name a class")
-            names = listed[:].tolist()
-        classes = tuple(n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names)
+        classes = tuple(map(str, listed))
         if len(set(classes)) < len(classes):
-            raise DataError(self.path, f"list_classes has a name twice: {', '.join(classes)}")
+            shown = ", ".join(classes[:12])
+            raise DataError(self.path, f"list_classes has a name twice: {shown}")
         return classes
 
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        m, height, width, channels = self.shape
+        rows = max(1, _BLOCK_BYTES // (height * width * channels))
+        for start in range(0, m, rows):
+            yield start, min(m, start + rows)
+
+    def _scale(self) -> float:
+        """What floating-point pictures are multiplied by."""
+        lowest, highest = 0.0, 0.0
+        for start, stop in self._spans():
+            span = self._ask("span", start, stop)["span"]
+            if span is None:
+                raise DataError(self.path, "has pixels that are not finite")
+            lowest, highest = min(lowest, span[0]), max(highest, span[1])
+        if lowest < 0 or highest > 255:
+            found = f"has pixels from {lowest:g} to {highest:g}"
+            raise DataError(self.path, f"{found}; expected 0 to 1 or 0 to 255")
+        return 255.0 if highest <= 1 else 1.0
+
+    def _read(self, *question: Any, into: NDArray[Any]) -> None:
+        self._ask(*question, size=into.nbytes)
         try:
-            yield
-        except DataError:
-            raise
-        except Exception as exc:  # subtle: in a broken file h5py can raise anything at all
-            detail = " ".join(str(exc).split()) or type(exc).__name__
-            raise DataError(self.path, f"is a broken HDF5 file ({detail})") from exc
+            self._child.read_into(into.reshape(-1).view(np.uint8).data)
+        except ChildError as exc:
+            raise self._failure(exc) from exc
 
-    def _check_pictures(self) -> None:
-        shape, dtype = self._x.shape, self._x.dtype
-        if shape is None or len(shape) != 4 or shape[3] != 3 or dtype != np.uint8 or 0 in shape:
-            expected = "expected (m, height, width, 3) uint8"
-            raise DataError(self.path, f"{self._x.name} is {shape} {dtype}; {expected}")
+    def _ask(self, *question: Any, size: int = 0) -> dict[str, Any]:
+        try:
+            answer = self._child.ask(question)
+        except ChildError as exc:
+            raise self._failure(exc) from exc
+        if "error" in answer:
+            raise DataError(self.path, answer["error"])
+        if answer.get("bytes", 0) != size:  # subtle: a child that a file has taken over may say so
+            raise DataError(self.path, "is a broken HDF5 file")
+        return answer
 
-    def _dataset(self, key: str | None, suffix: str, option: str) -> Any:
-        if key is None:
-            found = [name for name in sorted(self._file) if name.endswith(suffix)]
-            if len(found) != 1:
-                has = ", ".join(sorted(self._file)) or "nothing"
-                wanted = f"expected one data set *{suffix}, or its name by {option}"
-                raise DataError(self.path, f"contains {has}; {wanted}")
-            key = found[0]
-        node = self._file.get(key)
-        if not isinstance(node, h5py.Dataset):
-            has = ", ".join(sorted(self._file)) or "nothing"
-            raise DataError(self.path, f"has no data set {key!r}; it contains {has}")
-        return node
+    def _failure(self, exc: ChildError) -> DataError:
+        return DataError(self.path, f"is a broken HDF5 file (the library {exc} while reading it)")
+
+
+def _start(path: str, x_key: str | None, y_key: str | None) -> GuardedChild:
+    try:
+        # Not blocking: opening a FIFO that nobody writes to would otherwise wait for ever.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except (OSError, ValueError) as exc:  # ValueError: the path has a NUL
+        raise DataError(path, (getattr(exc, "strerror", None) or str(exc)).lower()) from exc
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise DataError(path, "is not a regular file")
+        argument = {"handle": handle, "x_key": x_key, "y_key": y_key}
+        argument |= {"memory": MEMORY_LIMIT, "alarm": int(2 * SECONDS_LIMIT)}
+        return GuardedChild(_PROGRAM, argument, handle, _ENVIRONMENT, SECONDS_LIMIT)
+    except (OSError, ChildError) as exc:
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise DataError(path, f"the process that reads HDF5 files cannot start ({reason})") from exc
+    finally:
+        os.close(handle)

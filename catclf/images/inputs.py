@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
 from catclf.images.folder import OnPassedOver, is_hdf5_name, walk
 from catclf.images.picture import Picture
@@ -17,6 +18,7 @@ def pictures_of(
     inputs: Iterable[Input],
     on_passed_over: OnPassedOver = lambda path: None,
     x_key: str | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Picture]:
     """Yield every picture that `inputs` stand for, lazily and in order.
 
@@ -29,6 +31,8 @@ def pictures_of(
         Called for each file in a folder that is not tried.
     x_key : str or None
         Name of the pictures' data set in HDF5 files.
+    max_pixels : int
+        Largest width × height in HDF5 files; `catclf.images.decode.decode` has that of others.
 
     Yields
     ------
@@ -41,19 +45,19 @@ def pictures_of(
             continue
         path = os.fspath(item)
         if is_hdf5_name(path) and not os.path.isdir(path):
-            yield from _rows_of_hdf5(path, x_key)
+            yield from _rows_of_hdf5(path, x_key, max_pixels)
         elif os.path.isdir(path):
             yield from walk(path, on_passed_over)
         else:
             yield Picture(path)
 
 
-def _rows_of_hdf5(path: str, x_key: str | None) -> Iterator[Picture]:
+def _rows_of_hdf5(path: str, x_key: str | None, max_pixels: int) -> Iterator[Picture]:
     from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
 
     done = 0
     try:
-        with Hdf5Pictures(path, x_key) as file:
+        with Hdf5Pictures(path, x_key, max_pixels=max_pixels) as file:
             for block in file.blocks():
                 for pixels in block:
                     yield Picture(f"{path}[{done}]", pixels=pixels)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
 from catclf.images.decode import decode, resize
 from catclf.images.folder import class_folders, is_hdf5_name, walk
@@ -67,6 +68,7 @@ def read_labelled(
     jobs: int = 1,
     x_key: str | None = None,
     y_key: str | None = None,
+    max_pixels: int = MAX_PIXELS,
     on_read: OnRead = lambda done, total: None,
 ) -> LabelledPictures:
     """Read every picture of `source` with its label.
@@ -83,6 +85,8 @@ def read_labelled(
         Decoding threads.
     x_key, y_key : str or None
         Names of the data sets in an HDF5 file.
+    max_pixels : int
+        Largest width × height of a picture that is decoded.
     on_read : (done, total) -> None
         Called after each file.
 
@@ -92,7 +96,7 @@ def read_labelled(
         If the source is none of the three, is malformed, or holds no picture.
     """
     if is_hdf5_name(source) and not os.path.isdir(source):
-        return _read_hdf5(source, size, x_key, y_key)
+        return _read_hdf5(source, size, x_key, y_key, max_pixels)
     if os.path.isdir(source):
         listing = _list_folders(source)
     elif source.lower().endswith(".csv"):
@@ -101,7 +105,10 @@ def read_labelled(
         raise DataError(source, "is neither a folder, nor an .h5 file, nor a .csv of paths and labels")
     else:
         raise DataError(source, "no such file or directory")
-    return _decode_all(source, listing, size or DEFAULT_SIZE, on_error, jobs, on_read)
+    pictures = ordered_map(
+        lambda picture: decode(picture, size or DEFAULT_SIZE, max_pixels), listing.pictures, jobs
+    )
+    return _collect(source, listing, size or DEFAULT_SIZE, pictures, on_error, on_read)
 
 
 class _Listing(NamedTuple):
@@ -150,15 +157,19 @@ def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
         raise DataError(path, f"is not a CSV file ({exc})") from exc
 
 
-def _decode_all(
-    source: str, listing: _Listing, size: int, on_error: str, jobs: int, on_read: OnRead
+def _collect(
+    source: str,
+    listing: _Listing,
+    size: int,
+    decoded: Iterator[Picture],
+    on_error: str,
+    on_read: OnRead,
 ) -> LabelledPictures:
     pixels = np.empty((len(listing.pictures), size, size, 3), dtype=np.uint8)
     number = {name: k for k, name in enumerate(listing.classes)}
     labels: list[int] = []
     paths: list[str] = []
     skipped: list[DataError] = []
-    decoded = ordered_map(lambda picture: decode(picture, size), listing.pictures, jobs)
     for picture, name in zip(decoded, listing.class_names, strict=True):
         on_read(len(labels) + len(skipped) + 1, len(listing.pictures))
         if picture.pixels is not None:
@@ -183,10 +194,12 @@ def _decode_all(
     )
 
 
-def _read_hdf5(path: str, size: int | None, x_key: str | None, y_key: str | None) -> LabelledPictures:
+def _read_hdf5(
+    path: str, size: int | None, x_key: str | None, y_key: str | None, max_pixels: int
+) -> LabelledPictures:
     from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
 
-    with Hdf5Pictures(path, x_key, y_key) as file:
+    with Hdf5Pictures(path, x_key, y_key, max_pixels) as file:
         m, height, width, _ = file.shape
         if size is None and height != width:
             raise DataError(path, f"has pictures of {height}×{width}; give a side with --size")

@@ -211,6 +211,7 @@ def _read(data: str, settings: TrainSettings, progress: Progress) -> LabelledPic
         size=settings.size,
         on_error=settings.on_error,
         jobs=settings.jobs or core_count(),
+        max_pixels=settings.max_pixels,
         x_key=settings.x_key,
         y_key=settings.y_key,
         on_read=progress.reading,
@@ -236,7 +237,11 @@ def _problem(
             raise ConfigError("validation", validation, f"possible: {exc}") from exc
     elif validation is not None:
         other = read_labelled(
-            validation, pixels.shape[1], settings.on_error, settings.jobs or core_count()
+            validation,
+            size=pixels.shape[1],
+            on_error=settings.on_error,
+            jobs=settings.jobs or core_count(),
+            max_pixels=settings.max_pixels,
         )
         progress.note(f"{len(other.labels)} pictures read for validation")
         pixels = np.concatenate([pixels, other.pixels])

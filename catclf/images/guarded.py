@@ -1,0 +1,133 @@
+"""A program of ours in a child process that may crash or hang. Knows nothing of what it does there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+START_SECONDS = 60.0
+"""A busy machine may take long to import a library; no file has been touched by then."""
+
+
+class ChildError(Exception):
+    """The child gave no answer: the message says why, as a phrase."""
+
+
+class GuardedChild:
+    """Asks a child process questions, one at a time.
+
+    The child gets one JSON argument, says hello when it has started, and then answers every line of
+    JSON on its stdin with one on its stdout. ``{"bytes": n, …}`` announces n bytes that follow it.
+
+    Parameters
+    ----------
+    program : str
+        Path of the Python file that it runs.
+    argument : mapping
+        For the program, as JSON.
+    handle : int
+        The one file descriptor that it inherits, under the same number.
+    environment : mapping
+        Added to this process's own.
+    seconds : float
+        How long it may be silent before it is given up and killed.
+
+    Raises
+    ------
+    ChildError
+        If it does not start.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        argument: Mapping[str, Any],
+        handle: int,
+        environment: Mapping[str, str],
+        seconds: float,
+    ) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            # -P keeps the folders of the program and of the user's files out of the path of imports,
+            # while everything that this interpreter can import stays importable.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", program, json.dumps(argument)],
+                stdin=theirs,
+                stdout=theirs,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **environment},
+                pass_fds=(handle,),
+                process_group=0,  # Ctrl-C is for us; the child ends when we close our end
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._socket = ours
+        self._reader = ours.makefile("rb")
+        try:
+            self._socket.settimeout(START_SECONDS)
+            self._answer()
+            self._socket.settimeout(seconds)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the child, whatever it does."""
+        self._reader.close()
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+    def ask(self, question: Sequence[Any]) -> dict[str, Any]:
+        """Send a question and return the answer.
+
+        Raises
+        ------
+        ChildError
+            If the child crashes or is silent for too long; it is of no use from then on.
+        """
+        try:
+            self._socket.sendall(json.dumps(question).encode() + b"\n")
+        except OSError:
+            pass  # it has died: reading says how
+        return self._answer()
+
+    def read_into(self, buffer: memoryview) -> None:
+        """Fill `buffer` with the bytes that an answer announced; raises as `ask` does."""
+        try:
+            count = self._reader.readinto(buffer)  # type: ignore[attr-defined]  # it is buffered
+        except OSError as exc:
+            raise self._death(exc) from None
+        if count != len(buffer):
+            raise self._death()
+
+    def _answer(self) -> dict[str, Any]:
+        try:
+            line = self._reader.readline()
+        except OSError as exc:
+            raise self._death(exc) from None
+        if not line.endswith(b"\n"):
+            raise self._death()
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _death(self, error: OSError | None = None) -> ChildError:
+        if isinstance(error, TimeoutError):
+            self._process.kill()
+            return ChildError(f"took more than {self._socket.gettimeout():g} s")
+        self._process.kill()  # of no effect on one that has died
+        code = self._process.wait()
+        if code == -signal.SIGKILL:
+            return ChildError("was killed")
+        if code < 0:
+            return ChildError(f"crashed ({signal.Signals(-code).name})")
+        return ChildError(f"ended early (exit code {code})")

@@ -1,0 +1,240 @@
+"""The program that reads an HDF5 file in a child process. The only module that knows h5py.
+
+It imports nothing of catclf, so that it can be run by its path. The HDF5 library can be made to crash, to
+hang, to use any amount of memory and to open other files; here that costs this process alone.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import json
+import math
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+ALLOWED_FILTERS = {
+    1: "gzip",
+    2: "shuffle",
+    3: "fletcher32",
+    4: "szip",
+    5: "nbit",
+    6: "scaleoffset",
+    32000: "lzf",
+}
+"""The filters that are part of HDF5 and h5py; every other one would be a plug-in."""
+
+MOST_EXPANSION = 1100
+"""Bytes that one stored byte can stand for: deflate, the best of the filters, reaches 1032."""
+
+MOST_CLASSES = 10_000
+MOST_NAMES_SHOWN = 12
+
+Answer = tuple[dict[str, Any], bytes | memoryview]
+
+
+class _RefusedError(Exception):
+    """A reason of our own for not reading a file."""
+
+
+class Reader:
+    """Answers questions about one open file.
+
+    Parameters
+    ----------
+    file : h5py.File
+    x_key, y_key : str or None
+        Names of the data sets, where they are not the only ``*_set_x`` and ``*_set_y``.
+    """
+
+    def __init__(self, file: h5py.File, x_key: str | None, y_key: str | None) -> None:
+        self._file = file
+        self._y_key = y_key
+        self._x = self._dataset(x_key, "_set_x", "--x-key")
+        _check_pictures(self._x)
+
+    def structure(self) -> Answer:
+        """Shape and kind of the pictures."""
+        return {"shape": self._x.shape, "kind": self._x.dtype.kind}, b""
+
+    def span(self, start: int, stop: int) -> Answer:
+        """Smallest and largest value of some rows, None if one is not finite."""
+        block = self._x[start:stop]
+        finite = bool(np.isfinite(block).all())
+        return {"span": [float(block.min()), float(block.max())] if finite else None}, b""
+
+    def rows(self, start: int, stop: int, factor: float) -> Answer:
+        """Some rows as uint8, C order; floating-point numbers are multiplied by `factor`."""
+        block = self._x[start:stop]
+        if block.dtype.kind == "f":
+            block = np.rint(block * factor)
+        data = np.ascontiguousarray(block, dtype=np.uint8).reshape(-1)
+        return {"bytes": data.size}, data.data
+
+    def labels(self) -> Answer:
+        """Class numbers, one a picture, as little-endian int64."""
+        m = self._x.shape[0]
+        y = self._dataset(self._y_key, "_set_y", "--y-key")
+        if y.dtype.kind not in "iub" or y.shape not in ((m,), (1, m), (m, 1)):
+            found = f"{y.shape} {y.dtype}"
+            raise _RefusedError(f"{y.name} is {found}; expected ({m},) integers")
+        _check_storage(y)
+        values: NDArray[Any] = y[:].reshape(-1)
+        if values.dtype.kind == "u" and values.max(initial=0) > np.iinfo(np.int64).max:
+            raise _RefusedError(f"{y.name} has the label {values.max()}")
+        data = values.astype("<i8")
+        return {"bytes": data.nbytes}, data.tobytes()
+
+    def classes(self) -> Answer:
+        """Names of the classes, or None."""
+        if "list_classes" not in self._file:
+            return {"classes": None}, b""
+        node = self._node("list_classes")
+        if not isinstance(node, h5py.Dataset) or node.shape is None or len(node.shape) != 1:
+            raise _RefusedError("list_classes is not a list; expected one name a class")
+        if node.shape[0] > MOST_CLASSES:
+            raise _RefusedError(f"list_classes has {node.shape[0]} names; at most {MOST_CLASSES} are read")
+        _check_kind(node, "iubfS")
+        _check_storage(node)
+        names = node[:].tolist()
+        return {"classes": [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names]}, b""
+
+    def _dataset(self, key: str | None, suffix: str, option: str) -> h5py.Dataset:
+        if key is None:
+            found = [name for name in self._file if name.endswith(suffix)]
+            if len(found) != 1:
+                wanted = f"expected one data set *{suffix}, or its name by {option}"
+                raise _RefusedError(f"contains {self._contents()}; {wanted}")
+            key = found[0]
+        node = self._node(key)
+        if not isinstance(node, h5py.Dataset):
+            raise _RefusedError(f"has no data set {key!r}; it contains {self._contents()}")
+        return node
+
+    def _node(self, key: str) -> Any:
+        """Follow a path by hard links only; None where it leads nowhere.
+
+        Soft links are not followed either: they can lead to external ones.
+        """
+        node: Any = self._file
+        for name in filter(None, key.split("/")):
+            if not isinstance(node, h5py.Group) or "\0" in name or name not in node:
+                return None
+            if not isinstance(node.get(name, getlink=True), h5py.HardLink):
+                raise _RefusedError(f"{key} is a link to somewhere else; links are not followed")
+            node = node[name]
+        return node
+
+    def _contents(self) -> str:
+        names = sorted(self._file)
+        shown = ", ".join(names[:MOST_NAMES_SHOWN]) or "nothing"
+        return shown if len(names) <= MOST_NAMES_SHOWN else f"{shown} and {len(names)} things in all"
+
+
+def _check_pictures(x: h5py.Dataset) -> None:
+    shape, dtype = x.shape, x.dtype
+    grey = shape is not None and (len(shape) == 3 or (len(shape) == 4 and shape[3] == 1))
+    rgb = shape is not None and len(shape) == 4 and shape[3] == 3
+    known = dtype == np.uint8 or (dtype.kind == "f" and dtype.itemsize in (2, 4, 8))
+    if not (grey or rgb) or not known or 0 in shape:
+        expected = "expected (m, height, width, 3) uint8"
+        raise _RefusedError(f"{x.name} is {shape} {dtype}; {expected}")
+    _check_storage(x)
+
+
+def _check_kind(dataset: h5py.Dataset, kinds: str) -> None:
+    is_text = h5py.check_string_dtype(dataset.dtype) is not None
+    if dataset.dtype.kind not in kinds and not is_text:
+        raise _RefusedError(f"{dataset.name} is {dataset.dtype}; expected numbers or text")
+
+
+def _check_storage(dataset: h5py.Dataset) -> None:
+    """Refuse data that is not in this file, or less of it than its shape says."""
+    name, created = dataset.name, dataset.id.get_create_plist()
+    if dataset.is_virtual:
+        raise _RefusedError(f"{name} is a virtual data set, made of other files; copy it into one")
+    if created.get_external_count():
+        raise _RefusedError(f"{name} keeps its data in another file; copy it into one")
+    filters = [created.get_filter(k)[0] for k in range(created.get_nfilters())]
+    for number in filters:
+        if number not in ALLOWED_FILTERS:
+            known = ", ".join(ALLOWED_FILTERS.values())
+            raise _RefusedError(f"{name} is compressed by filter {number}; known are {known}")
+    declared = math.prod(dataset.shape) * dataset.dtype.itemsize
+    stored = dataset.id.get_storage_size()
+    if declared > stored * (MOST_EXPANSION if filters else 1):
+        raise _RefusedError(f"{name} has {declared} bytes by its shape, but only {stored} are stored")
+
+
+def _limit(memory: int) -> None:
+    """Bound what this process can take."""
+    limits = {resource.RLIMIT_AS: memory, resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: 0}
+    for name, value in limits.items():
+        with contextlib.suppress(ValueError, OSError):  # a system may not know or allow one
+            resource.setrlimit(name, (value, value))
+
+
+def _open_nothing_more() -> None:
+    # With no free file descriptor no link of the file can open another file. Python imports a codec
+    # when it is first used, so those of HDF5's texts must be there before.
+    for codec in ("ascii", "utf-8", "latin-1"):
+        codecs.lookup(codec)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+
+
+def _answered(question: Callable[[], Answer], path: str) -> Answer:
+    try:
+        return question()
+    except _RefusedError as exc:
+        return {"error": str(exc)}, b""
+    except MemoryError:
+        return {"error": "needs too much memory to be read"}, b""
+    except Exception as exc:  # subtle: in a broken file h5py can raise anything at all
+        detail = " ".join(str(exc).split()).replace(path, "the file") or type(exc).__name__
+        return {"error": f"is a broken HDF5 file ({detail})"}, b""
+
+
+def _send(answer: Answer) -> None:
+    head, data = answer
+    sys.stdout.buffer.write(json.dumps(head).encode() + b"\n")
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def main(argument: str) -> None:
+    """Open the inherited file and answer questions until there are no more."""
+    order = json.loads(argument)
+    _limit(order["memory"])
+    _send(({}, b""))
+    path = f"/dev/fd/{order['handle']}"
+    reader: Reader | None = None
+
+    def open_file() -> Answer:
+        nonlocal reader
+        try:
+            file = h5py.File(path, "r", locking=False)
+        except (OSError, ValueError) as exc:
+            raise _RefusedError("is not an HDF5 file") from exc
+        _open_nothing_more()
+        reader = Reader(file, order["x_key"], order["y_key"])
+        return reader.structure()
+
+    for line in sys.stdin.buffer:
+        # Ends this process even inside the library, should nobody be there to kill it.
+        signal.alarm(order["alarm"])
+        name, *values = json.loads(line)
+        question = open_file if name == "open" else lambda: getattr(reader, name)(*values)
+        _send(_answered(question, path))
+        signal.alarm(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
