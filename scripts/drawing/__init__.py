@@ -1,0 +1,1 @@
+"""Drawn pictures of cats and other things, made up from random numbers."""
