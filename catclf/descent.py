@@ -66,6 +66,11 @@ class Objective:
         the descent, but is scored: so pictures are held out.
     l2 : float
         λ; the bias is not penalised.
+
+    Attributes
+    ----------
+    residual : (z, part) -> r
+        dz · share: what each picture's x is multiplied with in the gradient.
     """
 
     def __init__(self, loss: str, y: Vector, shares: Vector, l2: float) -> None:
@@ -74,10 +79,7 @@ class Objective:
         self._y = y
         self._loss = LOSSES[loss]
         self.loss_curvature = self._loss.curvature
-
-    def residual(self, z: Vector, part: slice) -> Vector:
-        """Dz · share: what each picture's x is multiplied with in the gradient."""
-        return self._loss.dz(z, self._y[part]) * self.shares[part]
+        self.residual = self._loss.residual(y, shares)
 
     def cost(self, z: Vector, squared_norm: float) -> float:
         """J, from the scores z (m,) and ‖w‖²."""
@@ -123,8 +125,6 @@ class _Point(NamedTuple):
 
     c: Coordinates
     b: float
-    dc: Coordinates
-    db: float
     z: Vector
     gradient_norm: float
     step_norm: float
@@ -219,12 +219,17 @@ def descend(
     """
     watch = _Watch(engine, objective, settings, learning_rate, held_out, observer)
     reason: str | None = None
-    due = 0
+    due, last = 0, settings.iterations
+    smallest_gradient = settings.epsilon if settings.stop == "gradient" else -1.0
+    smallest_step = settings.epsilon if settings.stop == "step" else -1.0
     begin = start or (engine.start(), 0.0)
     points = _iterates(engine, objective, learning_rate, settings.momentum, begin, bias_factor)
     for step, point in enumerate(points):
-        reason = _stopping_test(settings, step, point)
-        if reason is None and interrupted():
+        if point.gradient_norm <= smallest_gradient or point.step_norm <= smallest_step:
+            reason = settings.stop
+        elif step >= last:
+            reason = "iterations"
+        elif interrupted():
             reason = "interrupted"
         if reason is not None or step == due:
             due = next_recorded(step)
@@ -258,8 +263,9 @@ def _iterates(
         db = float(ones.dot(r))
         dw_squared = max(engine.dot(dc, dc), 0.0)
         gradient_norm = math.sqrt(dw_squared + db * db)
-        yield _Point(v, b, dc, db, z, gradient_norm, step_norm)
-        new_c, new_b = v - rate * dc, b - bias_rate * db  # both from the old v and b
+        yield _Point(v, b, z, gradient_norm, step_norm)
+        dc *= -rate  # in place: the gradient has done its duty
+        new_c, new_b = dc + v, b - bias_rate * db  # both from the old v and b
         if momentum:
             cost = objective.cost(z, engine.dot(v, v))
             beta = momentum if cost <= lowest else 0.0
@@ -274,14 +280,6 @@ def _iterates(
 
 def _distance(engine: Engine, c: Coordinates, b: float) -> float:
     return math.sqrt(max(engine.dot(c, c), 0.0) + b * b)
-
-
-def _stopping_test(settings: DescentSettings, step: int, point: _Point) -> str | None:
-    if settings.stop == "gradient" and point.gradient_norm <= settings.epsilon:
-        return "gradient"
-    if settings.stop == "step" and point.step_norm <= settings.epsilon:
-        return "step"
-    return "iterations" if step >= settings.iterations else None
 
 
 class _Watch:

@@ -78,16 +78,12 @@ def cross_entropy(z: Vector, y: Vector) -> Vector:
 
 
 def cross_entropy_dz(z: Vector, y: Vector) -> Vector:
-    """Dz = p − y, the derivative of `cross_entropy` by z.
+    """dz = p − y, the derivative of `cross_entropy` by z.
 
     Here p = ½ (1 + tanh(z/2)): one transcendental function that cannot overflow. Its error is absolute,
     about 1e-16, which is all that a sum over pictures can keep.
     """
-    dz = np.tanh(0.5 * z)
-    dz *= 0.5
-    dz += 0.5  # = p; in place, as this runs in every step
-    dz -= y
-    return dz
+    return 0.5 * np.tanh(0.5 * z) - (y - 0.5)
 
 
 def squared_error(z: Vector, y: Vector) -> Vector:
@@ -96,9 +92,41 @@ def squared_error(z: Vector, y: Vector) -> Vector:
 
 
 def squared_error_dz(z: Vector, y: Vector) -> Vector:
-    """Dz = (p − y) p (1 − p), the derivative of `squared_error` by z."""
+    """dz = (p − y) p (1 − p), the derivative of `squared_error` by z."""
     p = sigmoid(z)
     return (p - y) * p * (1.0 - p)
+
+
+Residual = Callable[[Vector, slice], Vector]
+"""(z of some pictures, which pictures) → the factor of each picture's x in a sum that is wanted.
+
+For the gradient it is dz times the picture's share in the cost.
+"""
+
+
+def cross_entropy_residual(y: Vector, shares: Vector) -> Residual:
+    """Return `cross_entropy_dz` · shares as a function of z alone, made for being called in every step.
+
+    share · (½ tanh(z/2) − (y − ½)): what does not depend on z is computed once.
+    """
+    half, offset = 0.5 * shares, shares * (y - 0.5)
+
+    def residual(z: Vector, part: slice) -> Vector:
+        r = np.tanh(0.5 * z)
+        r *= half[part]
+        r -= offset[part]
+        return r
+
+    return residual
+
+
+def squared_error_residual(y: Vector, shares: Vector) -> Residual:
+    """Return `squared_error_dz` · shares as a function of z alone."""
+
+    def residual(z: Vector, part: slice) -> Vector:
+        return squared_error_dz(z, y[part]) * shares[part]
+
+    return residual
 
 
 class Loss(NamedTuple):
@@ -109,6 +137,8 @@ class Loss(NamedTuple):
     value : (z, y) -> (m,)
     dz : (z, y) -> (m,)
         The derivative of `value` by z.
+    residual : (y, shares) -> Residual
+        `dz` times the pictures' shares in the cost.
     curvature : float
         The largest |second derivative| by z, over all z and y. It bounds the Hessian of the mean loss
         by ``curvature · X̃ X̃ᵀ / m``, X̃ being X with a row of ones.
@@ -116,6 +146,7 @@ class Loss(NamedTuple):
 
     value: Callable[[Vector, Vector], Vector]
     dz: Callable[[Vector, Vector], Vector]
+    residual: Callable[[Vector, Vector], Residual]
     curvature: float
 
 
@@ -124,10 +155,11 @@ class Loss(NamedTuple):
 _P_STEEPEST = (15.0 - 33.0**0.5) / 24.0
 
 LOSSES = {
-    "cross-entropy": Loss(cross_entropy, cross_entropy_dz, 0.25),
+    "cross-entropy": Loss(cross_entropy, cross_entropy_dz, cross_entropy_residual, 0.25),
     "squared-error": Loss(
         squared_error,
         squared_error_dz,
+        squared_error_residual,
         _P_STEEPEST**2 * (1 - _P_STEEPEST) * (2 - 3 * _P_STEEPEST),
     ),
 }

@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from catclf.pipeline.prediction import Prediction
 
-_ESCAPES = {code: f"\\x{code:02x}".encode() for code in (*range(32), 127)}
-_ESCAPES |= {ord("\t"): b"\\t", ord("\n"): b"\\n", ord("\\"): b"\\\\"}
+_ESCAPES = {bytes((code,)): f"\\x{code:02x}".encode() for code in (*range(32), 127)}
+_ESCAPES |= {b"\t": b"\\t", b"\n": b"\\n", b"\\": b"\\\\"}
+_ODD = re.compile(rb"[\x00-\x1f\x7f\\]")
 
 
 def escaped(text: str) -> bytes:
     """The bytes of `text` with tab, newline, backslash and control characters made visible."""
-    return b"".join(_ESCAPES.get(byte, bytes((byte,))) for byte in os.fsencode(text))
+    return _ODD.sub(lambda found: _ESCAPES[found[0]], os.fsencode(text))
 
 
 def text_row(prediction: Prediction) -> bytes:

@@ -11,8 +11,8 @@ from catclf.design import Design
 from catclf.engines.gram import GramEngine
 from catclf.engines.primal import PrimalEngine
 from catclf.engines.stream import StreamEngine
-from catclf.engines.sweep import Residual, Sweep
-from catclf.logistic import Vector
+from catclf.engines.sweep import Sweep
+from catclf.logistic import Residual, Vector
 
 Coordinates = NDArray[Any]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.design import Design
-from catclf.engines.sweep import EVERY_PICTURE, Residual, Sweep
-from catclf.logistic import Vector
+from catclf.engines.sweep import EVERY_PICTURE, Sweep
+from catclf.logistic import Residual, Vector
 from catclf.parallel import ordered_map
 
 _BLOCK_BYTES = 64_000_000
@@ -55,7 +55,7 @@ class GramEngine:
         r = residual(z, EVERY_PICTURE)
         xr = np.empty(c.shape)
         xr[0, : self.m] = r
-        xr[0, self.m :] = 0.0
+        xr[0, self.m :] = 0.0  # w₀ has no part in a gradient
         np.dot(self._gram, xr[0], out=xr[1])
         return Sweep(xr, z, r)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from catclf.design import Design
-from catclf.engines.sweep import EVERY_PICTURE, Residual, Sweep
-from catclf.logistic import Vector
+from catclf.engines.sweep import EVERY_PICTURE, Sweep
+from catclf.logistic import Residual, Vector
 
 
 class PrimalEngine:

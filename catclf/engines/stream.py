@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.design import Design
-from catclf.engines.sweep import Residual, Sweep
-from catclf.logistic import Vector
+from catclf.engines.sweep import Sweep
+from catclf.logistic import Residual, Vector
 
 # A block of rows as float32 that stays in a core's cache between its three uses: converted,
 # multiplied for z, multiplied again for dw. Larger blocks spill, smaller ones pay more calls.

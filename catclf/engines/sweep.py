@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from catclf.logistic import Vector
-
-Residual = Callable[[Vector, slice], Vector]
-"""(z of some pictures, which pictures) → the factor of each picture's x in the sum that is wanted.
-
-For the gradient it is dz times the picture's share in the cost.
-"""
 
 EVERY_PICTURE = slice(None)
 

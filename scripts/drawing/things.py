@@ -99,6 +99,7 @@ def person(pen: Pen, rng: Random) -> None:
     """A human face."""
     skin = vary(rng, rng.choice(((240, 204, 176), (206, 154, 116), (140, 94, 66), (98, 66, 50))))
     hair = vary(rng, rng.choice(((40, 32, 30), (110, 70, 40), (206, 168, 96), (150, 146, 142))))
+    iris = rng.choice(((70, 50, 36), (80, 120, 150)))
     long = rng.choice((0.2, 0.7))
     pen.mould(smooth([(-0.8, 1.5), (-0.5, 0.95), (0.5, 0.95), (0.8, 1.5)]), rng.choice(BRIGHT))
     pen.fill(smooth([(-0.66, long), (-0.62, -0.5), (0, -0.92), (0.62, -0.5), (0.66, long)]), hair)
@@ -107,7 +108,7 @@ def person(pen: Pen, rng: Random) -> None:
     pen.fill(smooth([(-0.52, -0.1), (-0.4, -0.62), (0.3, -0.68), (0.52, -0.1), (0.1, -0.38)]), hair)
     for x in (-0.2, 0.2):
         pen.fill(oval(x, 0.05, 0.1, 0.06), WHITE)
-        pen.fill(oval(x, 0.05, 0.05, 0.055), rng.choice(((70, 50, 36), (80, 120, 150))))
+        pen.fill(oval(x, 0.05, 0.05, 0.055), iris)
         pen.stroke([(x - 0.11, -0.09), (x + 0.11, -0.09)], 0.04, hair)
     pen.hair([(0, 0.08), (-0.06, 0.3), (0.04, 0.31)], 0.03, tone(skin, 0.7))
     pen.stroke([(-0.17, 0.46), (0, 0.53), (0.17, 0.46)], 0.06, (186, 84, 84))
