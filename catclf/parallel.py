@@ -45,12 +45,21 @@ def ordered_map(
                 future.cancel()
 
 
+def _submit(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Result], item: Item
+) -> Future[Result]:
+    try:
+        return pool.submit(function, item)
+    except RuntimeError as exc:  # of a pool that is open it can mean nothing else
+        raise MemoryError("no thread can be started") from exc
+
+
 def _submitted(
     pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[Future[Result]]:
     try:
         for item in items:
-            yield pool.submit(function, item)
+            yield _submit(pool, function, item)
     except Exception as exc:  # it waits for its turn, as the results before it do
         failed: Future[Result] = Future()
         failed.set_exception(exc)

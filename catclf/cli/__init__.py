@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from catclf.cli import libraries
 from catclf.cli.console import report_error
 from catclf.cli.group import LazyGroup
 from catclf.cli.signals import Interrupted, signals
@@ -56,9 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # well would fight with them, and results would depend on how many there are.
     for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[variable] = "1"
+    with libraries.silenced():
+        return _guarded(sys.argv[1:] if arguments is None else list(arguments))
+
+
+def _guarded(arguments: list[str]) -> int:
     try:
         with signals.installed():
-            code = _run(sys.argv[1:] if arguments is None else list(arguments))
+            code = _run(arguments)
             _flush_stdout()
         return code
     except click.exceptions.Exit as exc:
@@ -79,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _abandon_stdout()
         return 0
+    except MemoryError as exc:
+        report_error(f"there is not enough memory ({str(exc) or 'no more is known'})")
+        return FAILED
     except OSError as exc:
         if not _is_about_stdout(exc):
             raise

@@ -9,14 +9,7 @@ from typing import BinaryIO
 import click
 
 from catclf.errors import OutputError
-
-_SHOWN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-_SHOWN |= {ord("\n"): "\\n", ord("\t"): "\\t"}
-
-
-def printable(text: str) -> str:
-    """Make `text` safe for a terminal: control characters and stray bytes become escapes."""
-    return text.translate(_SHOWN).encode("utf-8", "backslashreplace").decode("utf-8")
+from catclf.printable import printable
 
 
 def result_stream() -> BinaryIO:

@@ -11,8 +11,10 @@ from catclf.cli.console import Console, print_result
 from catclf.cli.options import (
     jobs_option,
     key_options,
+    max_pixels_option,
     model_option,
     prior_option,
+    require_report_extra,
     talk_options,
     threshold_option,
 )
@@ -60,12 +62,14 @@ def _parse_gates(
 )  # fmt: skip
 @prior_option
 @click.option("--predictions", metavar="FILE", help="Every picture as a row of a .csv or .jsonl file.")
+@click.option("--report", metavar="FILE.html", help="A page with curves, mistakes and weights.")
 @click.option("--against", metavar="MODEL", help="Compare with another model, picture by picture.")
 @click.option(
     "--fail-under", metavar="METRIC=X", multiple=True, callback=_parse_gates,
     help="Exit 4 if a score is below X; may be repeated.",
 )  # fmt: skip
 @key_options
+@max_pixels_option
 @jobs_option
 @talk_options
 def command(
@@ -77,10 +81,12 @@ def command(
     errors: str,
     prior: float | None,
     predictions: str | None,
+    report: str | None,
     against: str | None,
     fail_under: dict[str, float],
     x_key: str | None,
     y_key: str | None,
+    max_pixels: int,
     jobs: int | None,
     quiet: bool,
     verbose: bool,
@@ -88,24 +94,33 @@ def command(
     """Score MODEL on DATA, labelled pictures as for train."""
     console = Console(quiet, verbose)
 
-    from catclf.atomic import replacing
-    from catclf.cli import evaluation_report as report
+    from catclf.atomic import check_replaceable, replacing
+    from catclf.cli import evaluation_report
+    from catclf.model import load
     from catclf.pipeline.evaluation import compare, evaluate
 
-    report.check_table_name(predictions)
+    evaluation_report.check_table_name(predictions)
+    if report is not None:
+        check_replaceable(report)
+        require_report_extra("--report")
     how: dict[str, Any] = {"prior": prior, "on_error": errors, "jobs": jobs}
-    how |= {"x_key": x_key, "y_key": y_key}
+    how |= {"max_pixels": max_pixels, "x_key": x_key, "y_key": y_key}
     evaluation = evaluate(model, data, threshold=threshold, **how)
     duel = compare(evaluation, evaluate(against, data, **how)) if against is not None else None
     for failure in evaluation.failed:
         console.warn(f"{failure}; left out")
     if predictions is not None:
-        report.write_table(evaluation, predictions)
+        evaluation_report.write_table(evaluation, predictions)
+    if report is not None:
+        from catclf.report.page import render
+
+        with replacing(report) as file:
+            file.write(render(load(model), evaluation, data).encode())
     if format_name == "json":
         facts = evaluation.to_dict() | ({} if duel is None else {"against": duel.to_dict()})
         text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
     else:
-        text = "\n".join(report.page(evaluation, duel))
+        text = "\n".join(evaluation_report.page(evaluation, duel))
     if output is None:
         print_result(text)
     else:

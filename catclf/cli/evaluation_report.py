@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import click
 
 from catclf.atomic import check_replaceable, replacing
-from catclf.cli.console import printable
 from catclf.cli.rows import csv_line, csv_path, json_path
 from catclf.metrics import calibration
 from catclf.pipeline.evaluation import Duel, Evaluation
+from catclf.printable import printable
 
 
 def page(evaluation: Evaluation, duel: Duel | None = None) -> Iterator[str]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from catclf.cli.console import print_result, printable
+from catclf.cli.console import print_result
+from catclf.printable import printable
 
 _EPILOG = """\b
 Example:
@@ -17,11 +18,19 @@ Example:
 @click.command("info", epilog=_EPILOG)
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def command(model: str, as_json: bool) -> int:
+@click.option("--weights", metavar="FILE.png", help="Draw what the model looks for.")
+def command(model: str, as_json: bool, weights: str | None) -> int:
     """Show what is in the file MODEL: classes, features, and how it was trained."""
     from catclf.model import describe, load
 
-    facts = describe(load(model))
+    classifier = load(model)
+    if weights is not None:
+        from catclf.atomic import replacing
+        from catclf.report.weights import png, weights_picture
+
+        with replacing(weights) as file:
+            file.write(png(weights_picture(classifier)))
+    facts = describe(classifier)
     if as_json:
         print_result(json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False))
     else:

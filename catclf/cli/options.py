@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable
 from functools import reduce
 from typing import Any, ClassVar, Literal, TypeVar
 
 import click
+
+from catclf.config import MAX_PIXELS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -84,6 +87,15 @@ jobs_option = click.option(
     "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Threads [default: all cores]."
 )
 
+max_pixels_option = click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=MAX_PIXELS,
+    show_default=True,
+    metavar="N",
+    help="Refuse pictures of more pixels.",
+)
+
 model_option = click.option(
     "-m",
     "--model",
@@ -100,6 +112,15 @@ threshold_option = click.option(
     metavar="X",
     help="Call a picture positive from this probability on [default: the model's].",
 )
+
+
+def require_report_extra(option: str) -> None:
+    """Stop with the command that helps if the libraries for pages and curves are missing."""
+    missing = [name for name in ("matplotlib", "jinja2") if importlib.util.find_spec(name) is None]
+    if missing:
+        needs = f"{option} needs {' and '.join(missing)}: pip install 'catclf[report]'"
+        raise click.UsageError(needs)
+
 
 prior_option = click.option(
     "--prior",

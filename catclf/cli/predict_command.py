@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,12 +14,20 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from catclf.cli.console import Console, result_stream
-from catclf.cli.options import jobs_option, model_option, prior_option, talk_options, threshold_option
+from catclf.cli.options import (
+    jobs_option,
+    max_pixels_option,
+    model_option,
+    prior_option,
+    talk_options,
+    threshold_option,
+)
 from catclf.cli.signals import signals
-from catclf.errors import DataError
+from catclf.errors import DataError, OutputError
 
 if TYPE_CHECKING:
     from catclf.images.inputs import Input
+    from catclf.model import Model
     from catclf.pipeline.prediction import Prediction
 
 FORMAT_NAMES = ("text", "csv", "tsv", "json", "jsonl")
@@ -51,7 +60,11 @@ Example:
     "--errors", type=click.Choice(("row", "fail")), default="row", show_default=True,
     help="Whether an unreadable picture is a row, or the end.",
 )  # fmt: skip
+@click.option(
+    "--explain", metavar="DIR", help="Write each picture beside the map of w * x there, as a PNG."
+)
 @click.option("--x-key", metavar="NAME", help="Data set of the pictures in an HDF5 file.")
+@max_pixels_option
 @jobs_option
 @talk_options
 def command(
@@ -66,7 +79,9 @@ def command(
     only: str | None,
     exit_status: bool,
     errors: str,
+    explain: str | None,
     x_key: str | None,
+    max_pixels: int,
     jobs: int | None,
     quiet: bool,
     verbose: bool,
@@ -97,11 +112,14 @@ def command(
         prior=prior,
         jobs=jobs,
         x_key=x_key,
+        max_pixels=max_pixels,
         on_passed_over=lambda path: console.detail(f"{path}: passed over"),
     )
     tally = _Tally(classifier.positive, console)
     with contextlib.closing(predictions), _opened(output) as file:
         rows = tally.count(predictions, fail=errors == "fail")
+        if explain is not None:
+            rows = _explained(rows, classifier, explain)
         _write(file, _paths_of(rows, only, null) if only else _formatted(rows, format_name))
     return tally.exit_code(exit_status)
 
@@ -173,6 +191,24 @@ class _Tally:
         if exit_status:
             return 2 if self._failed or not self._answered else int(self._negative > 0)
         return 3 if self._failed else 0
+
+
+def _explained(rows: Iterable[Prediction], model: Model, folder: str) -> Iterator[Prediction]:
+    """Pass the rows on, and write NUMBER-name.png for each into `folder`."""
+    from catclf.atomic import replacing
+    from catclf.report.weights import explanation, png
+
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(folder, f"cannot be made ({exc.strerror})") from exc
+    for number, row in enumerate(rows, start=1):
+        if row.pixels is not None:
+            stem = os.path.splitext(os.path.basename(row.path))[0]
+            safe = re.sub(r"[^A-Za-z0-9_-]+", "-", stem)[:40]
+            with replacing(os.path.join(folder, f"{number:06d}-{safe}.png")) as file:
+                file.write(png(explanation(model, row.pixels)))
+        yield row
 
 
 def _formatted(rows: Iterable[Prediction], format_name: str) -> Iterator[bytes]:

@@ -15,7 +15,9 @@ from catclf.cli.options import (
     NumberOrAuto,
     jobs_option,
     key_options,
+    max_pixels_option,
     options,
+    require_report_extra,
     talk_options,
 )
 
@@ -170,6 +172,7 @@ _run_options = options(
     ),
     click.option("--resume", metavar="MODEL", help="Go on from a saved model."),
     click.option("--history", metavar="FILE", help="Write the recorded steps to a .csv or .jsonl file."),
+    click.option("--plot", metavar="FILE.png", help="Draw the cost and the gradient over the steps."),
     click.option(
         "--errors",
         type=click.Choice(config.ON_ERROR),
@@ -177,6 +180,7 @@ _run_options = options(
         show_default=True,
         help="What to do with a picture that cannot be read.",
     ),
+    max_pixels_option,
     jobs_option,
     click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
     talk_options,
@@ -194,7 +198,13 @@ Example:
 @_descent_options
 @_run_options
 def command(
-    data: str, output: str, force: bool, history: str | None, resume: str | None, **choices: Any
+    data: str,
+    output: str,
+    force: bool,
+    history: str | None,
+    plot: str | None,
+    resume: str | None,
+    **choices: Any,
 ) -> int:
     """Train a classifier on DATA and save it.
 
@@ -204,7 +214,7 @@ def command(
     console = Console(choices.pop("quiet"), choices.pop("verbose"))
     as_json = choices.pop("as_json")
     settings = _settings(**choices)
-    _check_outputs(output, force, history)
+    _check_outputs(output, force, history, plot)
 
     from catclf.cli import training_report as report
     from catclf.errors import TrainingError
@@ -223,6 +233,8 @@ def command(
     save(fit.model, output)
     if history is not None:
         report.write_history(fit.history, history)
+    if plot is not None:
+        report.draw_history(fit.model.history, plot)
     _tell(console, fit, output, as_json)
     return progress.exit_code
 
@@ -257,7 +269,7 @@ def _settings(
     return config.TrainSettings(descent=descent, on_error=errors, **others)
 
 
-def _check_outputs(output: str, force: bool, history: str | None) -> None:
+def _check_outputs(output: str, force: bool, history: str | None, plot: str | None) -> None:
     """Find out before the work starts whether its results can be kept."""
     from catclf.atomic import check_replaceable
     from catclf.cli.training_report import HISTORY_SUFFIXES
@@ -269,6 +281,9 @@ def _check_outputs(output: str, force: bool, history: str | None) -> None:
         if not history.endswith(HISTORY_SUFFIXES):
             raise click.BadParameter(f"{history} is neither .csv nor .jsonl", param_hint="--history")
         check_replaceable(history)
+    if plot is not None:
+        check_replaceable(plot)
+        require_report_extra("--plot")
 
 
 def _tell(console: Console, fit: Fit, output: str, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,10 @@ from catclf.descent import Step
 from catclf.errors import TrainingError
 from catclf.pipeline.training import Fit
 from catclf.progress import Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 HISTORY_SUFFIXES = (".csv", ".jsonl")
 
@@ -187,6 +191,14 @@ def write_history(history: Iterable[Step], path: str) -> None:
         lines += [",".join("" if v is None else repr(v) for v in row.values()) for row in rows]
     with replacing(path) as file:
         file.write(("\n".join(lines) + "\n").encode())
+
+
+def draw_history(history: NDArray[np.float64], path: str) -> None:
+    """Write the learning curve as a PNG."""
+    from catclf.report.figures import learning_curve_png
+
+    with replacing(path) as file:
+        file.write(learning_curve_png(history))
 
 
 def _blank(value: float) -> float | None:

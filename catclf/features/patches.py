@@ -145,6 +145,16 @@ class Patches:
             pass
         return rows
 
+    @property
+    def placed(self) -> int:
+        """Number of features that belong to a cell of the grid; they come first."""
+        return _CHANNELS * self.grid**2
+
+    def by_place(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum the placed ones of `values` (n_x,) over statistics and filters: a map (grid, grid)."""
+        cells: NDArray[np.float64] = values[: self.placed].reshape(self.grid, self.grid, -1).sum(axis=2)
+        return cells
+
     def settings(self) -> dict[str, int | float | str]:
         """What a model file says of these features, ready for JSON."""
         return {"size": self.size, "grid": self.grid} | _CONSTANTS

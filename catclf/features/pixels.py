@@ -48,6 +48,16 @@ class Pixels:
         del jobs
         return images.reshape(len(images), self.n_x)
 
+    @property
+    def placed(self) -> int:
+        """Number of features that belong to a place of the picture: all of them."""
+        return self.n_x
+
+    def by_place(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum `values` (n_x,) over the colours: a map (size, size)."""
+        places: NDArray[np.float64] = values.reshape(self.size, self.size, 3).sum(axis=2)
+        return places
+
     def settings(self) -> dict[str, int | float | str]:
         """What a model file says of these features, ready for JSON."""
         return {"size": self.size}

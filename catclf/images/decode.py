@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import stat
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
+from catclf.images.effort import refusal
 from catclf.images.picture import Picture, Pixels
 
 # Formats whose decoders are in Pillow itself; the most usual ones first, as they are tried in order.
 # EPS is left out because its decoder runs an external program, TGA because it has no magic number.
 _COMMON_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 _OTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "JPEG2000", "ICO")
+
+_STRIP_PIXELS = 1_000_000
+
+# Without a handler Python would print Pillow's messages about broken files on standard error.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -43,7 +51,8 @@ def decode(picture: Picture, size: int, max_pixels: int = MAX_PIXELS) -> Picture
     size : int
         Side of the result in pixels. The aspect ratio is not kept.
     max_pixels : int
-        Largest width × height that is decoded.
+        Largest width × height that is decoded; half of that for WebP and JPEG 2000, whose decoders
+        take twice the memory.
 
     Returns
     -------
@@ -101,15 +110,14 @@ def _opened(picture: Picture) -> Iterator[BinaryIO]:
 
 def _decode_stream(stream: BinaryIO, size: int, max_pixels: int) -> Pixels:
     image = _identify(stream)
-    width, height = image.size
-    if width * height > max_pixels:
-        raise _RefusedError(f"has {width}×{height} pixels, more than the {max_pixels} allowed")
+    if (refused := refusal(image, stream, max_pixels)) is not None:
+        raise _RefusedError(refused)
     if image.format in ("JPEG", "MPO"):
         image.draft(None, (size, size))  # decodes at 1/2, 1/4 or 1/8, never below the wanted size
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
     upright = image.transpose(turn) if turn is not None else image
-    return _square(_to_rgb(upright), size)
+    return _square(_plain(upright), size)
 
 
 def _identify(stream: BinaryIO) -> Image.Image:
@@ -138,32 +146,52 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _plain(image: Image.Image) -> Image.Image:
+    """Colours or grey without transparency, 8 bits each: mode RGB or L."""
+    if image.mode == "L" and not image.has_transparency_data:
+        return image  # grey is resized as one channel instead of three equal ones
     if image.mode.startswith(("I", "F")):
-        return _eight_bits(image).convert("RGB")
+        return _eight_bits(image)
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
+        paper = Image.new("RGB", layer.size, "white")
+        paper.paste(layer, mask=layer)
+        return paper
     return image.convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale deep grey values to 0–255; Pillow's own conversion would clip them to white."""
-    values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise _RefusedError("has pixel values that are not finite")
-    if image.mode == "F":
-        top = values.max(initial=0.0)
-        full = 1.0 if top <= 1 else 255.0 if top <= 255 else 65535.0
-    else:
-        full = 65535.0 if values.max(initial=0.0) <= 65535 else 2.0**31 - 1
-    return Image.fromarray(np.rint(np.clip(values / full, 0, 1) * 255).astype(np.uint8))
+    tops = []
+    for _, values in _strips(image):
+        if not np.isfinite(values).all():
+            raise _RefusedError("has pixel values that are not finite")
+        tops.append(values.max(initial=0.0))
+    full = _full_scale(image.mode, max(tops, default=0.0))
+    scaled = np.empty((image.height, image.width), dtype=np.uint8)
+    for top, values in _strips(image):
+        scaled[top : top + len(values)] = np.rint(np.clip(values / full, 0, 1) * 255)
+    return Image.fromarray(scaled)
+
+
+def _full_scale(mode: str, top: float) -> float:
+    if mode == "F":
+        return 1.0 if top <= 1 else 255.0 if top <= 255 else 65535.0
+    return 65535.0 if top <= 65535 else 2.0**31 - 1
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Yield some rows at a time with the number of the first: as float64 all would take much memory."""
+    step = max(1, _STRIP_PIXELS // max(1, image.width))
+    for top in range(0, image.height, step):
+        strip = image.crop((0, top, image.width, min(image.height, top + step)))
+        yield top, np.asarray(strip).astype(np.float64)
 
 
 def _square(image: Image.Image, size: int) -> Pixels:
     # Antialiased bilinear: each output pixel is a weighted mean of all the input pixels it covers.
     resized = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(resized)
+    return np.asarray(resized.convert("RGB"))
 
 
 def _reason(exc: Exception) -> str:

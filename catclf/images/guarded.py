@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -58,8 +59,8 @@ class GuardedChild:
             # while everything that this interpreter can import stays importable.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", program, json.dumps(argument)],
-                stdin=theirs,
-                stdout=theirs,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, **environment},
                 pass_fds=(handle,),
@@ -95,16 +96,14 @@ class GuardedChild:
         ChildError
             If the child crashes or is silent for too long; it is of no use from then on.
         """
-        try:
+        with contextlib.suppress(OSError):  # it has died: reading says how
             self._socket.sendall(json.dumps(question).encode() + b"\n")
-        except OSError:
-            pass  # it has died: reading says how
         return self._answer()
 
     def read_into(self, buffer: memoryview) -> None:
         """Fill `buffer` with the bytes that an answer announced; raises as `ask` does."""
         try:
-            count = self._reader.readinto(buffer)  # type: ignore[attr-defined]  # it is buffered
+            count = self._reader.readinto(buffer)
         except OSError as exc:
             raise self._death(exc) from None
         if count != len(buffer):

@@ -66,7 +66,7 @@ class Hdf5Pictures:
         self.path = path
         self._child = _start(path, x_key, y_key)
         try:
-            structure = self._ask("open")
+            structure = self._ask("structure")
             self._stored_shape = tuple(map(int, structure["shape"]))
             _, height, width, _ = self.shape
             if height * width > max_pixels:
@@ -96,7 +96,7 @@ class Hdf5Pictures:
 
     def blocks(self) -> Iterator[Pixels]:
         """Yield the pictures (k, h, w, 3) uint8 in order, some 16 MB at a time."""
-        m, height, width, channels = self.shape
+        _, height, width, channels = self.shape
         stored_channels = self._stored_shape[3] if len(self._stored_shape) == 4 else 1
         for start, stop in self._spans():
             block = np.empty((stop - start, height, width, stored_channels), dtype=np.uint8)

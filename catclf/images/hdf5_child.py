@@ -1,13 +1,14 @@
 """The program that reads an HDF5 file in a child process. The only module that knows h5py.
 
-It imports nothing of catclf, so that it can be run by its path. The HDF5 library can be made to crash, to
-hang, to use any amount of memory and to open other files; here that costs this process alone.
+It imports nothing of catclf, so that it can be run by its path. The HDF5 library can be made to crash,
+to hang, to use any amount of memory and to open other files; here that costs this process alone.
 """
 
 from __future__ import annotations
 
 import codecs
 import contextlib
+import functools
 import json
 import math
 import resource
@@ -100,11 +101,15 @@ class Reader:
         if not isinstance(node, h5py.Dataset) or node.shape is None or len(node.shape) != 1:
             raise _RefusedError("list_classes is not a list; expected one name a class")
         if node.shape[0] > MOST_CLASSES:
-            raise _RefusedError(f"list_classes has {node.shape[0]} names; at most {MOST_CLASSES} are read")
+            raise _RefusedError(
+                f"list_classes has {node.shape[0]} names; at most {MOST_CLASSES} are read"
+            )
         _check_kind(node, "iubfS")
         _check_storage(node)
         names = node[:].tolist()
-        return {"classes": [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names]}, b""
+        return {
+            "classes": [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names]
+        }, b""
 
     def _dataset(self, key: str | None, suffix: str, option: str) -> h5py.Dataset:
         if key is None:
@@ -190,9 +195,11 @@ def _open_nothing_more() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
 
 
-def _answered(question: Callable[[], Answer], path: str) -> Answer:
+def _answered(opened: Callable[[], Reader], question: list[Any], path: str) -> Answer:
+    name, *values = question
     try:
-        return question()
+        answer: Answer = getattr(opened(), name)(*values)
+        return answer
     except _RefusedError as exc:
         return {"error": str(exc)}, b""
     except MemoryError:
@@ -209,30 +216,26 @@ def _send(answer: Answer) -> None:
     sys.stdout.buffer.flush()
 
 
+def _open(path: str, x_key: str | None, y_key: str | None) -> Reader:
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except (OSError, ValueError) as exc:
+        raise _RefusedError("is not an HDF5 file") from exc
+    _open_nothing_more()
+    return Reader(file, x_key, y_key)
+
+
 def main(argument: str) -> None:
-    """Open the inherited file and answer questions until there are no more."""
+    """Answer questions about the inherited file until there are no more; the first opens it."""
     order = json.loads(argument)
     _limit(order["memory"])
     _send(({}, b""))
     path = f"/dev/fd/{order['handle']}"
-    reader: Reader | None = None
-
-    def open_file() -> Answer:
-        nonlocal reader
-        try:
-            file = h5py.File(path, "r", locking=False)
-        except (OSError, ValueError) as exc:
-            raise _RefusedError("is not an HDF5 file") from exc
-        _open_nothing_more()
-        reader = Reader(file, order["x_key"], order["y_key"])
-        return reader.structure()
-
+    opened = functools.cache(lambda: _open(path, order["x_key"], order["y_key"]))
     for line in sys.stdin.buffer:
         # Ends this process even inside the library, should nobody be there to kill it.
         signal.alarm(order["alarm"])
-        name, *values = json.loads(line)
-        question = open_file if name == "open" else lambda: getattr(reader, name)(*values)
-        _send(_answered(question, path))
+        _send(_answered(opened, json.loads(line), path))
         signal.alarm(0)
 
 

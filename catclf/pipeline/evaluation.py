@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
 from catclf.images.labelled import read_labelled
 from catclf.logistic import Vector, cross_entropy, sigmoid
@@ -100,6 +101,7 @@ def evaluate(
     prior: float | None = None,
     on_error: str = "skip",
     jobs: int | None = None,
+    max_pixels: int = MAX_PIXELS,
     x_key: str | None = None,
     y_key: str | None = None,
 ) -> Evaluation:
@@ -114,7 +116,7 @@ def evaluate(
         Replaces the model's.
     prior : float or None
         Share of positive pictures to expect, if it is another than in training.
-    on_error, jobs, x_key, y_key
+    on_error, jobs, max_pixels, x_key, y_key
         As in `train`.
 
     Raises
@@ -126,7 +128,7 @@ def evaluate(
     if prior is not None:
         model = model.with_prior(prior)
     data, jobs = os.fspath(data), jobs or core_count()
-    labelled = read_labelled(data, model.size, on_error, jobs, x_key, y_key)
+    labelled = read_labelled(data, model.size, on_error, jobs, x_key, y_key, max_pixels)
     y = labels_by_name(labelled, model.positive, model.negative, data)
     z = model.scores(labelled.pixels, jobs)
     p, limit = sigmoid(z), model.threshold if threshold is None else threshold

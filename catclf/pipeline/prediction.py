@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
 from catclf.images.decode import decode
 from catclf.images.folder import OnPassedOver
@@ -32,12 +33,15 @@ class Prediction(NamedTuple):
     probability : float or None
         Of the positive class.
     error : DataError or None
+    pixels : (size, size, 3) uint8 or None
+        What the model saw.
     """
 
     path: str
     label: str | None
     probability: float | None
     error: DataError | None
+    pixels: NDArray[np.uint8] | None = None
 
 
 def predict(
@@ -48,6 +52,7 @@ def predict(
     prior: float | None = None,
     jobs: int | None = None,
     x_key: str | None = None,
+    max_pixels: int = MAX_PIXELS,
     on_passed_over: OnPassedOver = lambda path: None,
 ) -> Generator[Prediction, None, None]:
     """Yield one prediction for each input, in order, as soon as it is there.
@@ -65,6 +70,8 @@ def predict(
         Threads; None is one for each core.
     x_key : str or None
         Name of the pictures' data set in HDF5 files.
+    max_pixels : int
+        Largest width × height of a picture that is decoded.
     on_passed_over : (path) -> None
         Called for each file in a folder that is not tried.
     """
@@ -72,9 +79,10 @@ def predict(
     classifier = loaded if prior is None else loaded.with_prior(prior)
 
     def work(chunk: list[Picture]) -> list[Prediction]:
-        return _predict_chunk(classifier, chunk, threshold)
+        decoded = [decode(picture, classifier.size, max_pixels) for picture in chunk]
+        return _answers(classifier, decoded, threshold)
 
-    pictures = pictures_of(inputs, on_passed_over, x_key)
+    pictures = pictures_of(inputs, on_passed_over, x_key, max_pixels)
     for answers in ordered_map(work, _chunks(pictures), jobs or core_count()):
         yield from answers
 
@@ -84,8 +92,7 @@ def _chunks(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
         yield chunk
 
 
-def _predict_chunk(model: Model, chunk: list[Picture], threshold: float | None) -> list[Prediction]:
-    decoded = [decode(picture, model.size) for picture in chunk]
+def _answers(model: Model, decoded: list[Picture], threshold: float | None) -> list[Prediction]:
     good = [picture.pixels for picture in decoded if picture.pixels is not None]
     images: NDArray[np.uint8] = np.array(good, dtype=np.uint8).reshape(-1, model.size, model.size, 3)
     probabilities = iter(model.probabilities(images).tolist())
@@ -95,5 +102,5 @@ def _predict_chunk(model: Model, chunk: list[Picture], threshold: float | None) 
             answers.append(Prediction(picture.path, None, None, picture.error))
         else:
             p = next(probabilities)
-            answers.append(Prediction(picture.path, model.label(p, threshold), p, None))
+            answers.append(Prediction(picture.path, model.label(p, threshold), p, None, picture.pixels))
     return answers

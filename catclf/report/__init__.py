@@ -1,0 +1,1 @@
+"""Evaluations and models as things to look at: a page, plots, pictures of w. Computes no scores."""

@@ -1,0 +1,163 @@
+"""Curves of an evaluation and of a training, as SVG or PNG. The only module that knows matplotlib."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from catclf.metrics import calibration, precision_recall_curve, roc_curve
+from catclf.model import HISTORY_COLUMNS
+from catclf.pipeline.evaluation import Evaluation
+
+# Mid-tones that can be read on white and on near-black.
+_POSITIVE, _NEGATIVE, _MUTED = "#d9692b", "#3d86c6", "#8a8f98"
+# Stands for "the colour of the text around", which a page in the dark replaces.
+_INK = "#010203"
+
+_STYLE: dict[Any, Any] = {
+    "axes.edgecolor": _MUTED,
+    "axes.grid": True,
+    "axes.labelcolor": _INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.constrained_layout.use": True,
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "grid.alpha": 0.25,
+    "grid.color": _MUTED,
+    "legend.frameon": False,
+    "legend.labelcolor": _INK,
+    "lines.linewidth": 1.8,
+    "savefig.transparent": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "catclf",
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "xtick.labelcolor": _INK,
+    "ytick.color": _INK,
+    "ytick.labelcolor": _INK,
+}
+
+
+def evaluation_figures(evaluation: Evaluation) -> dict[str, str]:
+    """Draw the curves that are defined for these pictures, as SVG by name."""
+    drawers = {
+        "roc": _draw_roc,
+        "precision_recall": _draw_precision_recall,
+        "calibration": _draw_calibration,
+        "histogram": _draw_histogram,
+    }
+    figures = {}
+    for name, draw in drawers.items():
+        with mpl.rc_context(_STYLE):
+            figure = Figure(figsize=(4.2, 3.4))
+            if draw(figure.subplots(), evaluation):
+                figures[name] = _svg(figure)
+    return figures
+
+
+def learning_curve_svg(history: NDArray[np.float64]) -> str:
+    """Draw cost and ‖gradient‖ over the steps, from a model's history (k, 3 or 4), as SVG."""
+    with mpl.rc_context(_STYLE):
+        return _svg(_learning_curve(history))
+
+
+def learning_curve_png(history: NDArray[np.float64]) -> bytes:
+    """Draw the same as PNG, on white."""
+    with mpl.rc_context(_STYLE):
+        buffer = io.BytesIO()
+        figure = _learning_curve(history)
+        figure.savefig(buffer, format="png", dpi=150, transparent=False, metadata={"Software": None})
+        return buffer.getvalue()
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].replace(_INK, "currentColor")
+    # The size comes from the page; a name is given there as well.
+    return re.sub(
+        r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", re.sub(r' height="[^"]*pt"', "", text), count=1
+    )
+
+
+def _draw_roc(axes: Axes, evaluation: Evaluation) -> bool:
+    curve = roc_curve(evaluation.y, evaluation.probabilities)
+    if curve is None:
+        return False
+    c = evaluation.scores.confusion
+    axes.plot(curve.fpr, curve.tpr, color=_POSITIVE)
+    axes.plot([0, 1], [0, 1], color=_MUTED, linestyle=":", linewidth=1)
+    axes.plot(c.fp / (c.fp + c.tn), c.tp / (c.tp + c.fn), "o", color=_NEGATIVE, label="the threshold")
+    axes.set(xlabel="false alarms", ylabel="found", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.legend(loc="lower right")
+    return True
+
+
+def _draw_precision_recall(axes: Axes, evaluation: Evaluation) -> bool:
+    curve = precision_recall_curve(evaluation.y, evaluation.probabilities)
+    if curve is None:
+        return False
+    axes.plot(curve.recall, curve.precision, color=_POSITIVE)
+    axes.axhline(float(evaluation.y.mean()), color=_MUTED, linestyle=":", linewidth=1)
+    scores = evaluation.scores
+    if scores.precision is not None and scores.recall is not None:
+        axes.plot(scores.recall, scores.precision, "o", color=_NEGATIVE, label="the threshold")
+        axes.legend(loc="lower left")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    return True
+
+
+def _draw_calibration(axes: Axes, evaluation: Evaluation) -> bool:
+    bins = [b for b in calibration(evaluation.y, evaluation.probabilities) if b.count]
+    if not bins:
+        return False
+    axes.plot([0, 1], [0, 1], color=_MUTED, linestyle=":", linewidth=1)
+    sizes = [12 + 160 * b.count / evaluation.scores.n for b in bins]
+    means = [float(b.mean_p or 0.0) for b in bins]
+    shares = [float(b.share_positive or 0.0) for b in bins]
+    axes.plot(means, shares, color=_POSITIVE, linewidth=1)
+    axes.scatter(means, shares, s=sizes, color=_POSITIVE)
+    axes.set(xlabel="probability given", ylabel="share that is positive", xlim=(-0.02, 1.02))
+    axes.set_ylim(-0.04, 1.04)
+    return True
+
+
+def _draw_histogram(axes: Axes, evaluation: Evaluation) -> bool:
+    if evaluation.scores.n == 0:
+        return False
+    bins = np.linspace(0, 1, 21).tolist()
+    for value, name, colour in (
+        (1, evaluation.positive, _POSITIVE),
+        (0, evaluation.negative, _NEGATIVE),
+    ):
+        chosen = evaluation.probabilities[evaluation.y == value]
+        # A name may hold a $, which would begin a formula.
+        axes.hist(chosen, bins, color=colour, alpha=0.65, label=name.replace("$", r"\$"))
+    axes.axvline(evaluation.scores.threshold, color=_MUTED, linestyle="--", linewidth=1)
+    axes.set(xlabel="probability given", ylabel="pictures", xlim=(0, 1))
+    axes.legend(loc="upper center")
+    return True
+
+
+def _learning_curve(history: NDArray[np.float64]) -> Figure:
+    columns = dict(zip(HISTORY_COLUMNS, history.T, strict=False))
+    figure = Figure(figsize=(8.4, 3.2))
+    costs, gradients = figure.subplots(1, 2)
+    steps = columns["step"] + 1  # a logarithmic axis has no 0
+    costs.plot(steps, columns["cost"], color=_POSITIVE, label="training")
+    if "validation_cost" in columns:
+        costs.plot(steps, columns["validation_cost"], color=_NEGATIVE, label="held out, without penalty")
+        costs.legend()
+    costs.set(xlabel="step + 1", ylabel="cost (nats)", xscale="log")
+    gradients.plot(steps, columns["gradient_norm"], color=_POSITIVE)
+    gradients.set(xlabel="step + 1", ylabel="‖gradient‖", xscale="log", yscale="log")
+    return figure

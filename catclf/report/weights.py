@@ -1,0 +1,85 @@
+"""w as a picture, and what it adds up to in one picture. Needs Pillow only, and writes no files."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from catclf.features.dictionary import FILTERS, PATCH, PIXELS
+from catclf.features.patches import Patches
+from catclf.features.responses import STATISTICS
+from catclf.model import Model
+
+Numbers = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+
+_RAISES, _LOWERS, _PAPER = (201, 94, 16), (37, 107, 176), (255, 255, 255)
+_SIDE = 320  # a picture is enlarged by a whole number until its sides are at least so long
+_GAP = 12
+_COLUMNS = 20  # of the patterns of a dictionary
+
+
+def png(image: Image.Image) -> bytes:
+    """The bytes of a PNG file, the same for the same picture."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def weights_picture(model: Model) -> Image.Image:
+    """What raises p and what lowers it.
+
+    For pixels w summed over the colours, orange above 0 and blue below. For patches the patterns of
+    the dictionary in rows, from the largest mean weight of their strength to the smallest.
+    """
+    features = model.features
+    if isinstance(features, Patches):
+        return _enlarged(_sheet(features, model.w))
+    return _enlarged(_diverging(features.by_place(model.w)))
+
+
+def explanation(model: Model, pixels: Pixels) -> Image.Image:
+    """`pixels` (size, size, 3) beside the map of w ⊙ x: how much each place adds to z.
+
+    For pixels the map adds up to z − b; for patches it is that of the features which belong to a cell.
+    """
+    features = model.features
+    x = features.rows(pixels[None])[0] * features.scale  # (n_x,)
+    heat = _diverging(features.by_place(model.w * x))
+    seen = _enlarged(pixels)
+    heat_map = Image.fromarray(heat).resize(seen.size, Image.Resampling.NEAREST)
+    sheet = Image.new("RGB", (2 * seen.width + _GAP, seen.height), _PAPER)
+    sheet.paste(seen, (0, 0))
+    sheet.paste(heat_map, (seen.width + _GAP, 0))
+    return sheet
+
+
+def _diverging(values: Numbers) -> Pixels:
+    """Orange above 0, blue below, white at 0: (h, w) → (h, w, 3)."""
+    share = np.abs(values) / (np.abs(values).max() or 1.0)
+    colour = np.where((values > 0)[..., None], _RAISES, _LOWERS)
+    mixed = share[..., None] * colour + (1 - share[..., None]) * _PAPER
+    return np.rint(mixed).astype(np.uint8)
+
+
+def _sheet(features: Patches, w: Numbers) -> Pixels:
+    """Patterns in rows of `_COLUMNS` around grey, a white line between them: (h, w, 3)."""
+    patterns = features.filters[:PIXELS].T.reshape(FILTERS, PATCH, PATCH, 3).astype(np.float64)
+    both = np.concatenate([patterns, -patterns])  # a response below 0 is that of the negative
+    strength = w[: features.placed].reshape(features.grid**2, STATISTICS, FILTERS)[:, :2]
+    order = np.argsort(-strength.mean(axis=0).ravel(), kind="stable")
+    cell = PATCH + 1
+    sheet = np.full((cell * -(-len(both) // _COLUMNS) - 1, cell * _COLUMNS - 1, 3), 255, np.uint8)
+    for k, pattern in enumerate(both[order]):
+        top, left = cell * (k // _COLUMNS), cell * (k % _COLUMNS)
+        grey = 127.5 * (1 + pattern / (np.abs(pattern).max() or 1.0))
+        sheet[top : top + PATCH, left : left + PATCH] = np.rint(grey)
+    return sheet
+
+
+def _enlarged(pixels: Pixels) -> Image.Image:
+    times = max(1, -(-_SIDE // min(pixels.shape[:2])))
+    return Image.fromarray(pixels.repeat(times, axis=0).repeat(times, axis=1))
