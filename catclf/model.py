@@ -266,6 +266,13 @@ def _expect(members: Mapping[str, NDArray[Any]], name: str, dtype: str, dimensio
     return array
 
 
+def _history(members: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    history = _expect(members, "history", "f8", 2)
+    if history.shape[1] not in (len(HISTORY_COLUMNS) - 1, len(HISTORY_COLUMNS)):
+        raise ValueError(f"history is {history.shape}; expected 3 or 4 columns")
+    return history
+
+
 def _build(members: Mapping[str, NDArray[Any]]) -> Model:
     for name in _REQUIRED:
         if name not in members:
@@ -292,7 +299,7 @@ def _build(members: Mapping[str, NDArray[Any]]) -> Model:
         threshold=float(meta["threshold"]),
         training=meta["training"],
         fingerprints=_expect(members, "fingerprints", "u8", 1),
-        history=_expect(members, "history", "f8", 2),
+        history=_history(members),
     )
 
 

@@ -45,9 +45,7 @@ def ordered_map(
                 future.cancel()
 
 
-def _submit(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], item: Item
-) -> Future[Result]:
+def _submit(pool: ThreadPoolExecutor, function: Callable[[Item], Result], item: Item) -> Future[Result]:
     try:
         return pool.submit(function, item)
     except RuntimeError as exc:  # of a pool that is open it can mean nothing else

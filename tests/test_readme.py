@@ -91,6 +91,19 @@ def test_the_pipelines_do_what_their_comments_say(workshop: Path) -> None:
     assert sum(text.count("\n") for text in shards) == 4
 
 
+@pytest.mark.parametrize("section", ["Evaluation that cannot mislead", "Features"])
+def test_the_commands_of_a_section_run(workshop: Path, section: str) -> None:
+    pytest.importorskip("matplotlib", reason="the page and the plot need the extra report")
+    shell("catclf train photos/ -o cat.npz -q")
+    (script,) = blocks(section, "sh")
+    shell(script)
+    if section == "Features":
+        assert (workshop / "patches.npz").exists()
+    else:
+        assert len(list((workshop / "why").iterdir())) == 4
+        assert b"<!doctype html>" in (workshop / "page.html").read_bytes()
+
+
 @pytest.mark.usefixtures("workshop")
 def test_the_model_is_read_in_six_lines() -> None:
     shell("catclf train photos/ -o cat.npz -q")

@@ -61,7 +61,11 @@ Example:
     help="Whether an unreadable picture is a row, or the end.",
 )  # fmt: skip
 @click.option(
-    "--explain", metavar="DIR", help="Write each picture beside the map of w * x there, as a PNG."
+    "--explain",
+    metavar="DIR",
+    help="Write each picture beside the map of w * x there, as a PNG: where it is orange, the picture"
+    " speaks for the positive class. For pixels the map adds up to z - b; for patches it has the"
+    " part that belongs to a cell of the grid.",
 )
 @click.option("--x-key", metavar="NAME", help="Data set of the pictures in an HDF5 file.")
 @max_pixels_option
@@ -96,6 +100,8 @@ def command(
         raise click.UsageError("name a picture, a folder, or --files-from")
     if "-" in paths and files_from == "-":
         raise click.UsageError("stdin can be a picture or a list of paths, not both")
+    if explain is not None:
+        _check_apart(explain, paths)
     console = Console(quiet, verbose)
 
     from catclf.model import load
@@ -112,6 +118,7 @@ def command(
         prior=prior,
         jobs=jobs,
         x_key=x_key,
+        keep_pixels=explain is not None,
         max_pixels=max_pixels,
         on_passed_over=lambda path: console.detail(f"{path}: passed over"),
     )
@@ -191,6 +198,14 @@ class _Tally:
         if exit_status:
             return 2 if self._failed or not self._answered else int(self._negative > 0)
         return 3 if self._failed else 0
+
+
+def _check_apart(folder: str, paths: Iterable[str]) -> None:
+    """Refuse to write explanations into a folder that is being read."""
+    target = os.path.realpath(folder)
+    for path in paths:
+        if os.path.isdir(path) and f"{target}/".startswith(f"{os.path.realpath(path)}/"):
+            raise click.BadParameter(f"{folder} is inside {path}, which is read", param_hint="--explain")
 
 
 def _explained(rows: Iterable[Prediction], model: Model, folder: str) -> Iterator[Prediction]:

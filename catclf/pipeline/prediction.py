@@ -34,7 +34,7 @@ class Prediction(NamedTuple):
         Of the positive class.
     error : DataError or None
     pixels : (size, size, 3) uint8 or None
-        What the model saw.
+        What the model saw, if that was asked for.
     """
 
     path: str
@@ -53,6 +53,7 @@ def predict(
     jobs: int | None = None,
     x_key: str | None = None,
     max_pixels: int = MAX_PIXELS,
+    keep_pixels: bool = False,
     on_passed_over: OnPassedOver = lambda path: None,
 ) -> Generator[Prediction, None, None]:
     """Yield one prediction for each input, in order, as soon as it is there.
@@ -72,6 +73,8 @@ def predict(
         Name of the pictures' data set in HDF5 files.
     max_pixels : int
         Largest width × height of a picture that is decoded.
+    keep_pixels : bool
+        Whether the predictions carry the decoded pictures.
     on_passed_over : (path) -> None
         Called for each file in a folder that is not tried.
     """
@@ -80,7 +83,8 @@ def predict(
 
     def work(chunk: list[Picture]) -> list[Prediction]:
         decoded = [decode(picture, classifier.size, max_pixels) for picture in chunk]
-        return _answers(classifier, decoded, threshold)
+        answers = _answers(classifier, decoded, threshold)
+        return answers if keep_pixels else [answer._replace(pixels=None) for answer in answers]
 
     pictures = pictures_of(inputs, on_passed_over, x_key, max_pixels)
     for answers in ordered_map(work, _chunks(pictures), jobs or core_count()):

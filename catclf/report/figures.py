@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import tempfile
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from catclf.metrics import calibration, precision_recall_curve, roc_curve
 from catclf.model import HISTORY_COLUMNS
 from catclf.pipeline.evaluation import Evaluation
+
+# matplotlib keeps a list of fonts in the user's home, unless it is told of another folder before it is
+# imported. This one goes when the program ends.
+_CACHE = tempfile.TemporaryDirectory(prefix="catclf-")
+os.environ.setdefault("MPLCONFIGDIR", _CACHE.name)
+
+import matplotlib as mpl  # noqa: E402 - see above
+from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 # Mid-tones that can be read on white and on near-black.
 _POSITIVE, _NEGATIVE, _MUTED = "#d9692b", "#3d86c6", "#8a8f98"
@@ -56,7 +64,7 @@ def evaluation_figures(evaluation: Evaluation) -> dict[str, str]:
     }
     figures = {}
     for name, draw in drawers.items():
-        with mpl.rc_context(_STYLE):
+        with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):  # references differ between figures
             figure = Figure(figsize=(4.2, 3.4))
             if draw(figure.subplots(), evaluation):
                 figures[name] = _svg(figure)
@@ -83,6 +91,7 @@ def _svg(figure: Figure) -> str:
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
+    text = re.sub(r' id="[A-Za-z.0-9]+_\d+"', "", text)  # groups' names, the same in every figure
     # The size comes from the page; a name is given there as well.
     return re.sub(
         r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", re.sub(r' height="[^"]*pt"', "", text), count=1
@@ -135,13 +144,11 @@ def _draw_histogram(axes: Axes, evaluation: Evaluation) -> bool:
     if evaluation.scores.n == 0:
         return False
     bins = np.linspace(0, 1, 21).tolist()
-    for value, name, colour in (
-        (1, evaluation.positive, _POSITIVE),
-        (0, evaluation.negative, _NEGATIVE),
-    ):
+    # Not the classes' names: a font may lack their letters, and a $ would begin a formula.
+    for value, name, colour in ((1, "positive class", _POSITIVE), (0, "negative class", _NEGATIVE)):
         chosen = evaluation.probabilities[evaluation.y == value]
         # A name may hold a $, which would begin a formula.
-        axes.hist(chosen, bins, color=colour, alpha=0.65, label=name.replace("$", r"\$"))
+        axes.hist(chosen, bins, color=colour, alpha=0.65, label=name)
     axes.axvline(evaluation.scores.threshold, color=_MUTED, linestyle="--", linewidth=1)
     axes.set(xlabel="probability given", ylabel="pictures", xlim=(0, 1))
     axes.legend(loc="upper center")
@@ -158,6 +165,7 @@ def _learning_curve(history: NDArray[np.float64]) -> Figure:
         costs.plot(steps, columns["validation_cost"], color=_NEGATIVE, label="held out, without penalty")
         costs.legend()
     costs.set(xlabel="step + 1", ylabel="cost (nats)", xscale="log")
-    gradients.plot(steps, columns["gradient_norm"], color=_POSITIVE)
+    lengths = np.maximum(columns["gradient_norm"], 1e-300)  # nor is 0 on the other one
+    gradients.plot(steps, lengths, color=_POSITIVE, marker="." if len(steps) == 1 else None)
     gradients.set(xlabel="step + 1", ylabel="‖gradient‖", xscale="log", yscale="log")
     return figure
