@@ -526,7 +526,7 @@ def test_a_prior_shifts_the_log_odds(catclf: Runner, album: Path, model: Path) -
     def logits(*flags: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         rows = catclf("predict", "-m", model, album, "-F", "tsv", *flags).out.splitlines()[1:]
         p = np.array([float(row.split(b"\t")[2]) for row in rows])
-        return np.log(p / (1 - p))
+        return np.asarray(np.log(p / (1 - p)), dtype=np.float64)
 
     shift = logits("--prior", "0.2") - logits()
     np.testing.assert_allclose(shift, np.log(0.2 / 0.8), atol=2e-3)

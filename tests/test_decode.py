@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -307,6 +309,38 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path) -> 
     save_picture(tmp_path / "a.png", noise(10, 20, 3))
     assert reason(tmp_path / "a.png", max_pixels=199).startswith("has 20×10 pixels, more than the 199")
     assert decode(Picture(str(tmp_path / "a.png")), 8, max_pixels=200).error is None
+
+
+def test_a_webp_or_jpeg_2000_may_have_half_as_many_pixels(tmp_path: Path) -> None:
+    for name in ("a.webp", "a.jp2"):
+        save_picture(tmp_path / name, noise(16, 20, 3))
+        assert reason(tmp_path / name, max_pixels=639) == "has 20×16 pixels, more than the 319 allowed"
+        assert decode(Picture(str(tmp_path / name)), 8, max_pixels=640).error is None
+
+
+def test_a_jpeg_of_endless_scans_is_refused(tmp_path: Path) -> None:
+    Image.new("L", (4000, 4000), 100).save(tmp_path / "a.jpg", progressive=True)
+    data = (tmp_path / "a.jpg").read_bytes()
+    assert decode(Picture(str(tmp_path / "a.jpg")), 8).error is None
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    (tmp_path / "a.jpg").write_bytes(data[:-2] + 400 * scan + data[-2:])
+    assert reason(tmp_path / "a.jpg").endswith("scans; decoding it would take too long")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "I;16", "I", "F", "L", "P"])
+def test_memory_for_a_pixel_is_bounded_in_every_mode(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("a.tif" if mode in ("I", "F") else "a.png")
+    Image.new("L" if mode == "P" else mode, (3000, 3000)).convert(mode).save(path)
+    code = (
+        "import resource, sys; from catclf.images.decode import decode;"
+        "from catclf.images.picture import Picture; decode(Picture(sys.argv[1]), 8);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    with_picture, without = (
+        int(subprocess.run([sys.executable, "-c", code, name], capture_output=True).stdout)
+        for name in (str(path), "missing")
+    )
+    assert (with_picture - without) * 1024 / 3000**2 <= 12  # 10, and what does not grow
 
 
 def test_too_little_memory_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
