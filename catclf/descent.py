@@ -296,7 +296,7 @@ class _Watch:
     ) -> None:
         self._engine = engine
         self._objective = objective
-        self._patience = settings.patience
+        self._patience = settings.patience if held_out is not None else None
         self._learning_rate = learning_rate
         self._held_out = held_out
         self._observer = observer

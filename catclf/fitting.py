@@ -112,7 +112,11 @@ class Prepared:
 
 
 def prepare(
-    problem: Problem, train: Mask, fits: int = 1, resumed: tuple[Vector, float] | None = None
+    problem: Problem,
+    train: Mask,
+    fits: int = 1,
+    resumed: tuple[Vector, float] | None = None,
+    features: Features | None = None,
 ) -> Prepared:
     """Learn features on the pictures `train`, compute those of all, and build an engine.
 
@@ -124,10 +128,13 @@ def prepare(
         Number of descents that the engine is expected to make.
     resumed : ((n_x,) float64, float) or None
         w and b to start from, in place of the settings' start.
+    features : Features or None
+        Those that the resumed w belongs to; None learns them from the pictures.
     """
     settings, jobs = problem.settings, problem.jobs
     seed = settings.descent.seed
-    features = FEATURES[settings.features].learn(problem.pixels[train], seed=seed, jobs=jobs)
+    if features is None:
+        features = FEATURES[settings.features].learn(problem.pixels[train], seed=seed, jobs=jobs)
     rows = features.rows(problem.pixels, jobs)
     if settings.flip:
         mirrored = np.ascontiguousarray(problem.pixels[:, :, ::-1])

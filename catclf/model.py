@@ -29,6 +29,7 @@ FORMAT_VERSION = 1
 
 HISTORY_COLUMNS = ("step", "cost", "gradient_norm", "validation_cost")
 
+_SCORED = 256  # rows of a product
 _FEATURE_PREFIX = "feature_"
 _MOST_MEMBERS = 16
 _LARGEST_FILE = 64_000_000  # w of pictures of LARGEST_SIZE takes 25 MB
@@ -77,7 +78,9 @@ class Model:
     def scores(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
         """z = wᵀx + b of each picture, (m,), from `images` (m, size, size, 3) uint8."""
         rows = self.features.rows(images, jobs)
-        return rows @ self.w * self.features.scale + self.b
+        # By blocks: a product of bytes and floats would turn all the bytes into floats at once.
+        parts = [rows[k : k + _SCORED] @ self.w for k in range(0, len(rows), _SCORED)]
+        return np.concatenate([*parts, np.empty(0)]) * self.features.scale + self.b
 
     def probabilities(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
         """p of the positive class for each picture, (m,), from `images` (m, size, size, 3) uint8."""

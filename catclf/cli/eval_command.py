@@ -9,6 +9,7 @@ import click
 
 from catclf.cli.console import Console, print_result
 from catclf.cli.options import (
+    FiniteRange,
     jobs_option,
     key_options,
     max_pixels_option,
@@ -43,7 +44,7 @@ def _parse_gates(
         metric, _, bound = value.partition("=")
         if metric not in GATES:
             raise click.BadParameter(f"{metric!r} is not one of {', '.join(GATES)}", ctx, param)
-        gates[metric] = click.FloatRange(0, 1)(bound, param, ctx)
+        gates[metric] = FiniteRange(0, 1)(bound, param, ctx)
     return gates
 
 
@@ -106,7 +107,11 @@ def command(
     how: dict[str, Any] = {"prior": prior, "on_error": errors, "jobs": jobs}
     how |= {"max_pixels": max_pixels, "x_key": x_key, "y_key": y_key}
     evaluation = evaluate(model, data, threshold=threshold, **how)
-    duel = compare(evaluation, evaluate(against, data, **how)) if against is not None else None
+    duel = (
+        compare(evaluation, evaluate(against, data, threshold=threshold, **how))
+        if against is not None
+        else None
+    )
     for failure in evaluation.failed:
         console.warn(f"{failure}; left out")
     if predictions is not None:

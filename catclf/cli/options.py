@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 from collections.abc import Callable
 from functools import reduce
@@ -22,6 +23,17 @@ def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
         return reduce(lambda wrapped, option: option(wrapped), reversed(decorators), command)
 
     return decorate
+
+
+class FiniteRange(click.FloatRange):
+    """A range that NaN is not in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See `click.ParamType`."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
 
 
 class NumberOrAuto(click.ParamType[Any]):
@@ -108,7 +120,7 @@ model_option = click.option(
 threshold_option = click.option(
     "-t",
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     metavar="X",
     help="Call a picture positive from this probability on [default: the model's].",
 )
@@ -124,7 +136,7 @@ def require_report_extra(option: str) -> None:
 
 prior_option = click.option(
     "--prior",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     metavar="P",
     help="Share of positive pictures to expect, if it is another than in training.",
 )

@@ -131,11 +131,17 @@ def command(
     return tally.exit_code(exit_status)
 
 
+def _stdin() -> BinaryIO:
+    if sys.stdin is None:
+        raise DataError("standard input", "is closed")
+    return sys.stdin.buffer
+
+
 def _inputs(paths: Iterable[str], files_from: str | None, null: bool) -> Iterator[Input]:
     for path in paths:
-        yield sys.stdin.buffer if path == "-" else path
+        yield _stdin() if path == "-" else path
     if files_from == "-":
-        yield from _listed(sys.stdin.buffer, null)
+        yield from _listed(_stdin(), null)
     elif files_from is not None:
         try:
             with open(files_from, "rb") as file:
@@ -163,12 +169,19 @@ def _opened(output: str | None) -> Iterator[BinaryIO]:
 
     if output is None:
         yield result_stream()
-    elif os.path.exists(output) and not stat.S_ISREG(os.stat(output).st_mode):
+    elif _is_device(output):
         with open(output, "wb") as device:  # a terminal, a pipe: nothing there to be replaced
             yield device
     else:
         with replacing(output) as file:
             yield file
+
+
+def _is_device(path: str) -> bool:
+    """Whether `path` is a terminal, a pipe or the like: nothing there to be replaced."""
+    return os.path.exists(path) and any(
+        kind(os.stat(path).st_mode) for kind in (stat.S_ISCHR, stat.S_ISFIFO)
+    )
 
 
 class _Tally:

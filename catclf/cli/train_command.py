@@ -226,11 +226,11 @@ def command(
     try:
         with progress:
             fit = train(data, settings, resume=start, progress=progress)
+            save(fit.model, output)  # in here, where a signal waits
     except TrainingError as exc:
         if as_json:
             report.print_divergence(exc)
         raise
-    save(fit.model, output)
     if history is not None:
         report.write_history(fit.history, history)
     if plot is not None:

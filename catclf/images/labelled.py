@@ -135,6 +135,8 @@ def _list_csv(path: str) -> _Listing:
     names: list[str] = []
     folder = os.path.dirname(path)
     for line, row in _csv_rows(path):
+        if None in row:
+            raise DataError(path, f"line {line}: more fields than columns; quote a path with commas")
         if not row["path"] or not row["label"]:
             raise DataError(path, f"line {line}: expected a path and a label")
         pictures.append(Picture(os.path.join(folder, row["path"])))

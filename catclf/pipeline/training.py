@@ -153,12 +153,13 @@ def train(
     positive = positive_class(labelled, settings.positive, data)
     problem, trained_on = _problem(labelled, positive, settings, progress)
     if resume is not None:
-        _check_resumable(resume, problem, int(trained_on.sum()), labelled.counts())
+        _check_resumable(resume, problem, int(trained_on.sum()), labelled.counts(), positive)
     fits = 1 + (settings.cv or 0) * (settings.features == "pixels")
     start = None if resume is None else (resume.w, resume.b)
     marks = fingerprint(problem.pixels)
     progress.note(f"{problem.m} pictures read; computing {settings.features}")
-    prepared = prepare(problem, trained_on, fits, start)
+    features = None if resume is None else resume.features
+    prepared = prepare(problem, trained_on, fits, start, features)
     cv, threshold = _cross_validated(prepared, trained_on, progress)
     progress.note(f"descending with the engine {prepared.engine_name}")
     held_out = ~trained_on if not trained_on.all() else None
@@ -168,7 +169,7 @@ def train(
         raise _divergence(fitted)
     scored = sigmoid(descent.z[: problem.m])
     w, b = prepared.parameters(descent)
-    accuracy = float(((scored >= 0.5) == problem.y)[trained_on].mean())
+    accuracy = float(((scored >= threshold) == problem.y)[trained_on].mean())
     m = int(trained_on.sum())
     model = Model(
         w=w,
@@ -198,7 +199,7 @@ def train(
         l2=fitted.l2,
         train_accuracy=accuracy,
         history=descent.history,
-        validation=None if held_out is None else score(problem.y[held_out], scored[held_out]),
+        validation=None if held_out is None else score(problem.y[held_out], scored[held_out], threshold),
         cv=cv,
         warnings=(*_duplicates(labelled, marks), *_warnings(settings, fitted, cv)),
         seconds=time.perf_counter() - begun,
@@ -250,7 +251,9 @@ def _problem(
     return Problem(pixels, y, settings, settings.jobs or core_count()), trained_on
 
 
-def _check_resumable(model: Model, problem: Problem, m: int, counts: dict[str, int]) -> None:
+def _check_resumable(
+    model: Model, problem: Problem, m: int, counts: dict[str, int], positive: str
+) -> None:
     """Refuse to go on with other data or another cost than the model was trained with."""
     settings = problem.settings
     if settings.descent.start == "random":
@@ -263,12 +266,14 @@ def _check_resumable(model: Model, problem: Problem, m: int, counts: dict[str, i
         "flip": settings.flip,
         "classes": counts,
         "m": m,
+        "positive": positive,
     }
     if isinstance(settings.validation, float):
         now["seed"] = settings.descent.seed  # another one would hold out pictures trained on
     if settings.penalty != "auto":
         now["l2"] = settings.penalty
     before = {**model.training, "features": model.features.name, "size": model.size}
+    before["positive"] = model.positive
     for name, value in now.items():
         if before.get(name) != value:
             raise ConfigError(name, value, f"{before.get(name)}, as of the model to be resumed")
