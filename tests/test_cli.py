@@ -371,6 +371,54 @@ def test_exit_status_answers_an_if(
     assert catclf("predict", "-m", model, "--exit-status", *paths).code == code
 
 
+def test_exit_status_is_2_where_there_is_no_answer(catclf: Runner, album: Path, tmp_path: Path) -> None:
+    result = catclf("predict", "-m", tmp_path / "no.npz", album / "cat" / "0.png", "--exit-status")
+    assert result.code == 2
+    assert "no.npz: no such file" in result.err
+
+
+def test_numbers_that_are_none_are_refused(catclf: Runner, album: Path, model: Path) -> None:
+    assert catclf("predict", "-m", model, album, "-t", "nan").code == 2
+    assert catclf("eval", "-m", model, album, "-t", "nan").code == 2
+    assert catclf("eval", "-m", model, album, "--fail-under", "accuracy=nan").code == 2
+
+
+def test_no_output_replaces_an_input_or_another_output(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label\nalbum/cat/0.png,cat\nalbum/dog/0.png,dog\n")
+    before = (labels.read_bytes(), model.read_bytes())
+    new = tmp_path / "new.csv"
+    for arguments in (
+        ("train", labels, "-o", tmp_path / "x.npz", "--history", labels),
+        ("train", labels, "-o", new, "--history", new),
+        ("eval", "-m", model, labels, "--predictions", labels),
+        ("eval", "-m", model, labels, "-o", model),
+        ("predict", "-m", model, album, "-o", model),
+    ):
+        result = catclf(*arguments)
+        assert result.code == 2
+        assert "would be overwritten" in result.err
+    assert (labels.read_bytes(), model.read_bytes()) == before
+
+
+def test_an_output_that_is_a_folder_is_refused(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    result = catclf("predict", "-m", model, album, "-o", tmp_path)
+    assert result.code == 1
+    assert "is not a regular file" in result.err
+
+
+def test_patience_does_not_cut_the_folds_short(catclf: Runner, album: Path, tmp_path: Path) -> None:
+    flags = ("--cv", "3", "--validation", "0.3", "--size", "8", "--json", "-q", "-f")
+    path = tmp_path / "m.npz"
+    plain = json.loads(catclf("train", album, "-o", path, *flags).out)["cv"]
+    patient = json.loads(catclf("train", album, "-o", path, *flags, "--patience", "1").out)["cv"]
+    assert patient == plain
+
+
 def test_threshold_and_only_refuse_what_makes_no_sense(catclf: Runner, album: Path, model: Path) -> None:
     assert catclf("predict", "-m", model, album, "-t", "2").code == 2
     result = catclf("predict", "-m", model, album, "--only", "fish")

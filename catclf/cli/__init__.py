@@ -78,7 +78,8 @@ def _guarded(arguments: list[str]) -> int:
         return USAGE
     except CatclfError as exc:
         report_error(str(exc))
-        return FAILED
+        # With --exit-status 1 is an answer, and 2 says that there is none.
+        return USAGE if "--exit-status" in arguments else FAILED
     except (Interrupted, KeyboardInterrupt) as exc:
         _abandon_stdout()
         return 128 + (exc.signal_number if isinstance(exc, Interrupted) else 2)

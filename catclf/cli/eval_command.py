@@ -15,6 +15,7 @@ from catclf.cli.options import (
     max_pixels_option,
     model_option,
     prior_option,
+    refuse_overwriting,
     require_report_extra,
     talk_options,
     threshold_option,
@@ -93,6 +94,7 @@ def command(
     verbose: bool,
 ) -> int:
     """Score MODEL on DATA, labelled pictures as for train."""
+    refuse_overwriting((output, predictions, report), (data, model, against))
     console = Console(quiet, verbose)
 
     from catclf.atomic import check_replaceable, replacing

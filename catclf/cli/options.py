@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -23,6 +24,17 @@ def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
         return reduce(lambda wrapped, option: option(wrapped), reversed(decorators), command)
 
     return decorate
+
+
+def refuse_overwriting(outputs: Iterable[str | None], inputs: Iterable[str | None]) -> None:
+    """Stop if a file is to be written that is read, or written, under another option as well."""
+    taken = {os.path.realpath(path) for path in inputs if path is not None}
+    for path in outputs:
+        if path is None or (os.path.exists(path) and not os.path.isfile(path)):
+            continue
+        if os.path.realpath(path) in taken:
+            raise click.UsageError(f"{path} would be overwritten: it is used otherwise in this command")
+        taken.add(os.path.realpath(path))
 
 
 class FiniteRange(click.FloatRange):

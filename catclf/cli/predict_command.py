@@ -19,6 +19,7 @@ from catclf.cli.options import (
     max_pixels_option,
     model_option,
     prior_option,
+    refuse_overwriting,
     talk_options,
     threshold_option,
 )
@@ -102,6 +103,8 @@ def command(
         raise click.UsageError("stdin can be a picture or a list of paths, not both")
     if explain is not None:
         _check_apart(explain, paths)
+    if output is not None:
+        refuse_overwriting((output,), (model, files_from, *paths))
     console = Console(quiet, verbose)
 
     from catclf.model import load

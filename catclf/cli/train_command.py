@@ -17,6 +17,7 @@ from catclf.cli.options import (
     key_options,
     max_pixels_option,
     options,
+    refuse_overwriting,
     require_report_extra,
     talk_options,
 )
@@ -214,6 +215,7 @@ def command(
     console = Console(choices.pop("quiet"), choices.pop("verbose"))
     as_json = choices.pop("as_json")
     settings = _settings(**choices)
+    refuse_overwriting((output, history, plot), (data,))
     _check_outputs(output, force, history, plot)
 
     from catclf.cli import training_report as report
