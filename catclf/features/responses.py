@@ -7,6 +7,7 @@ positive responses as a pooled statistic).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -127,9 +128,8 @@ class _Workspace:
         self._windows = down.transpose(0, 4, 1, 2, 3)  # (2, 6, 9, side, side)
         most = height * self.side
         self._patches = np.empty((PIXELS + 1) * most, np.float32)
-        self._parts = np.empty((2, FILTERS * most), np.float32)
-        self._z, self._spare = np.empty((2, FILTERS * most), np.float32)
-        self._beyond = np.empty(FILTERS * most, np.bool_)
+        self._z, self._spare = np.empty((2, 2 * FILTERS * most), np.float32)
+        self._beyond = np.empty(2 * FILTERS * most, np.bool_)
 
     def load(self, picture: Pictures) -> None:
         """Take sums and differences of the columns of each patch of `picture` (size, size, 3)."""
@@ -158,30 +158,33 @@ class _Workspace:
         `in_cell` (cells, height) says which row is in which cell. Returns (2, STATISTICS, cells, side,
         FILTERS), of the filters and of their mirror images.
         """
-        shape, count = (len(even[0]), FILTERS), len(even[0]) * FILTERS
-        plain, difference = (part[:count].reshape(shape) for part in self._parts)
+        shape = (2, len(even[0]), FILTERS)
+        count = math.prod(shape)
+        z, spare = self._z[:count].reshape(shape), self._spare[:count].reshape(shape)
+        plain, difference = spare
         np.matmul(*even, out=plain)
         np.matmul(*odd, out=difference)
-        z = self._z[:count].reshape(shape)
+        np.add(plain, difference, out=z[0])
+        np.subtract(plain, difference, out=z[1])
         totals = np.empty((2, STATISTICS, len(in_cell), self.side, FILTERS), np.float32)
-        self._sum(np.add(plain, difference, out=z), in_cell, totals[0])
-        self._sum(np.subtract(plain, difference, out=z), in_cell, totals[1])
+        self._sum(z, in_cell, totals)
         return totals
 
     def _sum(self, z: Floats, in_cell: Floats, totals: Floats) -> None:
-        """Fill `totals` (STATISTICS, cells, side, FILTERS) from z (height · side, FILTERS).
+        """Fill `totals` (2, STATISTICS, cells, side, FILTERS) from z (2, height · side, FILTERS).
 
-        Every pass is over memory in cache; a matrix product with so few rows costs no more.
+        Every pass is over memory in cache; a matrix product with so few rows costs no more. Both halves
+        go together, because threads take turns at every call: with half the calls, two need 15 % less.
         """
-        rows = z.reshape(-1, self.side * FILTERS)
+        rows = z.reshape(2, -1, self.side * FILTERS)
         spare = self._spare[: z.size].reshape(rows.shape)
         beyond = self._beyond[: z.size].reshape(rows.shape)
-        flat = totals.reshape(STATISTICS, len(in_cell), -1)
+        flat = totals.reshape(2, STATISTICS, len(in_cell), -1)
         t, infinity = np.float32(THRESHOLD), np.float32(np.inf)
         # np.clip, because np.maximum with a number is three times as slow (NumPy 2.4)
-        np.matmul(in_cell, np.clip(rows, t, infinity, out=spare), out=flat[0])
-        np.matmul(-in_cell, np.clip(rows, -infinity, -t, out=spare), out=flat[1])
+        np.matmul(in_cell, np.clip(rows, t, infinity, out=spare), out=flat[:, 0])
+        np.matmul(-in_cell, np.clip(rows, -infinity, -t, out=spare), out=flat[:, 1])
         np.copyto(spare, np.greater(rows, t, out=beyond))
-        np.matmul(in_cell, spare, out=flat[2])
+        np.matmul(in_cell, spare, out=flat[:, 2])
         np.copyto(spare, np.less(rows, -t, out=beyond))
-        np.matmul(in_cell, spare, out=flat[3])
+        np.matmul(in_cell, spare, out=flat[:, 3])
