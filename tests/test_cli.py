@@ -232,6 +232,10 @@ def test_options_come_from_the_environment(
     result = catclf("train", album, "-o", tmp_path / "m.npz", "--json")
     assert json.loads(result.out)["iterations"] == 7
     monkeypatch.setenv("CATCLF_MODEL", str(tmp_path / "m.npz"))
+    monkeypatch.setenv("CATCLF_INFO_JSON", "1")
+    assert json.loads(catclf("info", tmp_path / "m.npz").out)["positive"] == "cat"
+    monkeypatch.setenv("CATCLF_EVAL_FORMAT", "json")
+    assert json.loads(catclf("eval", album).out)["n"] == 12
     assert catclf("predict", album).out.count(b"\n") == 12
 
 

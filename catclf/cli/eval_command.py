@@ -54,8 +54,8 @@ def _parse_gates(
 @model_option
 @threshold_option
 @click.option(
-    "-F", "--format", "format_name", type=click.Choice(("text", "json")), default="text",
-    show_default=True, help="Of the report.",
+    "-F", "--format", "format_name", envvar="CATCLF_EVAL_FORMAT", type=click.Choice(("text", "json")),
+    default="text", show_default=True, help="Of the report.",
 )  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", help="Write the report there instead of stdout.")
 @click.option(

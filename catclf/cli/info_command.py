@@ -17,7 +17,7 @@ Example:
 
 @click.command("info", epilog=_EPILOG)
 @click.argument("model")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--json", "as_json", envvar="CATCLF_INFO_JSON", is_flag=True, help="Print it as JSON.")
 @click.option("--weights", metavar="FILE.png", help="Draw what the model looks for.")
 def command(model: str, as_json: bool, weights: str | None) -> int:
     """Show what is in the file MODEL: classes, features, and how it was trained."""

@@ -47,8 +47,8 @@ Example:
 @click.option("--files-from", metavar="FILE|-", help="Read more paths from a file, one a line.")
 @click.option("-0", "--null", is_flag=True, help="Paths are separated by NUL, in and out.")
 @click.option(
-    "-F", "--format", "format_name", type=click.Choice(FORMAT_NAMES), default="text",
-    show_default=True, help="Of the rows.",
+    "-F", "--format", "format_name", envvar="CATCLF_PREDICT_FORMAT", type=click.Choice(FORMAT_NAMES),
+    default="text", show_default=True, help="Of the rows.",
 )  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", help="Write the rows there instead of stdout.")
 @threshold_option

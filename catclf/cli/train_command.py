@@ -183,7 +183,9 @@ _run_options = options(
     ),
     max_pixels_option,
     jobs_option,
-    click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
+    click.option(
+        "--json", "as_json", envvar="CATCLF_TRAIN_JSON", is_flag=True, help="Print the summary as JSON."
+    ),
     talk_options,
 )
 
