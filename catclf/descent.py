@@ -255,7 +255,7 @@ def _iterates(
     l2, ones = objective.l2, np.ones(engine.m)
     bias_rate = rate * bias_factor
     c, c_b = v, b = start
-    lowest = math.inf
+    previous = math.inf
     step_norm = math.nan
     while True:
         xr, z, r = engine.sweep(v, b, objective.residual)
@@ -268,8 +268,8 @@ def _iterates(
         new_c, new_b = dc + v, b - bias_rate * db  # both from the old v and b
         if momentum:
             cost = objective.cost(z, engine.dot(v, v))
-            beta = momentum if cost <= lowest else 0.0
-            lowest = cost
+            beta = momentum if cost <= previous else 0.0
+            previous = cost
             new_v, new_vb = new_c + beta * (new_c - c), new_b + beta * (new_b - c_b)
             step_norm = _distance(engine, new_v - v, new_vb - b)
         else:

@@ -14,7 +14,7 @@ from catclf.cli.group import LazyGroup
 from catclf.cli.signals import Interrupted, signals
 from catclf.errors import CatclfError, ConfigError
 
-FAILED, USAGE, SOME_FAILED, MISSED = 1, 2, 3, 4
+FAILED, USAGE = 1, 2
 
 COMMANDS = {
     "train": "Train a classifier on labelled pictures.",

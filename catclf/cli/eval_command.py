@@ -10,6 +10,7 @@ import click
 from catclf.cli.console import Console, print_result
 from catclf.cli.options import (
     FiniteRange,
+    check_table,
     jobs_option,
     key_options,
     max_pixels_option,
@@ -102,7 +103,7 @@ def command(
     from catclf.model import load
     from catclf.pipeline.evaluation import compare, evaluate
 
-    evaluation_report.check_table_name(predictions)
+    check_table(predictions, "--predictions")
     if report is not None:
         check_replaceable(report)
         require_report_extra("--report")

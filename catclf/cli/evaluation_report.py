@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-import click
-
-from catclf.atomic import check_replaceable, replacing
+from catclf.atomic import replacing
 from catclf.cli.rows import csv_line, csv_path, json_path
 from catclf.metrics import calibration
 from catclf.pipeline.evaluation import Duel, Evaluation
@@ -92,17 +90,6 @@ def _duel(duel: Duel) -> Iterator[str]:
         yield f"  they differ on {printable(path)}"
     if len(duel.differing) > _LISTED:
         yield f"  and {len(duel.differing) - _LISTED} more; --format json has them all"
-
-
-TABLE_SUFFIXES = (".csv", ".jsonl")
-
-
-def check_table_name(path: str | None) -> None:
-    """Refuse a table of another kind, or one that cannot be written, before any work is done."""
-    if path is not None:
-        if not path.endswith(TABLE_SUFFIXES):
-            raise click.BadParameter(f"{path} is neither .csv nor .jsonl", param_hint="--predictions")
-        check_replaceable(path)
 
 
 def write_table(evaluation: Evaluation, path: str) -> None:

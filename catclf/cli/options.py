@@ -26,6 +26,16 @@ def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
     return decorate
 
 
+def check_table(path: str | None, option: str) -> None:
+    """Refuse a table of another kind, or one that cannot be written, before any work is done."""
+    from catclf.atomic import check_replaceable
+
+    if path is not None:
+        if not path.endswith((".csv", ".jsonl")):
+            raise click.BadParameter(f"{path} is neither .csv nor .jsonl", param_hint=option)
+        check_replaceable(path)
+
+
 def refuse_overwriting(outputs: Iterable[str | None], inputs: Iterable[str | None]) -> None:
     """Stop if a file is to be written that is read, or written, under another option as well."""
     taken = {os.path.realpath(path) for path in inputs if path is not None}

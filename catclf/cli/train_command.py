@@ -13,6 +13,7 @@ from catclf.cli.options import (
     ByteSize,
     FractionOrPath,
     NumberOrAuto,
+    check_table,
     jobs_option,
     key_options,
     max_pixels_option,
@@ -276,15 +277,11 @@ def _settings(
 def _check_outputs(output: str, force: bool, history: str | None, plot: str | None) -> None:
     """Find out before the work starts whether its results can be kept."""
     from catclf.atomic import check_replaceable
-    from catclf.cli.training_report import HISTORY_SUFFIXES
 
     if os.path.lexists(output) and not force:
         raise click.UsageError(f"{output} exists; replace it with --force, or name another file")
     check_replaceable(output)
-    if history is not None:
-        if not history.endswith(HISTORY_SUFFIXES):
-            raise click.BadParameter(f"{history} is neither .csv nor .jsonl", param_hint="--history")
-        check_replaceable(history)
+    check_table(history, "--history")
     if plot is not None:
         check_replaceable(plot)
         require_report_extra("--plot")

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-HISTORY_SUFFIXES = (".csv", ".jsonl")
-
 _REFRESH_SECONDS = 0.1
 
 
