@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import DescentSettings, TrainSettings
-from catclf.descent import Descent, Objective, descend
+from catclf.curvature import largest_curvature
+from catclf.descent import Descent, descend
 from catclf.design import Design, Standardisation
 from catclf.engines import ENGINES, Engine
 from catclf.engines.choice import choose_engine
@@ -18,6 +19,7 @@ from catclf.errors import ConfigError
 from catclf.features import FEATURES, Features
 from catclf.folds import fold_numbers
 from catclf.logistic import Vector, sigmoid
+from catclf.objective import Objective
 from catclf.progress import Progress
 
 RANDOM_START_DEVIATION = 0.01
@@ -91,17 +93,23 @@ class Prepared:
         """1, or 2 with mirror images."""
         return self.engine.m // self.problem.m
 
-    def objective(self, train: Mask, l2: float) -> Objective:
-        """Build the cost over the pictures `train` (m,) and their mirror images."""
+    def objective(self, train: Mask, l2: float, held_out: Mask | None = None) -> Objective:
+        """Build the cost over the pictures `train` (m,) and their mirror images.
+
+        The pictures `held_out` (m,) are for the validation cost, without their mirror images.
+        """
         settings, copies = self.problem.settings, self.copies
         shares = np.tile(self.problem.shares(train), copies) / copies
-        return Objective(settings.descent.loss, np.tile(self.problem.y, copies), shares, l2)
+        held_out_shares = None
+        if held_out is not None:
+            held_out_shares = np.zeros(self.engine.m)
+            held_out_shares[: self.problem.m] = held_out / held_out.sum()
+        y = np.tile(self.problem.y, copies)
+        return Objective(settings.descent.loss, y, shares, l2, held_out_shares)
 
-    def held_out_shares(self, held_out: Mask) -> Vector:
-        """Equal shares for the pictures `held_out` (m,), none for mirror images; sum 1."""
-        shares = np.zeros(self.engine.m)
-        shares[: self.problem.m] = held_out / held_out.sum()
-        return shares
+    def probabilities(self, descent: Descent) -> Vector:
+        """p (m,) of all pictures with the fitted parameters."""
+        return sigmoid(self.engine.scores(descent.c, descent.b)[: self.problem.m])
 
     def parameters(self, descent: Descent) -> tuple[Vector, float]:
         """w (n_x,) and b for the features themselves, standardisation undone."""
@@ -185,9 +193,9 @@ def fit(
     settings, penalty = prepared.problem.settings.descent, prepared.problem.settings.penalty
     progress = progress or Progress()
     l2 = choose_l2(prepared, train) if penalty == "auto" else penalty
-    objective = prepared.objective(train, l2)
+    objective = prepared.objective(train, l2, held_out)
     bias_factor = _bias_factor(prepared, objective)
-    curvature = objective.curvature(prepared.engine, bias_factor)
+    curvature = largest_curvature(prepared.engine, objective, bias_factor)
     rate = 1.0 / curvature if settings.learning_rate == "auto" else settings.learning_rate
     progress.descending(settings.iterations)
     descent = descend(
@@ -197,7 +205,6 @@ def fit(
         rate,
         start=(prepared.engine.start(), prepared.b0),
         bias_factor=bias_factor,
-        held_out=None if held_out is None else prepared.held_out_shares(held_out),
         observer=progress.step,
         interrupted=progress.interrupted,
     )
@@ -212,7 +219,7 @@ def _bias_factor(prepared: Prepared, objective: Objective) -> float:
     """
     if prepared.standardisation is None:
         return 1.0
-    without_bias = objective.curvature(prepared.engine, 0.0) - objective.l2
+    without_bias = largest_curvature(prepared.engine, objective, 0.0) - objective.l2
     return float(without_bias / objective.loss_curvature) or 1.0
 
 
@@ -243,7 +250,7 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
         raise ConfigError("l2", "auto", f"a number here: {exc}") from exc
     plain = prepared.objective(train, 0.0)
     bias_factor = _bias_factor(prepared, plain)
-    largest = plain.curvature(prepared.engine, bias_factor)
+    largest = largest_curvature(prepared.engine, plain, bias_factor)
     path = [largest / len(members) * 10.0**e for e in _L2_EXPONENTS]
     losses = np.array(
         [
@@ -269,18 +276,17 @@ def _path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[flo
     settings = replace(_L2_DESCENT, loss=prepared.problem.settings.descent.loss)
     plain = prepared.objective(train, 0.0)
     bias_factor = _bias_factor(prepared, plain)
-    curvature = plain.curvature(prepared.engine, bias_factor)
-    shares = prepared.held_out_shares(held_out)
+    curvature = largest_curvature(prepared.engine, plain, bias_factor)
     start = (np.zeros_like(prepared.engine.start()), 0.0)
     losses = []
     for l2 in path:
-        objective = prepared.objective(train, l2)
+        objective = prepared.objective(train, l2, held_out)
         rate = 1.0 / (curvature + l2)
         descent = descend(
             prepared.engine, objective, settings, rate, start=start, bias_factor=bias_factor
         )
         start = (descent.c, descent.b)
-        losses.append(objective.mean_loss(descent.z, shares))
+        losses.append(descent.last.validation_cost)
     return losses
 
 
@@ -308,7 +314,7 @@ def cross_validate(problem: Problem, train: Mask, folds: int, shared: Prepared |
     for rest, fold in _fold_masks(problem, train, folds):
         prepared = shared if shared is not None else prepare(problem, rest)
         descent = fit(prepared, rest).descent
-        probabilities[fold] = sigmoid(descent.z[: problem.m][fold])
+        probabilities[fold] = prepared.probabilities(descent)[fold]
     return probabilities[train]
 
 

@@ -97,11 +97,11 @@ def squared_error_dz(z: Vector, y: Vector) -> Vector:
     return (p - y) * p * (1.0 - p)
 
 
-Residual = Callable[[Vector, slice], Vector]
-"""(z of some pictures, which pictures) → the factor of each picture's x in a sum that is wanted.
+Residual = Callable[[Vector, slice, Vector], None]
+"""(z of some pictures, which pictures, out): writes dz times each picture's share in J to `out`."""
 
-For the gradient it is dz times the picture's share in the cost.
-"""
+
+_HALF = np.array(0.5)  # an array, since a number would be made into one in every step
 
 
 def cross_entropy_residual(y: Vector, shares: Vector) -> Residual:
@@ -111,11 +111,11 @@ def cross_entropy_residual(y: Vector, shares: Vector) -> Residual:
     """
     half, offset = 0.5 * shares, shares * (y - 0.5)
 
-    def residual(z: Vector, part: slice) -> Vector:
-        r = np.tanh(0.5 * z)
-        r *= half[part]
-        r -= offset[part]
-        return r
+    def residual(z: Vector, part: slice, out: Vector) -> None:
+        np.multiply(z, _HALF, out)
+        np.tanh(out, out)
+        out *= half[part]
+        out -= offset[part]
 
     return residual
 
@@ -123,8 +123,8 @@ def cross_entropy_residual(y: Vector, shares: Vector) -> Residual:
 def squared_error_residual(y: Vector, shares: Vector) -> Residual:
     """Return `squared_error_dz` · shares as a function of z alone."""
 
-    def residual(z: Vector, part: slice) -> Vector:
-        return squared_error_dz(z, y[part]) * shares[part]
+    def residual(z: Vector, part: slice, out: Vector) -> None:
+        np.multiply(squared_error_dz(z, y[part]), shares[part], out)
 
     return residual
 

@@ -107,7 +107,7 @@ def cost_of(data: str, model: str) -> dict[str, Any]:
     rows, y = _read(data)
     with np.load(model) as saved:
         z = rows / 255.0 @ saved["w"].reshape(-1) + float(saved["b"])
-    return {"cost": _objective(y).cost(z, 0.0)}
+    return {"cost": _cost(_objective(y), z, 0.0)}
 
 
 def engine_descent(data: str, engine: str, steps: int, model: str) -> dict[str, Any]:
@@ -165,9 +165,14 @@ def _engine(name: str, rows: Rows, threads: int) -> Engine:
 def _objective(y: Vector, l2: float = 0.0) -> Any:
     import numpy as np
 
-    from catclf.descent import Objective
+    from catclf.objective import Objective
 
     return Objective("cross-entropy", y, np.full(len(y), 1 / len(y)), l2)
+
+
+def _cost(objective: Any, z: Vector, squared_norm: float) -> float:
+    cost, _ = objective.costs(objective.losses(z, slice(None)), squared_norm)
+    return float(cost)
 
 
 def _torch_step(rows: Rows, y: Vector) -> tuple[Callable[[], Any], Any]:
@@ -241,12 +246,13 @@ def _descend_two_pass(rows: Rows, y: Vector, clock: Clock) -> None:
 def least_cost(data: str, l2: float) -> dict[str, Any]:
     """J* by two methods that know nothing of each other; they should agree."""
     from catclf.config import DescentSettings
+    from catclf.curvature import largest_curvature
     from catclf.descent import descend
 
     rows, y = _read(data)
     engine, objective = _engine("gram", rows, bench.core_count()), _objective(y, l2)
     settings = DescentSettings(iterations=100_000, epsilon=1e-9, momentum=0.99)
-    ours = descend(engine, objective, settings, 1 / objective.curvature(engine)).last.cost
+    ours = descend(engine, objective, settings, 1 / largest_curvature(engine, objective)).last.cost
     return {"ours": ours, "theirs": _sklearn_cost(rows / 255.0, y, l2, 20_000)}
 
 
@@ -265,14 +271,16 @@ def _sklearn_cost(X: NDArray[np.floating[Any]], y: Vector, l2: float, iterations
     fit = _sklearn_fit(X, y, l2, iterations)
     w = fit.coef_[0].astype(np.float64)
     z = X.astype(np.float64) @ w + float(fit.intercept_[0])
-    return float(_objective(y, l2).cost(z, float(w @ w)))
+    return _cost(_objective(y, l2), z, float(w @ w))
 
 
 def plan_ours(data: str, l2: float, target: float) -> dict[str, Any]:
     """Find the momentum that needs the fewest updates, and how many, for a cost of at most `target`."""
+    from catclf.curvature import largest_curvature
+
     rows, y = _read(data)
     engine, objective = _engine("gram", rows, bench.core_count()), _objective(y, l2)
-    rate = 1 / objective.curvature(engine)
+    rate = 1 / largest_curvature(engine, objective)
     counts = {beta: _updates(engine, objective, rate, beta, target) for beta in MOMENTA}
     momentum = min(counts, key=counts.__getitem__)
     return {"momentum": momentum, "updates": counts[momentum]}
@@ -314,6 +322,7 @@ def plan_sklearn(data: str, l2: float, target: float, dtype: str) -> dict[str, A
 def fit_ours(data: str, l2: float, momentum: float, updates: int) -> dict[str, Any]:
     """Seconds from the pixels to the optimum: choosing and building the engine, 1/L, descent, w."""
     from catclf.config import DescentSettings
+    from catclf.curvature import largest_curvature
     from catclf.descent import descend
     from catclf.engines.choice import choose_engine
 
@@ -324,7 +333,7 @@ def fit_ours(data: str, l2: float, momentum: float, updates: int) -> dict[str, A
     name = choose_engine(m, n_x, updates + 1, 10**9)
     engine = _engine(name, rows, bench.core_count())
     settings = DescentSettings(iterations=updates, stop="none", momentum=momentum)
-    descent = descend(engine, objective, settings, 1 / objective.curvature(engine))
+    descent = descend(engine, objective, settings, 1 / largest_curvature(engine, objective))
     engine.weights(descent.c)
     return {"fit": time.perf_counter() - begun, "cost": descent.last.cost, "engine": name}
 

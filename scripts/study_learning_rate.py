@@ -20,10 +20,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from catclf.config import DescentSettings
-from catclf.descent import Objective, descend, next_recorded
+from catclf.curvature import largest_curvature
+from catclf.descent import descend, next_recorded
 from catclf.design import Design
 from catclf.engines import ENGINES, Engine
 from catclf.images.labelled import read_labelled
+from catclf.objective import Objective
 from catclf.parallel import core_count
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,7 +68,7 @@ def study(data: Path, iterations: int) -> tuple[list[Curve], int, float]:
     rows = labelled.pixels.reshape(len(y), -1)
     engine = ENGINES["gram"](Design(rows, 1 / 255), np.zeros(rows.shape[1]), core_count())
     objective = Objective("cross-entropy", y, np.full(len(y), 1 / len(y)), l2=0.0)
-    curvature = objective.curvature(engine)
+    curvature = largest_curvature(engine, objective)
     curves = []
     for choice in CHOICES:
         rate = choice.multiple / curvature

@@ -16,11 +16,13 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from catclf.config import LOSS_NAMES, STARTS, STOP_RULES, DescentSettings, TrainSettings
-from catclf.descent import Descent, Objective, Step, descend
+from catclf.curvature import largest_curvature
+from catclf.descent import Descent, Step, descend
 from catclf.design import Design
 from catclf.engines import ENGINES, Engine
 from catclf.fitting import Fitted, Prepared, Problem, fit, prepare
-from catclf.logistic import Vector, sigmoid
+from catclf.logistic import LOSSES, Vector, sigmoid
+from catclf.objective import Objective
 from tests import reference
 
 NEVER = DescentSettings(iterations=60, stop="none")
@@ -45,7 +47,9 @@ def make(
     y = reference.labels(m)
     engine = ENGINES[name](Design(rows, 1.0), np.zeros(n_x), 1)
     objective = Objective(loss, y, np.full(m, 1 / m), l2)
-    return Made(rows.T.astype(np.float64), y, engine, objective, 1 / objective.curvature(engine))
+    return Made(
+        rows.T.astype(np.float64), y, engine, objective, 1 / largest_curvature(engine, objective)
+    )
 
 
 def run(made: Made, settings: DescentSettings = NEVER, rate: float | None = None) -> Descent:
@@ -138,10 +142,10 @@ def test_an_interrupted_descent_returns_the_best_so_far() -> None:
 
 
 def assert_cost_is_that_of(made: Made, descent: Descent) -> None:
-    """The parameters, the scores and the record that are returned belong together."""
+    """The parameters and the record that are returned belong together."""
     w = made.engine.weights(descent.c)
-    assert_allclose(descent.z, w @ made.X + descent.b, rtol=0, atol=1e-12)
-    cost = made.objective.cost(descent.z, float(w @ w))
+    losses = made.objective.losses(w @ made.X + descent.b, slice(None))
+    cost, _ = made.objective.costs(losses, float(w @ w))
     assert_allclose(descent.last.cost, cost, rtol=1e-12)
 
 
@@ -195,7 +199,6 @@ class HeldOut(NamedTuple):
 
     engine: Engine
     objective: Objective
-    shares: Vector
     rate: float
 
 
@@ -206,12 +209,12 @@ def overfitting() -> HeldOut:
     rows[:, 0] += 3 * reference.labels(m)  # a little signal, so that the first steps do help
     train = np.arange(m) % 2 == 0
     engine = ENGINES["gram"](Design(rows, 1.0), np.zeros(n_x), 1)
-    objective = Objective("cross-entropy", reference.labels(m), train / 20, 0.0)
-    return HeldOut(engine, objective, ~train / 20, 1 / objective.curvature(engine))
+    objective = Objective("cross-entropy", reference.labels(m), train / 20, 0.0, ~train / 20)
+    return HeldOut(engine, objective, 1 / largest_curvature(engine, objective))
 
 
 def run_held_out(problem: HeldOut, settings: DescentSettings) -> Descent:
-    return descend(problem.engine, problem.objective, settings, problem.rate, held_out=problem.shares)
+    return descend(problem.engine, problem.objective, settings, problem.rate)
 
 
 def test_patience_stops_and_keeps_the_lowest_validation_cost(overfitting: HeldOut) -> None:
@@ -222,7 +225,8 @@ def test_patience_stops_and_keeps_the_lowest_validation_cost(overfitting: HeldOu
     assert 0 < descent.last.step < descent.iterations
     assert descent.iterations == descent.last.step + 20
     assert descent.last.validation_cost == min(costs)
-    score = overfitting.objective.mean_loss(descent.z, overfitting.shares)
+    z = overfitting.engine.scores(descent.c, descent.b)[1::2]
+    score = LOSSES["cross-entropy"].value(z, reference.labels(40)[1::2]).mean()
     assert_allclose(score, min(costs), rtol=1e-12)
 
 
@@ -275,15 +279,15 @@ def test_curvature_is_the_largest_eigenvalue_of_the_bound(
     extended = np.vstack([made.X, np.full(24, math.sqrt(bias_factor))])
     bound = objective.loss_curvature * (extended * shares) @ extended.T
     expected = float(np.linalg.eigvalsh(bound)[-1]) + l2
-    assert_allclose(objective.curvature(made.engine, bias_factor), expected, rtol=1e-4)
+    assert_allclose(largest_curvature(made.engine, objective, bias_factor), expected, rtol=1e-4)
 
 
 @engines
 def test_curvature_of_black_pictures_is_that_of_the_bias(name: str) -> None:
     engine = ENGINES[name](Design(np.zeros((6, 4), np.uint8), 1 / 255), np.zeros(4), 1)
     objective = Objective("cross-entropy", reference.labels(6), np.full(6, 1 / 6), 0.0)
-    assert_allclose(objective.curvature(engine), 0.25, rtol=1e-12)
-    assert objective.curvature(engine, bias_factor=0.0) == 0.0
+    assert_allclose(largest_curvature(engine, objective), 0.25, rtol=1e-12)
+    assert largest_curvature(engine, objective, bias_factor=0.0) == 0.0
 
 
 @engines
@@ -313,11 +317,12 @@ def test_probabilities_of_a_known_model_are_recovered(name: str) -> None:
     engine = ENGINES[name](Design(rows, 1.0), np.zeros(3), 2)
     objective = Objective("cross-entropy", y, np.full(m, 1 / m), 0.0)
     settings = DescentSettings(iterations=500, epsilon=1e-5, momentum=0.9)
-    descent = descend(engine, objective, settings, 1 / objective.curvature(engine))
+    descent = descend(engine, objective, settings, 1 / largest_curvature(engine, objective))
     assert descent.converged
     # ≈ 4 standard errors of m observations
     assert_allclose(engine.weights(descent.c), w, atol=12 / math.sqrt(m))
-    assert np.abs(sigmoid(descent.z) - p).mean() < 1.5 / math.sqrt(m)
+    z = engine.scores(descent.c, descent.b)
+    assert np.abs(sigmoid(z) - p).mean() < 1.5 / math.sqrt(m)
 
 
 def train(pixels: NDArray[np.uint8], y: Vector, settings: TrainSettings) -> tuple[Prepared, Fitted]:
@@ -337,11 +342,11 @@ def test_every_combination_of_loss_start_and_stop_trains(
     descent_settings = DescentSettings(
         loss=loss, start=start, stop=stop, iterations=400, epsilon=1e-3, momentum=0.9
     )
-    _, fitted = train(pixels, y, TrainSettings(descent=descent_settings, engine=name))
+    prepared, fitted = train(pixels, y, TrainSettings(descent=descent_settings, engine=name))
     descent = fitted.descent
     assert descent.stop_reason in ("iterations", stop)
     assert descent.last.cost < 0.8 * descent.history[0].cost
-    assert ((descent.z >= 0) == y).mean() > 0.8
+    assert ((prepared.probabilities(descent) >= 0.5) == y).mean() > 0.8
 
 
 def test_the_seed_decides_the_random_start() -> None:
@@ -390,7 +395,7 @@ def test_the_numbers_of_the_course_are_reproduced(course: tuple[NDArray[np.uint8
 
     w, b = prepared.parameters(descent)
     p = sigmoid(pixels.reshape(209, -1) / 255 @ w + b)
-    assert_allclose(p, sigmoid(descent.z), rtol=0, atol=1e-12)
+    assert_allclose(p, prepared.probabilities(descent), rtol=0, atol=1e-12)
     assert_allclose(100 * ((p >= 0.5) == y).mean(), 99.043, atol=1e-3)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,12 +17,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from catclf.config import LOSS_NAMES, STOP_RULES, DescentSettings
-from catclf.descent import Descent, Objective, descend
+from catclf.curvature import largest_curvature
+from catclf.descent import Descent, descend
 from catclf.design import Design
 from catclf.engines import ENGINES, Engine, gram, stream
 from catclf.engines.choice import choose_engine
 from catclf.engines.gram import gram_matrix
 from catclf.logistic import Vector
+from catclf.objective import Objective
 from tests import reference
 
 # Relative to the largest entry. An engine that is not named here computes in float64.
@@ -127,9 +132,9 @@ def run(name: str, case: Case, stop: str = "none", epsilon: float = 1.0) -> tupl
 
 def assert_same_descent(name: str, descent: Descent, w: Vector, rows: list[reference.Row]) -> None:
     assert len(descent.history) == len(rows)
-    for field in ("cost", "gradient_norm", "step_norm"):
-        actual = [getattr(row, field) for row in descent.history]
-        assert_close(actual, [getattr(row, field) for row in rows], name)
+    for norm in ("cost", "gradient_norm", "step_norm"):
+        actual = [getattr(row, norm) for row in descent.history]
+        assert_close(actual, [getattr(row, norm) for row in rows], name)
     assert_close(w, rows[-1].w, name)
     assert_close(descent.b, rows[-1].b, name)
 
@@ -172,24 +177,42 @@ def test_every_shape_in_small_blocks_agrees_with_the_reference(
     assert_same_descent(name, descent, w, expected_rows(case))
 
 
+@dataclass
+class Summed:
+    """r and losses as any functions of a picture's z and number."""
+
+    r: Callable[[Vector, Vector], Vector]
+    numbers: Vector = field(default_factory=lambda: np.arange(21.0))
+    seen: list[float] = field(default_factory=list)
+
+    def residual(self, z: Vector, part: slice, out: Vector) -> None:
+        self.seen.extend(self.numbers[part])
+        out[:] = self.r(z, self.numbers[part])
+
+    def losses(self, z: Vector, part: slice) -> Vector:
+        return np.array([z.sum(), (z * self.numbers[part]).sum()])
+
+    def of(self, part: slice) -> Summed:
+        return Summed(self.r, self.numbers[part], self.seen)
+
+
 @engines
 @kinds
 @starts
-def test_a_sweep_gives_scores_residuals_and_their_sum(name: str, kind: str, start: str) -> None:
+def test_a_sweep_sums_over_all_pictures(name: str, kind: str, start: str) -> None:
     design = make_design(kind, 21, 30)
     X, w0 = matrix(design), start_weights(start, 30)
     engine = ENGINES[name](design, w0, 2)
-    seen = np.zeros(21)
-
-    def residual(z: Vector, part: slice) -> Vector:
-        seen[part] += 1
-        return z * z + np.arange(21.0)[part]
-
-    sweep = engine.sweep(engine.start(), 0.4, residual)
-    assert_array_equal(seen, np.ones(21))  # each picture once
-    assert_close(sweep.z, w0 @ X + 0.4, name)
-    assert_array_equal(sweep.r, sweep.z * sweep.z + np.arange(21.0))
-    assert_close(engine.weights(sweep.xr), X @ sweep.r, name)
+    summand = Summed(lambda z, numbers: z * z + numbers)
+    xr, r_sum, losses = engine.sweep(engine.start(), 0.4, summand, losses=True)
+    assert sorted(summand.seen) == list(range(21))  # each picture once
+    z = w0 @ X + 0.4
+    r = z * z + np.arange(21)
+    assert_close(engine.scores(engine.start(), 0.4), z, name)
+    assert_close(engine.weights(xr), X @ r, name)
+    assert_close(r_sum, r.sum(), name)
+    assert_close(losses, [z.sum(), (z * np.arange(21)).sum()], name)
+    assert engine.sweep(engine.start(), 0.4, summand)[2] is None
 
 
 @engines
@@ -201,14 +224,12 @@ def test_linear_operations_on_coordinates_are_those_on_weights(name: str, kind: 
     assert (engine.m, engine.n_x) == (21, 30)
     one = engine.start()
     assert_close(engine.weights(one), start_weights(start, 30), name)
-    other = engine.sweep(one, 0.0, lambda z, part: np.arange(21.0)[part] - 9).xr
+    other, _, _ = engine.sweep(one, 0.0, Summed(lambda z, numbers: numbers - 9))
     w, v = engine.weights(one), engine.weights(other)
     mixed = 2.0 * one - 0.5 * other
     assert_close(engine.weights(mixed), 2.0 * w - 0.5 * v, name)
     assert_close(engine.dot(mixed, other), (2.0 * w - 0.5 * v) @ v, name)
-    assert_close(
-        engine.sweep(mixed, 0.0, lambda z, part: z).z, (2.0 * w - 0.5 * v) @ matrix(design), name
-    )
+    assert_close(engine.scores(mixed, 0.0), (2.0 * w - 0.5 * v) @ matrix(design), name)
 
 
 @engines
@@ -216,8 +237,25 @@ def test_a_sweep_leaves_its_coordinates_alone(name: str) -> None:
     engine = ENGINES[name](make_design("uint8", 21, 30), start_weights("random", 30), 2)
     c = engine.start()
     before = c.copy()
-    engine.sweep(c, 0.5, lambda z, part: z)
+    xr, _, _ = engine.sweep(c, 0.5, Summed(lambda z, numbers: z))
+    xr += 1.0  # it is the caller's own
     assert_array_equal(c, before)
+    assert_array_equal(engine.start(), before)
+
+
+@pytest.mark.parametrize("loss", LOSS_NAMES)
+def test_terms_of_some_pictures_are_those_of_the_whole_objective(loss: str) -> None:
+    y, z = reference.labels(20), np.linspace(-3, 3, 20)
+    shares = reference.balanced_shares(y)
+    for held_out in (None, np.full(20, 0.05)):
+        whole = Objective(loss, y, shares, 0.0, held_out)
+        part = slice(5, 12)
+        some = pickle.loads(pickle.dumps(whole.of(part)))
+        expected, actual = np.empty(7), np.empty(7)
+        whole.residual(z[part], part, expected)
+        some.residual(z[part], slice(None), actual)
+        assert_array_equal(actual, expected)
+        assert_array_equal(some.losses(z[part], slice(None)), whole.losses(z[part], part))
 
 
 def fitted_bytes(name: str, kind: str, jobs: int) -> bytes:
@@ -225,7 +263,7 @@ def fitted_bytes(name: str, kind: str, jobs: int) -> bytes:
     y = reference.labels(50)
     engine = ENGINES[name](design, start_weights("random", 700), jobs)
     objective = Objective("cross-entropy", y, np.full(50, 1 / 50), 0.01)
-    rate = 1 / objective.curvature(engine)
+    rate = 1 / largest_curvature(engine, objective)
     settings = DescentSettings(iterations=10, stop="none", momentum=0.5)
     descent = descend(engine, objective, settings, rate)
     return engine.weights(descent.c).tobytes() + np.float64(descent.b).tobytes()
@@ -265,7 +303,7 @@ def test_pictures_without_a_share_have_no_influence_but_a_score(name: str, kind:
     objective = Objective("cross-entropy", y, train / 14, 0.0)
     descent = descend(engine, objective, DescentSettings(iterations=10, stop="none"), RATE)
     assert_same_descent(name, descent, engine.weights(descent.c), rows)
-    assert_close(descent.z, rows[-1].w @ X + rows[-1].b, name)
+    assert_close(engine.scores(descent.c, descent.b), rows[-1].w @ X + rows[-1].b, name)
 
 
 GIGABYTE = 10**9

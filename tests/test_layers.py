@@ -21,11 +21,13 @@ LEVELS = {
     "progress": 1,
     "folds": 1,
     "metrics": 2,
+    "objective": 2,
     "images": 2,
     "features": 2,
     "design": 3,
     "model": 3,
     "engines": 4,
+    "curvature": 5,
     "descent": 5,
     "fitting": 6,
     "pipeline": 7,
@@ -36,7 +38,17 @@ LEVELS = {
 
 # Who may import what: module or folder → libraries.
 HEAVY = {"PIL", "h5py", "click", "numpy"}
-NUMERICAL = ("logistic", "folds", "metrics", "features", "design", "model", "engines", "descent")
+NUMERICAL = (
+    "logistic",
+    "folds",
+    "metrics",
+    "features",
+    "design",
+    "model",
+    "engines",
+    "objective",
+    "curvature",
+)
 MAY_KNOW = {
     "images": {"PIL", "h5py", "numpy"},
     "cli": {"click"},

@@ -11,8 +11,8 @@ from catclf.design import Design
 from catclf.engines.gram import GramEngine
 from catclf.engines.primal import PrimalEngine
 from catclf.engines.stream import StreamEngine
-from catclf.engines.sweep import Sweep
-from catclf.logistic import Residual, Vector
+from catclf.engines.sweep import Summand, Sweep
+from catclf.logistic import Vector
 
 Coordinates = NDArray[Any]
 
@@ -32,8 +32,11 @@ class Engine(Protocol):
     def start(self) -> Coordinates:
         """Coordinates of the w₀ that the engine was made with."""
 
-    def sweep(self, c: Coordinates, b: float, residual: Residual) -> Sweep:
-        """Z = wᵀX + b, r = residual(z), and the coordinates of X r."""
+    def sweep(self, c: Coordinates, b: float, summand: Summand, losses: bool = False) -> Sweep:
+        """Sum x r and r over the pictures, r being a function of their z = wᵀx + b, and the losses."""
+
+    def scores(self, c: Coordinates, b: float) -> Vector:
+        """Z = wᵀX + b (m,)."""
 
     def dot(self, c1: Coordinates, c2: Coordinates) -> float:
         """w1ᵀ w2."""

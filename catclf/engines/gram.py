@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.design import Design
-from catclf.engines.sweep import EVERY_PICTURE, Sweep
-from catclf.logistic import Residual, Vector
+from catclf.engines.sweep import EVERY_PICTURE, Summand, Sweep
+from catclf.logistic import Vector
 from catclf.parallel import ordered_map
 
 _BLOCK_BYTES = 64_000_000
@@ -36,6 +36,7 @@ class GramEngine:
         self._w0 = w0 if np.any(w0) else None
         self._jobs = jobs
         self.m, self.n_x = design.m, design.n_x
+        self._ones = np.ones(design.m)
         gram = gram_matrix(design, jobs)
         if self._w0 is not None:
             gram = _bordered(gram, _products(design, self._w0), float(self._w0 @ self._w0))
@@ -49,15 +50,22 @@ class GramEngine:
             c[1] = self._gram[-1]
         return c
 
-    def sweep(self, c: NDArray[np.float64], b: float, residual: Residual) -> Sweep:
+    def sweep(self, c: NDArray[np.float64], b: float, summand: Summand, losses: bool = False) -> Sweep:
         """See `catclf.engines.Engine`."""
-        z = c[1, : self.m] + b
-        r = residual(z, EVERY_PICTURE)
+        z = self.scores(c, b)
         xr = np.empty(c.shape)
-        xr[0, : self.m] = r
-        xr[0, self.m :] = 0.0  # w₀ has no part in a gradient
-        np.dot(self._gram, xr[0], out=xr[1])
-        return Sweep(xr, z, r)
+        if self._w0 is None:
+            r = xr[0]
+        else:
+            r = xr[0, : self.m]
+            xr[0, self.m :] = 0.0  # w₀ has no part in a gradient
+        summand.residual(z, EVERY_PICTURE, r)
+        np.dot(self._gram, xr[0], xr[1])
+        return xr, float(self._ones.dot(r)), summand.losses(z, EVERY_PICTURE) if losses else None
+
+    def scores(self, c: NDArray[np.float64], b: float) -> Vector:
+        """Z = K a + b (m,)."""
+        return c[1, : self.m] + b
 
     def dot(self, c1: NDArray[np.float64], c2: NDArray[np.float64]) -> float:
         """w1ᵀ w2 = a1ᵀ K a2."""

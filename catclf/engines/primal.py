@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from catclf.design import Design
-from catclf.engines.sweep import EVERY_PICTURE, Sweep
-from catclf.logistic import Residual, Vector
+from catclf.engines.sweep import EVERY_PICTURE, Summand, Sweep
+from catclf.logistic import Vector
 
 
 class PrimalEngine:
@@ -25,11 +25,17 @@ class PrimalEngine:
         """w₀."""
         return self._w0
 
-    def sweep(self, c: Vector, b: float, residual: Residual) -> Sweep:
+    def sweep(self, c: Vector, b: float, summand: Summand, losses: bool = False) -> Sweep:
         """See `catclf.engines.Engine`."""
-        z = self._xt @ c + b  # (m,)
-        r = residual(z, EVERY_PICTURE)
-        return Sweep(r @ self._xt, z, r)
+        z = self.scores(c, b)
+        r = np.empty(self.m)
+        summand.residual(z, EVERY_PICTURE, r)
+        return r @ self._xt, float(r.sum()), summand.losses(z, EVERY_PICTURE) if losses else None
+
+    def scores(self, c: Vector, b: float) -> Vector:
+        """Z = wᵀX + b (m,)."""
+        z: Vector = self._xt @ c + b
+        return z
 
     def dot(self, c1: Vector, c2: Vector) -> float:
         """w1ᵀ w2."""

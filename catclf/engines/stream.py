@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.design import Design
-from catclf.engines.sweep import Sweep
-from catclf.logistic import Residual, Vector
+from catclf.engines.sweep import Summand, Sweep
+from catclf.logistic import Vector
 
 # A block of rows as float32 that stays in a core's cache between its three uses: converted,
 # multiplied for z, multiplied again for dw. Larger blocks spill, smaller ones pay more calls.
@@ -43,39 +44,45 @@ class StreamEngine:
         """w₀."""
         return self._w0
 
-    def sweep(self, c: Vector, b: float, residual: Residual) -> Sweep:
+    def sweep(self, c: Vector, b: float, summand: Summand, losses: bool = False) -> Sweep:
         """See `catclf.engines.Engine`."""
-        scaled = (c * self._design.scale).astype(np.float32)  # the scale of X, moved into w
-        z, r = np.empty(self.m), np.empty(self.m)
+        scaled = self._scaled(c)
 
-        def add_up(part: slice) -> Vector:
-            return self._sweep_part(part, scaled, b, residual, z, r)
+        def sum_up(part: slice) -> Sweep:
+            xr = np.zeros(self.n_x)
+            z, r = np.empty(part.stop - part.start), np.empty(part.stop - part.start)
+            for rows, block in self._blocks(part):
+                here = slice(rows.start - part.start, rows.stop - part.start)
+                np.add(block @ scaled, b, z[here])
+                summand.residual(z[here], rows, r[here])
+                xr += r[here].astype(np.float32) @ block
+            return xr, float(r.sum()), summand.losses(z, part) if losses else None
 
-        xr = np.zeros(self.n_x)
-        for partial in self._pool.map(add_up, self._parts):
-            xr += partial
-        return Sweep(xr * self._design.scale, z, r)
+        sums, r_sums, lost = zip(*self._pool.map(sum_up, self._parts), strict=True)
+        xr = np.add.reduce(sums)
+        xr *= self._design.scale
+        return xr, sum(r_sums), np.add.reduce(lost) if losses else None
 
-    def _sweep_part(
-        self,
-        part: slice,
-        scaled: NDArray[np.float32],
-        b: float,
-        residual: Residual,
-        z: Vector,
-        r: Vector,
-    ) -> Vector:
-        total = np.zeros(self.n_x)
+    def scores(self, c: Vector, b: float) -> Vector:
+        """Z = wᵀX + b (m,)."""
+        scaled = self._scaled(c)
+
+        def product(part: slice) -> Vector:
+            return np.concatenate([block @ scaled for _, block in self._blocks(part)]) + b
+
+        return np.concatenate(list(self._pool.map(product, self._parts)))
+
+    def _scaled(self, c: Vector) -> NDArray[np.float32]:
+        return (c * self._design.scale).astype(np.float32)  # the scale of X, moved into w
+
+    def _blocks(self, part: slice) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield the pictures of a part in blocks; each is gone when the next one comes."""
         buffer = np.empty((min(self._height, part.stop - part.start), self.n_x), np.float32)
         for start in range(part.start, part.stop, self._height):
             rows = slice(start, min(start + self._height, part.stop))
             block = buffer[: rows.stop - rows.start]
             np.copyto(block, self._design.rows[rows])
-            z[rows] = block @ scaled
-            z[rows] += b
-            r[rows] = residual(z[rows], rows)
-            total += r[rows].astype(np.float32) @ block
-        return total
+            yield rows, block
 
     def dot(self, c1: Vector, c2: Vector) -> float:
         """w1ᵀ w2."""

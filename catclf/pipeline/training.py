@@ -18,7 +18,7 @@ from catclf.errors import ConfigError, DataError, TrainingError
 from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, fit, prepare
 from catclf.folds import held_out_mask
 from catclf.images.labelled import LabelledPictures, read_labelled
-from catclf.logistic import Vector, sigmoid
+from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model, fingerprint
 from catclf.parallel import core_count
@@ -167,7 +167,7 @@ def train(
     descent = fitted.descent
     if descent.stop_reason == "diverged":
         raise _divergence(fitted)
-    scored = sigmoid(descent.z[: problem.m])
+    scored = prepared.probabilities(descent)
     w, b = prepared.parameters(descent)
     accuracy = float(((scored >= threshold) == problem.y)[trained_on].mean())
     m = int(trained_on.sum())
