@@ -48,6 +48,7 @@ NUMERICAL = (
     "engines",
     "objective",
     "curvature",
+    "descent",
 )
 MAY_KNOW = {
     "images": {"PIL", "h5py", "numpy"},
