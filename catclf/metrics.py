@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,6 +67,8 @@ def _ratio(part: float, whole: float) -> float | None:
 def _quantile(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence: found {confidence}, expected between 0 and 1")
+    from statistics import NormalDist  # only where it is needed: it takes time to import
+
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 

@@ -74,7 +74,10 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of two or three rows of 30 features, so that even little data has many."""
     monkeypatch.setattr(stream, "_BLOCK_BYTES", 2 * 4 * 30)
     monkeypatch.setattr(gram, "_BLOCK_BYTES", 3 * 8 * 30)
-    monkeypatch.setattr(gram, "_GRAM_BLOCK_BYTES", 3 * 8 * 30)
+    monkeypatch.setattr(gram, "_FLOAT_BLOCK_BYTES", 3 * 8 * 30)
+    monkeypatch.setattr(gram, "_BYTE_BLOCK_ROWS", 3)
+    monkeypatch.setattr(gram, "_SPAN", 4)
+    monkeypatch.setattr(gram, "_BYTE_GROUPS", 2)
 
 
 class Case(NamedTuple):

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catclf.errors import DataError
-from catclf.images.folder import class_folders, is_hdf5_name, is_junk, is_picture_name, walk
+from catclf.images import hdf5_process
+from catclf.images.folder import class_folders, is_junk, is_picture_name, walk
 from catclf.images.picture import Picture
 
 
@@ -111,9 +112,9 @@ def test_other_names_are_no_junk(name: str) -> None:
 
 
 def test_hdf5_files_are_known_by_their_suffix() -> None:
-    assert is_hdf5_name("a/b.H5")
-    assert is_hdf5_name("b.hdf5")
-    assert not is_hdf5_name("b.h5.txt")
+    assert hdf5_process.is_hdf5_name("a/b.H5")
+    assert hdf5_process.is_hdf5_name("b.hdf5")
+    assert not hdf5_process.is_hdf5_name("b.h5.txt")
 
 
 def test_junk_and_other_files_are_passed_over_and_told(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from catclf.errors import DataError
-from catclf.images import hdf5
+from catclf.images import hdf5, hdf5_process
 from catclf.images.hdf5 import Hdf5Pictures
 from tests.pictures import Pixels, course_h5, noise, open_files, save_h5
 
@@ -457,7 +457,7 @@ def test_one_value_throughout_may_be_compressed_as_far_as_it_goes(tmp_path: Path
 def with_program(monkeypatch: pytest.MonkeyPatch, path: Path, code: str) -> None:
     """Let a program that says hello and then runs `code` read the files."""
     path.write_text(f"print('{{}}', flush=True)\nimport os, time\n{code}\n")
-    monkeypatch.setattr(hdf5, "_PROGRAM", str(path))
+    monkeypatch.setattr(hdf5_process, "_PROGRAM", str(path))
 
 
 @pytest.mark.parametrize(
@@ -492,7 +492,7 @@ def test_a_child_that_crashes_or_hangs_is_one_reason(
 def test_a_child_that_cannot_start_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = course_h5(tmp_path / "a.h5")
     (tmp_path / "child.py").write_text("raise SystemExit(1)")
-    monkeypatch.setattr(hdf5, "_PROGRAM", str(tmp_path / "child.py"))
+    monkeypatch.setattr(hdf5_process, "_PROGRAM", str(tmp_path / "child.py"))
     expected = "the process that reads HDF5 files cannot start (ended early (exit code 1))"
     assert error_of(path) == expected
     monkeypatch.setattr(sys, "executable", "/nowhere/python")

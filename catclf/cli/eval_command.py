@@ -21,6 +21,7 @@ from catclf.cli.options import (
     talk_options,
     threshold_option,
 )
+from catclf.images.hdf5_process import start_ahead
 
 if TYPE_CHECKING:
     from catclf.metrics import Scores
@@ -97,6 +98,7 @@ def command(
     """Score MODEL on DATA, labelled pictures as for train."""
     refuse_overwriting((output, predictions, report), (data, model, against))
     console = Console(quiet, verbose)
+    start_ahead(data)
 
     from catclf.atomic import check_replaceable, replacing
     from catclf.cli import evaluation_report

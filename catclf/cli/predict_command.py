@@ -25,6 +25,7 @@ from catclf.cli.options import (
 )
 from catclf.cli.signals import signals
 from catclf.errors import DataError, OutputError
+from catclf.images.hdf5_process import start_ahead
 
 if TYPE_CHECKING:
     from catclf.images.inputs import Input
@@ -106,6 +107,8 @@ def command(
     if output is not None:
         refuse_overwriting((output,), (model, files_from, *paths))
     console = Console(quiet, verbose)
+    for path in paths[:1]:
+        start_ahead(path)
 
     from catclf.model import load
     from catclf.pipeline.prediction import predict

@@ -22,6 +22,7 @@ from catclf.cli.options import (
     require_report_extra,
     talk_options,
 )
+from catclf.images.hdf5_process import start_ahead
 
 if TYPE_CHECKING:
     from catclf.pipeline.training import Fit
@@ -215,6 +216,7 @@ def command(
     DATA is a folder with one sub-folder for each class, an HDF5 file (*_set_x, *_set_y,
     list_classes), or a CSV file with the columns path and label.
     """
+    start_ahead(data)
     console = Console(choices.pop("quiet"), choices.pop("verbose"))
     as_json = choices.pop("as_json")
     settings = _settings(**choices)

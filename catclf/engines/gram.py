@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
+from itertools import combinations, combinations_with_replacement
+from itertools import product as product_of
+from threading import Lock
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from catclf.design import Design
 from catclf.engines.sweep import EVERY_PICTURE, Summand, Sweep
 from catclf.logistic import Vector
 from catclf.parallel import ordered_map
 
-_BLOCK_BYTES = 64_000_000
+_BLOCK_BYTES = 2_000_000
 
 # The blocks of the Gram matrix depend on the design alone: for float rows the last bits of a product
 # depend on its shape, and results must not depend on the number of threads.
-_GRAM_BLOCK_BYTES = 16_000_000
-_GRAM_BLOCKS = 4
+_FLOAT_BLOCK_BYTES = 16_000_000
+_FLOAT_BLOCKS = 4
+
+# Sums of products of 256 pairs of bytes are whole numbers below 2²⁴, which float32 has all of.
+_SPAN = 256
+_BYTE_BLOCK_ROWS = 1024
+_BYTE_GROUPS = 8
 
 
 class GramEngine:
@@ -78,28 +86,59 @@ class GramEngine:
 
 
 def gram_matrix(design: Design, jobs: int = 1) -> NDArray[np.float64]:
-    """K = XᵀX (m, m) in float64, from two blocks of rows at a time for each thread.
+    """K = XᵀX (m, m) in float64, from a block for each thread.
 
-    For uint8 rows every product and sum is a whole number below 2⁵³, so K is exact but for its last
+    For uint8 rows every product and sum is a whole number, so K is exact but for its last
     multiplication by scale², whatever the order of summation and the number of threads.
     """
-    m = design.m
-    height = min(_rows_in(design, _GRAM_BLOCK_BYTES), -(-m // _GRAM_BLOCKS))
-    blocks = [slice(i, min(i + height, m)) for i in range(0, m, height)]
-    gram = np.empty((m, m))
+    m, rows = design.m, design.rows
+    if rows.dtype == np.uint8:
+        height, product, groups = _BYTE_BLOCK_ROWS, _byte_product, _groups(design.n_x)
+    else:
+        height = min(_rows_in(design, _FLOAT_BLOCK_BYTES), -(-m // _FLOAT_BLOCKS))
+        product, groups = _float_product, [slice(None)]
+    blocks = [slice(i, i + height) for i in range(0, m, height)]
+    tasks = product_of(combinations_with_replacement(blocks, 2), groups)
+    gram = np.zeros((m, m))
+    lock = Lock()
 
-    def fill(pair: tuple[slice, slice]) -> None:
-        one, other = pair
-        left = design.rows[one].astype(np.float64)
-        right = left if one == other else design.rows[other].astype(np.float64)
-        product = left @ right.T
-        product *= design.scale**2
-        gram[one, other] = product
-        gram[other, one] = product.T
+    def add(task: tuple[tuple[slice, slice], slice]) -> None:
+        (one, other), group = task
+        part = product(rows[one, group], None if one == other else rows[other, group])
+        with lock:
+            gram[one, other] += part
 
-    for _ in ordered_map(fill, combinations_with_replacement(blocks, 2), jobs):
+    for _ in ordered_map(add, tasks, jobs):
         pass
+    gram *= design.scale**2
+    for one, other in combinations(blocks, 2):
+        gram[other, one] = gram[one, other].T
     return gram
+
+
+def _groups(n_x: int) -> list[slice]:
+    """Cut the features into parts of whole spans, of which there are enough for all threads."""
+    width = _SPAN * -(-n_x // (_SPAN * _BYTE_GROUPS))
+    return [slice(i, i + width) for i in range(0, n_x, width)]
+
+
+def _byte_product(left: NDArray[Any], right: NDArray[Any] | None) -> NDArray[Any]:
+    """left · rightᵀ of whole numbers, exact in float64; None is `left` itself."""
+    total = np.zeros((len(left), len(left) if right is None else len(right)))
+    for start in range(0, left.shape[1], _SPAN):
+        span = slice(start, start + _SPAN)
+        total += _product(left[:, span], None if right is None else right[:, span], np.float32)
+    return total
+
+
+def _float_product(left: NDArray[Any], right: NDArray[Any] | None) -> NDArray[Any]:
+    return _product(left, right, np.float64)
+
+
+def _product(left: NDArray[Any], right: NDArray[Any] | None, dtype: DTypeLike) -> NDArray[Any]:
+    a = left.astype(dtype)
+    whole: NDArray[Any] = a @ (a if right is None else right.astype(dtype)).T
+    return whole
 
 
 def _rows_in(design: Design, size: int) -> int:

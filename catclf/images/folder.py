@@ -35,7 +35,6 @@ PICTURE_SUFFIXES = frozenset(
         ".ico",
     ]
 )
-HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 
 OnPassedOver = Callable[[str], None]
 
@@ -48,11 +47,6 @@ def is_junk(name: str) -> bool:
 def is_picture_name(name: str) -> bool:
     """Whether the suffix is that of a picture format, in either case."""
     return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
-
-
-def is_hdf5_name(path: str) -> bool:
-    """Whether `path` ends like an HDF5 file, in either case."""
-    return path.lower().endswith(HDF5_SUFFIXES)
 
 
 def walk(folder: str, on_passed_over: OnPassedOver) -> Iterator[Picture]:

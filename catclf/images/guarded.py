@@ -23,47 +23,34 @@ class ChildError(Exception):
 class GuardedChild:
     """Asks a child process questions, one at a time.
 
-    The child gets one JSON argument, says hello when it has started, and then answers every line of
-    JSON on its stdin with one on its stdout. ``{"bytes": n, …}`` announces n bytes that follow it.
+    The child says hello when it has started. Then it gets an order: one byte, with which the number of
+    an open file comes, and a line of JSON. From then on it answers every line of JSON on its stdin with
+    one on its stdout. ``{"bytes": n, …}`` announces n bytes that follow it.
 
     Parameters
     ----------
     program : str
         Path of the Python file that it runs.
-    argument : mapping
-        For the program, as JSON.
-    handle : int
-        The one file descriptor that it inherits, under the same number.
     environment : mapping
         Added to this process's own.
-    seconds : float
-        How long it may be silent before it is given up and killed.
 
     Raises
     ------
-    ChildError
-        If it does not start.
+    OSError
+        If no process can be started.
     """
 
-    def __init__(
-        self,
-        program: str,
-        argument: Mapping[str, Any],
-        handle: int,
-        environment: Mapping[str, str],
-        seconds: float,
-    ) -> None:
+    def __init__(self, program: str, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         try:
             # -P keeps the folders of the program and of the user's files out of the path of imports,
             # while everything that this interpreter can import stays importable.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", program, json.dumps(argument)],
+                [sys.executable, "-P", program],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, **environment},
-                pass_fds=(handle,),
                 process_group=0,  # Ctrl-C is for us; the child ends when we close our end
             )
         except BaseException:
@@ -73,13 +60,28 @@ class GuardedChild:
             theirs.close()
         self._socket = ours
         self._reader = ours.makefile("rb")
-        try:
-            self._socket.settimeout(START_SECONDS)
-            self._answer()
-            self._socket.settimeout(seconds)
-        except BaseException:
-            self.close()
-            raise
+
+    def begin(self, order: Mapping[str, Any], handle: int, seconds: float) -> None:
+        """Wait for its hello, and give it an order and an open file of ours.
+
+        Parameters
+        ----------
+        order : mapping
+        handle : int
+        seconds : float
+            How long it may be silent from now on before it is given up and killed.
+
+        Raises
+        ------
+        ChildError
+            If it has not come to say hello.
+        """
+        self._socket.settimeout(START_SECONDS)
+        self._answer()
+        self._socket.settimeout(seconds)
+        with contextlib.suppress(OSError):  # it has died: reading says how
+            socket.send_fds(self._socket, [b"\n"], [handle])
+            self._send(order)
 
     def close(self) -> None:
         """End the child, whatever it does."""
@@ -96,8 +98,8 @@ class GuardedChild:
         ChildError
             If the child crashes or is silent for too long; it is of no use from then on.
         """
-        with contextlib.suppress(OSError):  # it has died: reading says how
-            self._socket.sendall(json.dumps(question).encode() + b"\n")
+        with contextlib.suppress(OSError):  # as above
+            self._send(question)
         return self._answer()
 
     def read_into(self, buffer: memoryview) -> None:
@@ -108,6 +110,9 @@ class GuardedChild:
             raise self._death(exc) from None
         if count != len(buffer):
             raise self._death()
+
+    def _send(self, message: Any) -> None:
+        self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def _answer(self) -> dict[str, Any]:
         try:

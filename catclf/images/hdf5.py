@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
+from catclf.images import hdf5_process
 from catclf.images.guarded import ChildError, GuardedChild
 from catclf.images.picture import Pixels
 
@@ -24,12 +24,6 @@ SECONDS_LIMIT = 10.0
 """How long the child may take to understand the structure of a file, or for one block."""
 
 _BLOCK_BYTES = 16_000_000
-_PROGRAM = str(Path(__file__).with_name("hdf5_child.py"))
-_ENVIRONMENT = {
-    "HDF5_PLUGIN_PRELOAD": "::",  # loads no plug-ins
-    "HDF5_USE_FILE_LOCKING": "FALSE",
-    "OPENBLAS_NUM_THREADS": "1",
-}
 
 
 class Hdf5Pictures:
@@ -170,9 +164,15 @@ def _start(path: str, x_key: str | None, y_key: str | None) -> GuardedChild:
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise DataError(path, "is not a regular file")
-        argument = {"handle": handle, "x_key": x_key, "y_key": y_key}
-        argument |= {"memory": MEMORY_LIMIT, "alarm": int(2 * SECONDS_LIMIT)}
-        return GuardedChild(_PROGRAM, argument, handle, _ENVIRONMENT, SECONDS_LIMIT)
+        order: dict[str, Any] = {"x_key": x_key, "y_key": y_key}
+        order |= {"memory": MEMORY_LIMIT, "alarm": int(2 * SECONDS_LIMIT)}
+        child = hdf5_process.take()
+        try:
+            child.begin(order, handle, SECONDS_LIMIT)
+        except BaseException:
+            child.close()
+            raise
+        return child
     except (OSError, ChildError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise DataError(path, f"the process that reads HDF5 files cannot start ({reason})") from exc

@@ -11,8 +11,10 @@ import contextlib
 import functools
 import json
 import math
+import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -225,12 +227,16 @@ def _open(path: str, x_key: str | None, y_key: str | None) -> Reader:
     return Reader(file, x_key, y_key)
 
 
-def main(argument: str) -> None:
-    """Answer questions about the inherited file until there are no more; the first opens it."""
-    order = json.loads(argument)
-    _limit(order["memory"])
+def main() -> None:
+    """Answer questions about a file that we are given until there are no more; the first opens it."""
     _send(({}, b""))
-    path = f"/dev/fd/{order['handle']}"
+    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as channel:
+        _, handles, _, _ = socket.recv_fds(channel, 1, 1)
+    if not handles:  # there is no file to be read after all
+        return
+    order = json.loads(sys.stdin.buffer.readline())
+    _limit(order["memory"])
+    path = f"/dev/fd/{handles[0]}"
     opened = functools.cache(lambda: _open(path, order["x_key"], order["y_key"]))
     for line in sys.stdin.buffer:
         # Ends this process even inside the library, should nobody be there to kill it.
@@ -240,4 +246,4 @@ def main(argument: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

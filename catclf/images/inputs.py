@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
-from catclf.images.folder import OnPassedOver, is_hdf5_name, walk
+from catclf.images.folder import OnPassedOver, walk
+from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.picture import Picture
 
 Input = str | os.PathLike[str] | BinaryIO

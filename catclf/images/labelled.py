@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
-from catclf.images.decode import decode, resize
-from catclf.images.folder import class_folders, is_hdf5_name, walk
+from catclf.images.folder import class_folders, walk
+from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.picture import Picture, Pixels
 from catclf.parallel import ordered_map
 
@@ -105,6 +105,8 @@ def read_labelled(
         raise DataError(source, "is neither a folder, nor an .h5 file, nor a .csv of paths and labels")
     else:
         raise DataError(source, "no such file or directory")
+    from catclf.images.decode import decode  # only where it is needed: it takes time to import
+
     pictures = ordered_map(
         lambda picture: decode(picture, size or DEFAULT_SIZE, max_pixels), listing.pictures, jobs
     )
@@ -213,9 +215,9 @@ def _read_hdf5(
         pixels = np.empty((m, side, side, 3), dtype=np.uint8)
         done = 0
         for block in file.blocks():
-            for picture in block:
-                pixels[done] = resize(picture, side)
-                done += 1
+            stop = done + len(block)
+            pixels[done:stop] = block if (height, width) == (side, side) else _resized(block, side)
+            done = stop
     return LabelledPictures(
         pixels=pixels,
         labels=labels,
@@ -225,3 +227,9 @@ def _read_hdf5(
         passed_over=0,
         usual_positive=classes[1] if len(classes) == 2 else None,
     )
+
+
+def _resized(block: Pixels, side: int) -> Pixels:
+    from catclf.images.decode import resize  # as above
+
+    return np.stack([resize(picture, side) for picture in block])
