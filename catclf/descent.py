@@ -140,45 +140,48 @@ def descend(
         lowest validation cost if there is a patience.
     """
     watch = _Watch(settings.patience if objective.has_held_out else None, observer)
-    smallest_gradient = settings.epsilon if settings.stop == "gradient" else -1.0
-    smallest_step = settings.epsilon if settings.stop == "step" else -1.0
-    rate, l2 = learning_rate, objective.l2
+    rate, bias_rate, l2 = learning_rate, learning_rate * bias_factor, objective.l2
     minus_rate = np.array(-rate)  # a number would be made into an array in every step
-    c, b = start or (engine.start(), 0.0)
+    by_gradient, by_step = settings.stop == "gradient", settings.stop == "step"
+    c, b = before = start or (engine.start(), 0.0)
     momentum = _Momentum(settings.momentum, c, b) if settings.momentum else None
-    step, due, step_norm = 0, 0, math.nan
+    step, due = 0, 0
+    gradient_norm = step_norm = math.nan
     reason: str | None = None
     while True:
-        dc, db, losses = engine.sweep(c, b, objective, step == due or momentum is not None)
+        recorded = step == due
+        dc, db, losses = engine.sweep(c, b, objective, recorded or momentum is not None)
         if l2:
             dc += l2 * c
-        dw_squared = max(engine.dot(dc, dc), 0.0)
-        gradient_norm = math.sqrt(dw_squared + db * db)
-        if gradient_norm <= smallest_gradient or step_norm <= smallest_step:
-            reason = settings.stop
+        if recorded or by_gradient:
+            gradient_norm = _length(engine, dc, db)
+        if (recorded or by_step) and step > 0:
+            step_norm = _length(engine, c - before[0], b - before[1])
+        if by_gradient and gradient_norm <= settings.epsilon:
+            reason = "gradient"
+        elif by_step and step_norm <= settings.epsilon:
+            reason = "step"
         elif step >= settings.iterations:
             reason = "iterations"
         elif interrupted():
             reason = "interrupted"
-        if losses is None and reason is not None:  # the last step is always recorded
-            _, _, losses = engine.sweep(c, b, objective, losses=True)
+        if reason is not None and not recorded:
+            due = step  # the last point is recorded wherever it is: measure it once more
+            continue
         if losses is not None:
             cost, validation_cost = objective.costs(losses, engine.dot(c, c))
-        if reason is not None or step == due:
+        if recorded:
             row = Step(step, cost, gradient_norm, step_norm, rate, validation_cost)
-            reason = watch.record(_Point(c, b, row), reason)
+            reason = watch.record(_Point(c, float(b), row), reason)
             if reason is not None:
                 return watch.result(reason)
             due = next_recorded(step)
+        before = c, b
         dc *= minus_rate  # in place: the gradient has done its duty …
         dc += c
-        new_c, new_b = dc, b - rate * bias_factor * db  # … and both come from the old c and b
-        if momentum is None:
-            step_norm = rate * math.sqrt(dw_squared + (bias_factor * db) ** 2)
-        else:
-            new_c, new_b = momentum.carry_on(new_c, new_b, cost)
-            step_norm = _distance(engine, new_c - c, new_b - b)
-        c, b = new_c, new_b
+        c, b = dc, b - bias_rate * db  # … and both come from the old c and b
+        if momentum is not None:
+            c, b = momentum.carry_on(c, b, cost)
         step += 1
 
 
@@ -200,7 +203,8 @@ class _Momentum:
         return further
 
 
-def _distance(engine: Engine, c: Coordinates, b: float) -> float:
+def _length(engine: Engine, c: Coordinates, b: float) -> float:
+    """‖(w, b)‖."""
     return math.sqrt(max(engine.dot(c, c), 0.0) + b * b)
 
 

@@ -60,7 +60,7 @@ class GramEngine:
 
     def sweep(self, c: NDArray[np.float64], b: float, summand: Summand, losses: bool = False) -> Sweep:
         """See `catclf.engines.Engine`."""
-        z = self.scores(c, b)
+        z = c[1, : self.m] + b
         xr = np.empty(c.shape)
         if self._w0 is None:
             r = xr[0]
@@ -68,8 +68,8 @@ class GramEngine:
             r = xr[0, : self.m]
             xr[0, self.m :] = 0.0  # w₀ has no part in a gradient
         summand.residual(z, EVERY_PICTURE, r)
-        np.dot(self._gram, xr[0], xr[1])
-        return xr, float(self._ones.dot(r)), summand.losses(z, EVERY_PICTURE) if losses else None
+        self._gram.dot(xr[0], xr[1])
+        return xr, self._ones.dot(r), summand.losses(z, EVERY_PICTURE) if losses else None
 
     def scores(self, c: NDArray[np.float64], b: float) -> Vector:
         """Z = K a + b (m,)."""
