@@ -233,7 +233,8 @@ def test_components_are_orthonormal_and_hold_the_largest_variances(learned: Patc
     for directions in learned.components:
         assert_allclose(directions.T @ directions, np.eye(COMPONENTS), atol=1e-5)
     encoder = responses_module.Responses(16, learned.filters)
-    parts = [patches._parities(means)[0] for means in encoder.maps(smooth_pictures(20, 16))]
+    every = encoder.maps(smooth_pictures(20, 16))
+    parts = [patches._parities(means[np.newaxis])[0][0] for means in every]
     local = np.concatenate(parts).astype(np.float64)
     assert_allclose(local.mean(axis=0), learned.centre, atol=1e-4)
     variances = np.linalg.eigvalsh(np.cov(local.T, bias=True))[::-1][:COMPONENTS]

@@ -137,9 +137,9 @@ class Patches:
 
         def encode(first: int) -> None:
             task = slice(first, first + _TASK)
-            for row, means in zip(rows[task], responses.maps(images[task]), strict=True):
-                row[: _CHANNELS * self.grid**2] = _where(means, weights, self.grid)
-                row[_CHANNELS * self.grid**2 :] = _together(means, self.centre, self.components)
+            means = np.stack(list(responses.maps(images[task])))
+            rows[task, : self.placed] = _where(means, weights, self.grid)
+            rows[task, self.placed :] = _together(means, self.centre, self.components)
 
         for _ in ordered_map(encode, range(0, len(images), _TASK), jobs):
             pass
@@ -228,30 +228,36 @@ def _pooling(cells: int, grid: int) -> Floats:
     return np.kron(hats, hats).T.astype(np.float32)
 
 
+# The next functions take the statistics of some pictures, `means` (pictures, cells, cells, 2,
+# STATISTICS, FILTERS). Stacked matrix products are made one by one, so pictures do not mix.
+
+
 def _where(means: Floats, weights: Floats, grid: int) -> Floats:
     """Square roots of pooled `means`, averaged with those of the mirror image."""
-    roots = np.sqrt(weights @ means.reshape(-1, 2 * _CHANNELS))
-    cells = roots.reshape(grid, grid, 2, _CHANNELS)
-    features: Floats = (cells[:, :, 0] + cells[:, ::-1, 1]) * np.float32(0.5)
-    return features.ravel()
+    roots = np.sqrt(weights @ means.reshape(len(means), -1, 2 * _CHANNELS))
+    cells = roots.reshape(-1, grid, grid, 2, _CHANNELS)
+    features: Floats = (cells[:, :, :, 0] + cells[:, :, ::-1, 1]) * np.float32(0.5)
+    return features.reshape(len(means), -1)
 
 
 def _parities(means: Floats) -> tuple[Floats, Floats]:
-    """Even and odd part of the square roots of `means`: each (cells², STATISTICS · FILTERS)."""
-    roots = np.sqrt(means.reshape(-1, 2, _CHANNELS))
+    """Even and odd part of the square roots: each (pictures, cells², STATISTICS · FILTERS)."""
+    roots = np.sqrt(means.reshape(len(means), -1, 2, _CHANNELS))
     roots *= np.float32(0.5)
-    plain, mirrored = roots[:, 0], roots[:, 1]
+    plain, mirrored = roots[:, :, 0], roots[:, :, 1]
     return plain + mirrored, plain - mirrored
 
 
 def _together(means: Floats, centre: Floats, components: Floats) -> Floats:
     """Signed roots of the mean products of every two components, even pairs first."""
     even, odd = _parities(means)
+    even -= centre
     products = []
-    for part, directions in zip((even - centre, odd), components, strict=True):
-        scores = part @ directions  # (cells², COMPONENTS)
-        products.append((scores.T @ scores)[_PAIRS] / np.float32(len(scores)))
-    both = np.concatenate(products)
+    for part, directions in zip((even, odd), components, strict=True):
+        scores = part @ directions  # (pictures, cells², COMPONENTS)
+        pairs = (scores.transpose(0, 2, 1) @ scores)[:, *_PAIRS]
+        products.append(pairs / np.float32(scores.shape[1]))
+    both = np.concatenate(products, axis=1)
     features: Floats = np.copysign(np.sqrt(np.abs(both)), both)
     return features
 
@@ -271,7 +277,7 @@ def _principal_components(images: Pictures, filters: Floats, jobs: int) -> tuple
     def moments(first: int) -> tuple[Any, Any]:
         total, products = np.zeros(_CHANNELS), np.zeros((2, _CHANNELS, _CHANNELS))
         for means in responses.maps(images[first : first + _TASK]):
-            parts = _parities(means)
+            parts = [part[0] for part in _parities(means[np.newaxis])]
             total += parts[0].sum(axis=0)
             products += [part.T @ part for part in parts]
         return total, products
