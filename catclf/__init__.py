@@ -1,6 +1,6 @@
 """catclf: a trainer of cat / non-cat picture classifiers that runs from a shell.
 
-The tools of the command line are here as well: `train`, `load`, `evaluate`, `predict`.
+The tools of the command line are here as well: `train`, `load`, `evaluate`, `predict`, `pack`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from catclf.config import DescentSettings, TrainSettings
+    from catclf.config import DescentSettings, PackSettings, TrainSettings
     from catclf.errors import (
         CatclfError,
         ConfigError,
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     )
     from catclf.model import Model, load, save
     from catclf.pipeline.evaluation import Evaluation, evaluate
+    from catclf.pipeline.packing import Packed, pack
     from catclf.pipeline.prediction import Prediction, predict
     from catclf.pipeline.training import Fit, train
 
 _HOMES = {
-    "catclf.config": ("DescentSettings", "TrainSettings"),
+    "catclf.config": ("DescentSettings", "PackSettings", "TrainSettings"),
     "catclf.errors": (
         "CatclfError",
         "ConfigError",
@@ -35,6 +36,7 @@ _HOMES = {
     ),
     "catclf.model": ("Model", "load", "save"),
     "catclf.pipeline.evaluation": ("Evaluation", "evaluate"),
+    "catclf.pipeline.packing": ("Packed", "pack"),
     "catclf.pipeline.prediction": ("Prediction", "predict"),
     "catclf.pipeline.training": ("Fit", "train"),
 }
@@ -50,11 +52,14 @@ __all__ = [
     "Model",
     "ModelFileError",
     "OutputError",
+    "PackSettings",
+    "Packed",
     "Prediction",
     "TrainSettings",
     "TrainingError",
     "evaluate",
     "load",
+    "pack",
     "predict",
     "save",
     "train",

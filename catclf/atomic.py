@@ -26,7 +26,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(prefix=".catclf-", dir=os.path.dirname(target))
-        with open(handle, "wb") as file:
+        with open(handle, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -216,3 +216,33 @@ class TrainSettings:
     def penalty(self) -> float | Auto:
         """λ or "auto": as chosen, or as usual for the features."""
         return USUAL_L2[self.features] if self.descent.l2 is None else self.descent.l2
+
+
+@dataclass(frozen=True)
+class PackSettings:
+    """All settings of `catclf.pack`.
+
+    Parameters
+    ----------
+    size : int or None
+        Side of the pictures in pixels; None is 64, or an HDF5 file's own.
+    positive : str or None
+        Of two classes the one that is y = 1; None finds ``cat`` or ``cats``.
+    on_error, jobs, max_pixels, x_key, y_key
+        As in `TrainSettings`.
+    """
+
+    size: int | None = None
+    positive: str | None = None
+    on_error: str = "skip"
+    jobs: int | None = None
+    max_pixels: int = MAX_PIXELS
+    x_key: str | None = None
+    y_key: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_choice("on_error", self.on_error, ON_ERROR)
+        size_fits = self.size is None or 1 <= self.size <= LARGEST_SIZE
+        _check(size_fits, "size", self.size, f"between 1 and {LARGEST_SIZE}")
+        _check(self.jobs is None or self.jobs > 0, "jobs", self.jobs, "a positive number")
+        _check(self.max_pixels > 0, "max_pixels", self.max_pixels, "a positive number")

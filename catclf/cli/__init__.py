@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": "Classify pictures, folders or HDF5 files.",
     "eval": "Score a model on labelled pictures.",
     "info": "Show what is in a model file.",
+    "pack": "Put all pictures into one HDF5 file.",
 }
 
 _EPILOG = """\b

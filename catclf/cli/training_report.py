@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shlex
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from catclf.atomic import replacing
 from catclf.cli.console import Console, print_result
+from catclf.cli.live import LiveLine, counted
 from catclf.cli.signals import signals
 from catclf.descent import Step
 from catclf.errors import TrainingError
@@ -26,8 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_REFRESH_SECONDS = 0.1
-
 
 class TrainingProgress(Progress):
     """A live line on a terminal, lines at doubling steps in a verbose log, and deferred signals.
@@ -37,13 +32,11 @@ class TrainingProgress(Progress):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = console.live
-        self._drawn_at = 0.0
+        self._line = LiveLine(console)
         self._begun = 0.0
         self._iterations = 0
         self._next_line = 1
         self._told_cost = math.nan
-        self._shown = False
 
     def __enter__(self) -> TrainingProgress:
         self._guard = signals.deferred()
@@ -55,7 +48,7 @@ class TrainingProgress(Progress):
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._erase()
+        self._line.erase()
         if self._begun:
             self._guard.__exit__(None, None, None)
 
@@ -66,11 +59,11 @@ class TrainingProgress(Progress):
 
     def reading(self, done: int, total: int) -> None:
         """See `Progress`."""
-        self._draw(f"reading {done}/{total} pictures")
+        self._line.draw(f"reading {done}/{total} pictures")
 
     def note(self, message: str) -> None:
         """See `Progress`."""
-        self._erase()
+        self._line.erase()
         self._console.detail(message)
 
     def descending(self, iterations: int) -> None:
@@ -87,14 +80,14 @@ class TrainingProgress(Progress):
     def step(self, step: Step) -> None:
         """See `Progress`."""
         if self._console.verbose and step.step >= self._next_line:
-            self._erase()
+            self._line.erase()
             self._console.detail(self._log_line(step))
             self._told_cost = step.cost
             self._next_line = 2 * step.step
         rate = step.step / max(time.monotonic() - self._begun, 1e-9)
         left = (self._iterations - step.step) / rate if rate else math.inf
         numbers = f"cost {step.cost:.6f}  |gradient| {step.gradient_norm:.2e}"
-        self._draw(
+        self._line.draw(
             f"step {step.step}/{self._iterations}  {numbers}  {rate:.0f} steps/s  {_clock(left)} left"
         )
 
@@ -105,18 +98,6 @@ class TrainingProgress(Progress):
         validation = "" if math.isnan(held_out) else f", validation cost {held_out:.6f}"
         norm = f"|gradient| {step.gradient_norm:.3e}"
         return f"step {step.step}: cost {step.cost:.6f}{since}, {norm}{validation}"
-
-    def _draw(self, line: str) -> None:
-        now = time.monotonic()
-        if self._live and now - self._drawn_at >= _REFRESH_SECONDS:
-            width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
-            click.echo("\r\x1b[K" + line[:width], err=True, nl=False, color=True)
-            self._drawn_at, self._shown = now, True
-
-    def _erase(self) -> None:
-        if self._shown:
-            click.echo("\r\x1b[K", err=True, nl=False, color=True)
-            self._shown = False
 
 
 def _clock(seconds: float) -> str:
@@ -138,13 +119,7 @@ _REASONS = {
 
 def summary(fit: Fit, output: str) -> Iterator[str]:
     """Yield the lines that close a training, for people."""
-    counts = ", ".join(f"{name} {count}" for name, count in fit.counts.items())
-    extras = []
-    if fit.skipped:
-        extras.append(f"{len(fit.skipped)} unreadable")
-    if fit.passed_over:
-        extras.append(f"{fit.passed_over} other files passed over")
-    yield f"pictures: {counts}" + (f" ({', '.join(extras)})" if extras else "")
+    yield counted(fit.counts, len(fit.skipped), fit.passed_over)
     last = fit.last
     yield f"{_REASONS[fit.stop_reason]} ({fit.iterations} updates, engine {fit.engine})"
     yield (

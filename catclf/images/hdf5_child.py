@@ -109,9 +109,9 @@ class Reader:
         _check_kind(node, "iubfS")
         _check_storage(node)
         names = node[:].tolist()
-        return {
-            "classes": [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names]
-        }, b""
+        # As in names of files: bytes that are not UTF-8 come through, and back again.
+        texts = [n.decode("utf-8", "surrogateescape") if isinstance(n, bytes) else str(n) for n in names]
+        return {"classes": texts}, b""
 
     def _dataset(self, key: str | None, suffix: str, option: str) -> h5py.Dataset:
         if key is None:

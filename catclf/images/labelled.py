@@ -6,7 +6,7 @@ import csv
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from catclf.images.folder import class_folders, walk
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.picture import Picture, Pixels
 from catclf.parallel import ordered_map
+
+if TYPE_CHECKING:
+    from catclf.images.hdf5 import Hdf5Pictures
 
 DEFAULT_SIZE = 64
 
@@ -97,14 +100,7 @@ def read_labelled(
     """
     if is_hdf5_name(source) and not os.path.isdir(source):
         return _read_hdf5(source, size, x_key, y_key, max_pixels)
-    if os.path.isdir(source):
-        listing = _list_folders(source)
-    elif source.lower().endswith(".csv"):
-        listing = _list_csv(source)
-    elif os.path.exists(source):
-        raise DataError(source, "is neither a folder, nor an .h5 file, nor a .csv of paths and labels")
-    else:
-        raise DataError(source, "no such file or directory")
+    listing = list_files(source)
     from catclf.images.decode import decode  # only where it is needed: it takes time to import
 
     pictures = ordered_map(
@@ -113,14 +109,32 @@ def read_labelled(
     return _collect(source, listing, size or DEFAULT_SIZE, pictures, on_error, on_read)
 
 
-class _Listing(NamedTuple):
+class Listing(NamedTuple):
+    """Files of pictures with their classes, none of them opened yet."""
+
     pictures: list[Picture]
     class_names: list[str]  # of each picture
     classes: tuple[str, ...]
     passed_over: int
 
 
-def _list_folders(folder: str) -> _Listing:
+def list_files(source: str) -> Listing:
+    """Find the pictures of a folder or a CSV file; raises as `read_labelled` does."""
+    if os.path.isdir(source):
+        return _list_folders(source)
+    if source.lower().endswith(".csv"):
+        return _list_csv(source)
+    if os.path.exists(source):
+        raise DataError(source, "is neither a folder, nor an .h5 file, nor a .csv of paths and labels")
+    raise DataError(source, "no such file or directory")
+
+
+def usual_positive(classes: tuple[str, ...]) -> str | None:
+    """Find the class that is positive if nobody says otherwise."""
+    return next((name for name in ("cat", "cats") if name in classes), None)
+
+
+def _list_folders(folder: str) -> Listing:
     passed_over: list[str] = []
     classes = class_folders(folder, passed_over.append)
     pictures: list[Picture] = []
@@ -129,10 +143,10 @@ def _list_folders(folder: str) -> _Listing:
         found = list(walk(os.path.join(folder, name), passed_over.append))
         pictures += found
         names += [name] * len(found)
-    return _Listing(pictures, names, tuple(classes), len(passed_over))
+    return Listing(pictures, names, tuple(classes), len(passed_over))
 
 
-def _list_csv(path: str) -> _Listing:
+def _list_csv(path: str) -> Listing:
     pictures: list[Picture] = []
     names: list[str] = []
     folder = os.path.dirname(path)
@@ -143,7 +157,7 @@ def _list_csv(path: str) -> _Listing:
             raise DataError(path, f"line {line}: expected a path and a label")
         pictures.append(Picture(os.path.join(folder, row["path"])))
         names.append(row["label"])
-    return _Listing(pictures, names, tuple(sorted(set(names))), 0)
+    return Listing(pictures, names, tuple(sorted(set(names))), 0)
 
 
 def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
@@ -163,7 +177,7 @@ def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
 
 def _collect(
     source: str,
-    listing: _Listing,
+    listing: Listing,
     size: int,
     decoded: Iterator[Picture],
     on_error: str,
@@ -194,7 +208,7 @@ def _collect(
         paths=tuple(paths),
         skipped=tuple(skipped),
         passed_over=listing.passed_over,
-        usual_positive=next((name for name in ("cat", "cats") if name in number), None),
+        usual_positive=usual_positive(listing.classes),
     )
 
 
@@ -205,13 +219,8 @@ def _read_hdf5(
 
     with Hdf5Pictures(path, x_key, y_key, max_pixels) as file:
         m, height, width, _ = file.shape
-        if size is None and height != width:
-            raise DataError(path, f"has pictures of {height}×{width}; give a side with --size")
-        side = size or height
-        labels, classes = file.labels(), file.classes()
-        if labels.min() < 0 or labels.max() >= len(classes):
-            found = f"labels from {labels.min()} to {labels.max()}"
-            raise DataError(path, f"has {found} and {len(classes)} class names")
+        side = side_of_hdf5(file, size)
+        labels, classes = labels_of_hdf5(file)
         pixels = np.empty((m, side, side, 3), dtype=np.uint8)
         done = 0
         for block in file.blocks():
@@ -225,8 +234,25 @@ def _read_hdf5(
         paths=tuple(f"{path}[{k}]" for k in range(m)),
         skipped=(),
         passed_over=0,
-        usual_positive=classes[1] if len(classes) == 2 else None,
+        usual_positive=classes[1] if len(classes) == 2 else usual_positive(classes),
     )
+
+
+def side_of_hdf5(file: Hdf5Pictures, size: int | None) -> int:
+    """Side of the pictures in pixels: the one wanted, or their own if they are square."""
+    _, height, width, _ = file.shape
+    if size is None and height != width:
+        raise DataError(file.path, f"has pictures of {height}×{width}; give a side with --size")
+    return size or height
+
+
+def labels_of_hdf5(file: Hdf5Pictures) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Labels (m,), and the classes that they are numbers of."""
+    labels, classes = file.labels(), file.classes()
+    if labels.min() < 0 or labels.max() >= len(classes):
+        found = f"labels from {labels.min()} to {labels.max()}"
+        raise DataError(file.path, f"has {found} and {len(classes)} class names")
+    return labels, classes
 
 
 def _resized(block: Pixels, side: int) -> Pixels:

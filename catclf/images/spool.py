@@ -1,0 +1,171 @@
+"""Decoded pictures in a file that only grows: what an interrupted run leaves for the next one.
+
+After a line of settings come records, each of some pictures of the source: a line of JSON, and the
+pixels of those that could be read. A run that is killed leaves a record unfinished at most.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+import PIL
+
+from catclf.errors import OutputError
+from catclf.images.picture import Pixels
+
+_MAGIC = "catclf pack 1"
+
+
+class Spool:
+    """Opens the file, keeps those of its records that fit the source as it is now, and appends more.
+
+    Parameters
+    ----------
+    path : str
+        Made if there is no such file.
+    size : int
+        Side of the pictures in pixels.
+    settings : mapping
+        Whatever else the pixels depend on; those of other settings are dropped.
+    digest : (first, stop) -> str
+        Changes when one of these pictures of the source does.
+
+    Attributes
+    ----------
+    taken : int
+        Number of pictures of the source that are in the file, or that could not be read.
+    failures : list of (int, str)
+        Position and reason of each of the latter.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, is not such a file, or is in use.
+    """
+
+    def __init__(
+        self, path: str, size: int, settings: Mapping[str, Any], digest: Callable[[int, int], str]
+    ) -> None:
+        self.path = path
+        self.taken = 0
+        self.failures: list[tuple[int, str]] = []
+        self._size = size
+        self._digest = digest
+        self._file = _opened(path)
+        try:
+            self._resume({"size": size, "decoder": PIL.__version__, **settings})
+        except OSError as exc:
+            self.close()
+            raise OutputError(path, f"cannot be read or written ({exc.strerror or exc})") from exc
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, pixels: Pixels, failures: Sequence[tuple[int, str]]) -> None:
+        """Add the next pictures of the source: those that could be read, and why the others could not.
+
+        Parameters
+        ----------
+        pixels : (k, size, size, 3) uint8
+        failures : sequence of (int, str)
+            Position in the source, reason.
+        """
+        count = len(pixels) + len(failures)
+        record = {
+            "pictures": count,
+            "read": len(pixels),
+            "failures": list(failures),
+            "digest": self._digest(self.taken, self.taken + count),
+            "checksum": zlib.crc32(pixels.data),
+        }
+        try:
+            self._file.write(json.dumps(record).encode() + b"\n")
+            self._file.write(pixels.data)
+            self._file.flush()
+        except OSError as exc:
+            raise OutputError(self.path, f"cannot be written ({exc.strerror or exc})") from exc
+        self.taken += count
+        self.failures += failures
+
+    def blocks(self) -> Iterator[Pixels]:
+        """Yield the pictures (k, size, size, 3) uint8 in order."""
+        self._file.seek(0)
+        self._file.readline()
+        taken = 0
+        while taken < self.taken:
+            record = json.loads(self._file.readline())
+            taken += record["pictures"]
+            yield self._pixels(record["read"])
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """Delete the file, which has done its duty."""
+        os.unlink(self.path)
+
+    def _resume(self, settings: Mapping[str, Any]) -> None:
+        head = json.dumps({"made by": _MAGIC, **settings}, sort_keys=True).encode() + b"\n"
+        found = self._file.readline()
+        if found and _MAGIC.encode() not in found:
+            raise OutputError(self.path, "is not what an interrupted pack leaves; move it away")
+        if found != head:
+            self._file.seek(0)
+            self._file.truncate()
+            self._file.write(head)
+        end = self._file.tell()
+        while self._take_record():
+            end = self._file.tell()
+        self._file.seek(end)
+        self._file.truncate()
+
+    def _take_record(self) -> bool:
+        """Go past the next record if it is whole and its pictures are still the same."""
+        try:
+            record = json.loads(self._file.readline())
+            stop = self.taken + record["pictures"]
+            if record["digest"] != self._digest(self.taken, stop):
+                return False
+            if record["read"] + len(record["failures"]) != record["pictures"]:
+                return False
+            if zlib.crc32(self._pixels(record["read"]).data) != record["checksum"]:
+                return False
+        except (ValueError, LookupError, TypeError):  # it is broken, or there are fewer pictures now
+            return False
+        self.taken = stop
+        self.failures += [(int(k), str(reason)) for k, reason in record["failures"]]
+        return True
+
+    def _pixels(self, count: int) -> Pixels:
+        pixels = np.empty((count, self._size, self._size, 3), dtype=np.uint8)
+        if self._file.readinto(pixels.reshape(-1).data) < pixels.nbytes:  # type: ignore[attr-defined]
+            raise ValueError("the file ends early")
+        return pixels
+
+
+def _opened(path: str) -> BinaryIO:
+    """Open the file for this process alone."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        file = open(os.open(path, flags, 0o666), "r+b")  # noqa: SIM115 - the caller's to close
+    except OSError as exc:
+        raise OutputError(path, f"cannot be written ({exc.strerror or exc})") from exc
+    try:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OutputError(path, "is not a regular file; move it away")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        file.close()
+        raise OutputError(path, "is in use: another pack is writing it") from exc
+    except BaseException:
+        file.close()
+        raise
+    return file
