@@ -1,14 +1,71 @@
-"""X and y as the engines take them: rows of features, a scale, and the weight of each picture."""
+"""X as the engines take it: rows of features, in memory or made when they are asked for, and a scale."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.logistic import Vector
+
+
+class Rows(Protocol):
+    """What is known of an array of which slices along the first axis can be had: in memory, or not."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]: ...
+
+
+class Encoded:
+    """Rows that are made of pictures whenever they are asked for.
+
+    Parameters
+    ----------
+    images : Rows (m, s, s, 3)
+    encode : (images) -> rows
+        For some of them.
+    """
+
+    def __init__(self, images: Rows, encode: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+        none = encode(images[:0])
+        self.shape = (images.shape[0], *none.shape[1:])
+        self.dtype = none.dtype
+        self._images = images
+        self._encode = encode
+
+    def __getitem__(self, key: slice, /) -> NDArray[Any]:
+        return self._encode(self._images[key])
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Rows of several sources, one after the other: in memory if all of them are."""
+    arrays = [part for part in parts if isinstance(part, np.ndarray)]
+    return np.concatenate(arrays) if len(arrays) == len(parts) else _Joined(parts)
+
+
+class _Joined:
+    def __init__(self, parts: Sequence[Rows]) -> None:
+        self.shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
+        self.dtype = parts[0].dtype
+        self._parts = parts
+
+    def __getitem__(self, key: slice, /) -> NDArray[Any]:
+        start, stop, _ = key.indices(self.shape[0])
+        found = []
+        for part in self._parts:
+            m = part.shape[0]
+            if start < m and stop > 0:
+                found.append(part[max(start, 0) : min(stop, m)])
+            start, stop = start - m, stop - m
+        return found[0] if len(found) == 1 else np.concatenate(found or [self._parts[0][:0]])
 
 
 @dataclass(frozen=True)
@@ -17,13 +74,13 @@ class Design:
 
     Parameters
     ----------
-    rows : (m, n_x) uint8 or float32, C order
+    rows : Rows (m, n_x) uint8 or float32, C order
         One picture a row; ``rows.T`` is a free view with one picture a column.
     scale : float
         Factor from rows to X, such as 1/255 for uint8 pixels.
     """
 
-    rows: NDArray[Any]
+    rows: Rows
     scale: float
 
     @property
@@ -35,6 +92,11 @@ class Design:
     def n_x(self) -> int:
         """Number of features a picture."""
         return int(self.rows.shape[1])
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether a slice of the rows costs nothing."""
+        return isinstance(self.rows, np.ndarray)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from catclf.config import DescentSettings, TrainSettings
 from catclf.curvature import largest_curvature
 from catclf.descent import Descent, descend
-from catclf.design import Design, Standardisation
+from catclf.design import Design, Encoded, Rows, Standardisation, joined
 from catclf.engines import ENGINES, Engine
 from catclf.engines.choice import choose_engine
 from catclf.errors import ConfigError
@@ -25,6 +26,9 @@ from catclf.progress import Progress
 RANDOM_START_DEVIATION = 0.01
 """Standard deviation of the random start's weights: small enough for every p to begin near 1/2."""
 
+_AT_ONCE = ("primal", "gram")
+"""Engines that need all rows in memory."""
+
 Mask = NDArray[np.bool_]
 
 
@@ -34,14 +38,15 @@ class Problem:
 
     Attributes
     ----------
-    pixels : (m, s, s, 3) uint8
+    pixels : Rows (m, s, s, 3) uint8
+        In memory or not.
     y : (m,) float64, 0 or 1
     settings : TrainSettings
     jobs : int
         Threads.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Rows
     y: Vector
     settings: TrainSettings
     jobs: int
@@ -141,27 +146,46 @@ def prepare(
     """
     settings, jobs = problem.settings, problem.jobs
     seed = settings.descent.seed
+    kind = FEATURES[settings.features]
+    if not isinstance(problem.pixels, np.ndarray) and (kind.learned or settings.engine in _AT_ONCE):
+        needed = math.prod(problem.pixels.shape)
+        what = f"{needed} or more for these features and this engine: they need all pixels at once"
+        raise ConfigError("memory", settings.memory, what)
     if features is None:
-        features = FEATURES[settings.features].learn(problem.pixels[train], seed=seed, jobs=jobs)
-    rows = features.rows(problem.pixels, jobs)
-    if settings.flip:
-        mirrored = np.ascontiguousarray(problem.pixels[:, :, ::-1])
-        rows = np.concatenate([rows, features.rows(mirrored, jobs)])
+        used = train if kind.learned else slice(1)
+        features = kind.learn(problem.pixels[used], seed=seed, jobs=jobs)
+    rows = _rows(problem.pixels, features, settings.flip, jobs)
     standardisation = None
     if features.standardised:
-        used = np.tile(train, len(rows) // problem.m)
-        standardisation = Standardisation.fit(rows[used])
-        rows = standardisation.apply(rows)
+        in_memory = rows[:]
+        standardisation = Standardisation.fit(in_memory[np.tile(train, len(in_memory) // problem.m)])
+        rows = standardisation.apply(in_memory)
     design = Design(rows, features.scale)
     name = settings.engine
     if name == "auto":
         sweeps = fits * (settings.descent.iterations + 1)
-        name = choose_engine(design.m, design.n_x, sweeps, settings.memory)
+        name = choose_engine(design.m, design.n_x, sweeps, settings.memory, design.in_memory)
     w0, b0 = resumed or (start_weights(settings.descent, design.n_x), 0.0)
     if resumed is not None and standardisation is not None:
         w0, b0 = standardisation.unfold(w0, b0)
     engine = ENGINES[name](design, w0, jobs)
     return Prepared(problem, features, standardisation, engine, name, b0, resumed is not None)
+
+
+def _rows(pixels: Rows, features: Features, flip: bool, jobs: int) -> Rows:
+    """Features of all pictures, then with `flip` of their mirror images; in memory if `pixels` are."""
+
+    def mirrored_rows(images: NDArray[np.uint8]) -> NDArray[Any]:
+        return features.rows(np.ascontiguousarray(images[:, :, ::-1]), jobs)
+
+    def plain_rows(images: NDArray[np.uint8]) -> NDArray[Any]:
+        return features.rows(images, jobs)
+
+    encoders = [plain_rows, mirrored_rows] if flip else [plain_rows]
+    if isinstance(pixels, np.ndarray):
+        rows = [encode(pixels) for encode in encoders]
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+    return joined([Encoded(pixels, encode) for encode in encoders])
 
 
 def start_weights(settings: DescentSettings, n_x: int) -> Vector:

@@ -45,6 +45,18 @@ def ordered_map(
                 future.cancel()
 
 
+def ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield ``function(item)`` in the order of `items`; a thread computes the next one meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        coming: Future[Result] | None = None
+        for item in items:
+            ready, coming = coming, _submit(pool, function, item)
+            if ready is not None:
+                yield ready.result()
+        if coming is not None:
+            yield coming.result()
+
+
 def _submit(pool: ThreadPoolExecutor, function: Callable[[Item], Result], item: Item) -> Future[Result]:
     try:
         return pool.submit(function, item)

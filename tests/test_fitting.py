@@ -55,7 +55,7 @@ def all_of(some: Problem) -> Mask:
 
 
 def with_other_pixels(some: Problem, where: Mask) -> Problem:
-    pixels = some.pixels.copy()
+    pixels = some.pixels[:].copy()
     pixels[where] = 255 - pixels[where]
     return replace(some, pixels=pixels)
 
@@ -102,7 +102,7 @@ def test_parameters_score_the_features_as_documented(name: str, kind: str, flip:
     prepared = prepare(some, all_of(some))
     descent = fit(prepared, all_of(some)).descent
     w, b = prepared.parameters(descent)
-    z = FEATURES[kind].learn(some.pixels).scale * some.pixels.reshape(M, -1) @ w + b
+    z = FEATURES[kind].learn(some.pixels[:]).scale * some.pixels[:].reshape(M, -1) @ w + b
     assert_allclose(prepared.probabilities(descent), sigmoid(z), rtol=0, atol=1e-5)
 
 
@@ -233,7 +233,7 @@ def test_cross_validation_equals_fits_from_the_remaining_pictures_alone(kind: st
         rest, here = folds != fold, folds == fold
         alone = replace(some, pixels=some.pixels[rest], y=some.y[rest])
         w, b = fitted_parameters(alone, all_of(alone))
-        x = FEATURES[kind].learn(some.pixels).scale * some.pixels[here].reshape(here.sum(), -1)
+        x = FEATURES[kind].learn(some.pixels[:]).scale * some.pixels[here].reshape(here.sum(), -1)
         assert_allclose(probabilities[here], sigmoid(x @ w + b), rtol=1e-4)
 
 
@@ -299,7 +299,7 @@ def test_every_engine_chooses_the_same_penalty(name: str) -> None:
 
 def test_labels_without_a_reason_ask_for_a_stronger_penalty_than_labels_with_one() -> None:
     clear = automatic("pixels")
-    pixels = clear.pixels.copy()
+    pixels = clear.pixels[:].copy()
     pixels[clear.y == 1] = np.maximum(pixels[clear.y == 1], 120)
     clear = replace(clear, pixels=pixels)
     blind = replace(clear, y=np.random.default_rng(3).permutation(clear.y))

@@ -242,7 +242,7 @@ def test_paths_of_a_csv_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     data = read(Path("deep/labels.csv"))
     assert data.paths == ("deep/b.png", "deep/a.png", str(elsewhere), "deep/../c.png")
-    assert data.pixels[:2, 0, 0, 0].tolist() == [255, 0]
+    assert data.pixels[:2][:, 0, 0, 0].tolist() == [255, 0]
     assert [data.classes[k] for k in data.labels] == ["cat", "dog", "dog", "dog"]
 
 

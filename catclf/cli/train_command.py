@@ -171,7 +171,8 @@ _run_options = options(
         type=ByteSize(),
         default="1GB",
         show_default=True,
-        help="Budget for what an engine keeps beside the pictures.",
+        help="Budget for the pixels, and again for what an engine adds; pixels that do not fit stay in"
+        " their HDF5 file, which `catclf pack` makes.",
     ),
     click.option("--resume", metavar="MODEL", help="Go on from a saved model."),
     click.option("--history", metavar="FILE", help="Write the recorded steps to a .csv or .jsonl file."),

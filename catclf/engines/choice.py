@@ -11,7 +11,7 @@ _SECONDS_PER_STREAM_SWEEP = 1e-3
 _CACHE_BYTES = 1_000_000
 
 
-def choose_engine(m: int, n_x: int, sweeps: int, memory: int) -> str:
+def choose_engine(m: int, n_x: int, sweeps: int, memory: int, in_memory: bool = True) -> str:
     """Name the engine with the shortest expected time among those that fit.
 
     Parameters
@@ -22,6 +22,8 @@ def choose_engine(m: int, n_x: int, sweeps: int, memory: int) -> str:
         Number of passes expected, such as iterations × fits.
     memory : int
         Budget in bytes for what an engine adds to the stored rows.
+    in_memory : bool
+        Whether the rows themselves are in memory; only ``stream`` reads them in order.
 
     Returns
     -------
@@ -35,6 +37,8 @@ def choose_engine(m: int, n_x: int, sweeps: int, memory: int) -> str:
     >>> choose_engine(m=100_000, n_x=12288, sweeps=2000, memory=10**9)
     'stream'
     """
+    if not in_memory:
+        return "stream"
     gram_bytes, primal_bytes = 8 * m * m, 8 * m * n_x
     gram_build = m * m * n_x * _SECONDS_PER_GRAM_FLOP
     seconds = {

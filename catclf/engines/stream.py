@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from catclf.design import Design
 from catclf.engines.sweep import Summand, Sweep
 from catclf.logistic import Vector
+from catclf.parallel import ahead
 
 # A block of rows as float32 that stays in a core's cache between its three uses: converted,
 # multiplied for z, multiplied again for dw. Larger blocks spill, smaller ones pay more calls.
@@ -21,12 +23,16 @@ _BLOCK_BYTES = 1_500_000
 # result does not depend on how many threads there are to compute them.
 _PARTS = 16
 
+_BLOCKS_AHEAD = 8
+"""Blocks that are read at a time where rows are not in memory: 3 MB of bytes."""
+
 
 class StreamEngine:
     """Block by block z_B = wᵀX_B + b, r_B, and dw += X_B r_B; on all threads.
 
     Products are in float32 (relative error about 1e-6 of ‖x‖‖w‖), sums over blocks in float64. Needs
-    ``rows`` as they are, and a block and a sum for each part.
+    ``rows`` as they are, and a block and a sum for each part. Rows that are not in memory are read
+    while those before them are worked on; every thread then keeps two pieces of some 3 MB.
 
     Coordinates are w itself, (n_x,) float64.
     """
@@ -78,11 +84,23 @@ class StreamEngine:
     def _blocks(self, part: slice) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Yield the pictures of a part in blocks; each is gone when the next one comes."""
         buffer = np.empty((min(self._height, part.stop - part.start), self.n_x), np.float32)
-        for start in range(part.start, part.stop, self._height):
-            rows = slice(start, min(start + self._height, part.stop))
-            block = buffer[: rows.stop - rows.start]
-            np.copyto(block, self._design.rows[rows])
-            yield rows, block
+        start = part.start
+        for piece in self._pieces(part):
+            for first in range(0, len(piece), self._height):
+                stored = piece[first : first + self._height]
+                block = buffer[: len(stored)]
+                np.copyto(block, stored)
+                yield slice(start, start + len(stored)), block
+                start += len(stored)
+
+    def _pieces(self, part: slice) -> Iterator[NDArray[Any]]:
+        """Yield the rows of a part as they are stored, whole blocks at a time."""
+        rows, step = self._design.rows, _BLOCKS_AHEAD * self._height
+        if self._design.in_memory:
+            yield rows[part]
+        else:
+            starts = range(part.start, part.stop, step)
+            yield from ahead(lambda start: rows[start : min(start + step, part.stop)], starts)
 
     def dot(self, c1: Vector, c2: Vector) -> float:
         """w1ᵀ w2."""

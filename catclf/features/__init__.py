@@ -38,8 +38,13 @@ class Features(Protocol):
 
 
 class FeatureKind(Protocol):
-    """How features come into being: learned from training pictures, or restored from a model."""
+    """How features come into being: learned from training pictures, or restored from a model.
 
+    ``learned`` says whether the pictures matter, or only their size.
+    """
+
+    @property
+    def learned(self) -> bool: ...
     def learn(self, images: NDArray[np.uint8], *, seed: int = 0, jobs: int = 1) -> Features: ...
     def restore(self, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Features: ...
 

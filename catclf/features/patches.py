@@ -84,6 +84,7 @@ class Patches:
     components: Floats
     name: ClassVar[str] = "patches"
     scale: ClassVar[float] = 1.0
+    learned: ClassVar[bool] = True
     standardised: ClassVar[bool] = True
     mirror_invariant: ClassVar[bool] = True
 

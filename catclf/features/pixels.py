@@ -30,6 +30,7 @@ class Pixels:
     size: int
     name: ClassVar[str] = "pixels"
     scale: ClassVar[float] = 1.0 / 255.0
+    learned: ClassVar[bool] = False
     standardised: ClassVar[bool] = False
 
     @classmethod

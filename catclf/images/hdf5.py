@@ -16,6 +16,7 @@ from catclf.errors import DataError
 from catclf.images import hdf5_process
 from catclf.images.guarded import ChildError, GuardedChild
 from catclf.images.picture import Pixels
+from catclf.images.stored import StoredPixels
 
 MEMORY_LIMIT = 1_000_000_000
 """Bytes of address space that the child process gets; the libraries alone take 120 MB of it."""
@@ -58,7 +59,12 @@ class Hdf5Pictures:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.path = path
-        self._child = _start(path, x_key, y_key)
+        self._handle = _opened(path)
+        try:
+            self._child = _start(path, self._handle, x_key, y_key)
+        except BaseException:
+            os.close(self._handle)
+            raise
         try:
             structure = self._ask("structure")
             self._stored_shape = tuple(map(int, structure["shape"]))
@@ -68,7 +74,7 @@ class Hdf5Pictures:
                 raise DataError(path, found)
             self._factor = self._scale() if structure["kind"] == "f" else 1.0
         except BaseException:
-            self._child.close()
+            self._close()
             raise
 
     def __enter__(self) -> Hdf5Pictures:
@@ -80,7 +86,11 @@ class Hdf5Pictures:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._child.close()
+        os.close(self._handle)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -90,12 +100,25 @@ class Hdf5Pictures:
 
     def blocks(self, first: int = 0) -> Iterator[Pixels]:
         """Yield the pictures (k, h, w, 3) uint8 in order from `first` on, some 16 MB at a time."""
-        _, height, width, channels = self.shape
-        stored_channels = self._stored_shape[3] if len(self._stored_shape) == 4 else 1
         for start, stop in self._spans(first):
-            block = np.empty((stop - start, height, width, stored_channels), dtype=np.uint8)
-            self._read("rows", start, stop, self._factor, into=block)
-            yield block if stored_channels == channels else np.repeat(block, channels, axis=3)
+            yield self._block(start, stop)
+
+    def stored(self) -> StoredPixels | None:
+        """Return the pictures as they lie in the file, to be read when they are asked for.
+
+        None if they are compressed, or not RGB of 8 bits: only the library can read them then.
+        """
+        together = self._ask("together")["together"]
+        if together is None:
+            return None
+        m = self.shape[0]
+        offsets = np.empty(-(-m // int(together)), dtype="<i8")
+        self._read("offsets", into=offsets)
+        pixels = StoredPixels(self.path, os.dup(self._handle), offsets, int(together), self.shape)
+        # What the library finds at both ends must be there.
+        ends = [(0, 1), (m - 1, m)]
+        same = pixels.complete and all(np.array_equal(pixels[i:j], self._block(i, j)) for i, j in ends)
+        return pixels if same else None
 
     def labels(self) -> NDArray[np.intp]:
         """Class number of every picture, (m,)."""
@@ -113,6 +136,13 @@ class Hdf5Pictures:
             shown = ", ".join(classes[:12])
             raise DataError(self.path, f"list_classes has a name twice: {shown}")
         return classes
+
+    def _block(self, start: int, stop: int) -> Pixels:
+        _, height, width, channels = self.shape
+        stored_channels = self._stored_shape[3] if len(self._stored_shape) == 4 else 1
+        block = np.empty((stop - start, height, width, stored_channels), dtype=np.uint8)
+        self._read("rows", start, stop, self._factor, into=block)
+        return block if stored_channels == channels else np.repeat(block, channels, axis=3)
 
     def _spans(self, first: int = 0) -> Iterator[tuple[int, int]]:
         m, height, width, channels = self.shape
@@ -155,17 +185,22 @@ class Hdf5Pictures:
         return DataError(self.path, f"is a broken HDF5 file (the library {exc} while reading it)")
 
 
-def _start(path: str, x_key: str | None, y_key: str | None) -> GuardedChild:
+def _opened(path: str) -> int:
     try:
         # Not blocking: opening a FIFO that nobody writes to would otherwise wait for ever.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError) as exc:  # ValueError: the path has a NUL
         raise DataError(path, (getattr(exc, "strerror", None) or str(exc)).lower()) from exc
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise DataError(path, "is not a regular file")
+    return handle
+
+
+def _start(path: str, handle: int, x_key: str | None, y_key: str | None) -> GuardedChild:
+    order: dict[str, Any] = {"x_key": x_key, "y_key": y_key}
+    order |= {"memory": MEMORY_LIMIT, "alarm": int(2 * SECONDS_LIMIT)}
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise DataError(path, "is not a regular file")
-        order: dict[str, Any] = {"x_key": x_key, "y_key": y_key}
-        order |= {"memory": MEMORY_LIMIT, "alarm": int(2 * SECONDS_LIMIT)}
         child = hdf5_process.take()
         try:
             child.begin(order, handle, SECONDS_LIMIT)
@@ -176,5 +211,3 @@ def _start(path: str, x_key: str | None, y_key: str | None) -> GuardedChild:
     except (OSError, ChildError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise DataError(path, f"the process that reads HDF5 files cannot start ({reason})") from exc
-    finally:
-        os.close(handle)

@@ -81,6 +81,29 @@ class Reader:
         data = np.ascontiguousarray(block, dtype=np.uint8).reshape(-1)
         return {"bytes": data.size}, data.data
 
+    def together(self) -> Answer:
+        """Number of pictures that lie together as plain bytes; None if they do not."""
+        x, created = self._x, self._x.id.get_create_plist()
+        plain = x.dtype == np.uint8 and x.shape[3:] == (3,) and not created.get_nfilters()
+        whole = x.chunks is None or x.chunks[1:] == x.shape[1:]
+        moved = self._file.userblock_size > 0
+        count = x.shape[0] if x.chunks is None else x.chunks[0]
+        return {"together": count if plain and whole and not moved else None}, b""
+
+    def offsets(self) -> Answer:
+        """Where in the file each group of pictures begins, as little-endian int64; -1 if nowhere."""
+        x, m = self._x, self._x.shape[0]
+        if x.chunks is None:
+            where = x.id.get_offset()
+            return {"bytes": 8}, np.array([-1 if where is None else where], "<i8").tobytes()
+        offsets = np.full(-(-m // x.chunks[0]), -1, "<i8")
+
+        def note(chunk: Any) -> None:
+            offsets[chunk.chunk_offset[0] // x.chunks[0]] = chunk.byte_offset
+
+        x.id.chunk_iter(note)
+        return {"bytes": offsets.nbytes}, offsets.tobytes()
+
     def labels(self) -> Answer:
         """Class numbers, one a picture, as little-endian int64."""
         m = self._x.shape[0]

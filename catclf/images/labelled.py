@@ -16,6 +16,7 @@ from catclf.errors import DataError
 from catclf.images.folder import class_folders, walk
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.picture import Picture, Pixels
+from catclf.images.stored import StoredPixels
 from catclf.parallel import ordered_map
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ OnRead = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """Pictures in memory with their classes.
+    """Pictures with their classes.
 
     Attributes
     ----------
     pixels : (m, size, size, 3) uint8
+        In memory, or in their file if that was allowed and they are too many.
     labels : (m,) intp
         Index into `classes`.
     classes : tuple of str
@@ -45,7 +47,7 @@ class LabelledPictures:
         The class that is positive if nobody says otherwise.
     """
 
-    pixels: Pixels
+    pixels: Pixels | StoredPixels
     labels: NDArray[np.intp]
     classes: tuple[str, ...]
     paths: tuple[str, ...]
@@ -73,6 +75,7 @@ def read_labelled(
     y_key: str | None = None,
     max_pixels: int = MAX_PIXELS,
     on_read: OnRead = lambda done, total: None,
+    memory: int | None = None,
 ) -> LabelledPictures:
     """Read every picture of `source` with its label.
 
@@ -92,15 +95,20 @@ def read_labelled(
         Largest width × height of a picture that is decoded.
     on_read : (done, total) -> None
         Called after each file.
+    memory : int or None
+        Largest number of bytes that the pixels may take; None reads them whatever their number. More
+        than that stay in their file, if it is an HDF5 file that is not compressed.
 
     Raises
     ------
     DataError
-        If the source is none of the three, is malformed, or holds no picture.
+        If the source is none of the three, is malformed, holds no picture, or needs more memory.
     """
     if is_hdf5_name(source) and not os.path.isdir(source):
-        return _read_hdf5(source, size, x_key, y_key, max_pixels)
+        return _read_hdf5(source, size, x_key, y_key, max_pixels, memory)
     listing = list_files(source)
+    if _exceeds(memory, len(listing.pictures), size or DEFAULT_SIZE):
+        raise _too_many(source, len(listing.pictures), size or DEFAULT_SIZE)
     from catclf.images.decode import decode  # only where it is needed: it takes time to import
 
     pictures = ordered_map(
@@ -213,7 +221,12 @@ def _collect(
 
 
 def _read_hdf5(
-    path: str, size: int | None, x_key: str | None, y_key: str | None, max_pixels: int
+    path: str,
+    size: int | None,
+    x_key: str | None,
+    y_key: str | None,
+    max_pixels: int,
+    memory: int | None,
 ) -> LabelledPictures:
     from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
 
@@ -221,12 +234,13 @@ def _read_hdf5(
         m, height, width, _ = file.shape
         side = side_of_hdf5(file, size)
         labels, classes = labels_of_hdf5(file)
-        pixels = np.empty((m, side, side, 3), dtype=np.uint8)
-        done = 0
-        for block in file.blocks():
-            stop = done + len(block)
-            pixels[done:stop] = block if (height, width) == (side, side) else _resized(block, side)
-            done = stop
+        pixels: Pixels | StoredPixels | None
+        if not _exceeds(memory, m, side):
+            pixels = _all_pixels(file, side)
+        else:
+            pixels = file.stored() if (height, width) == (side, side) else None
+            if pixels is None:
+                raise _too_many(path, m, side)
     return LabelledPictures(
         pixels=pixels,
         labels=labels,
@@ -236,6 +250,27 @@ def _read_hdf5(
         passed_over=0,
         usual_positive=classes[1] if len(classes) == 2 else usual_positive(classes),
     )
+
+
+def _exceeds(memory: int | None, m: int, side: int) -> bool:
+    return memory is not None and 3 * m * side * side > memory
+
+
+def _too_many(source: str, m: int, side: int) -> DataError:
+    size = f"{3 * m * side * side / 1e6:.1f} MB"
+    advice = "allow more with --memory, or train from what `catclf pack` makes of them"
+    return DataError(source, f"has {m} pictures, which take {size} at {side}×{side}; {advice}")
+
+
+def _all_pixels(file: Hdf5Pictures, side: int) -> Pixels:
+    m, height, width, _ = file.shape
+    pixels = np.empty((m, side, side, 3), dtype=np.uint8)
+    done = 0
+    for block in file.blocks():
+        stop = done + len(block)
+        pixels[done:stop] = block if (height, width) == (side, side) else _resized(block, side)
+        done = stop
+    return pixels
 
 
 def side_of_hdf5(file: Hdf5Pictures, size: int | None) -> int:

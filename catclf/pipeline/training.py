@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
+from catclf.design import Rows, joined
 from catclf.errors import ConfigError, DataError, TrainingError
 from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, fit, prepare
 from catclf.folds import held_out_mask
@@ -24,6 +25,8 @@ from catclf.model import HISTORY_COLUMNS, Model, fingerprint
 from catclf.parallel import core_count
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
 from catclf.progress import Progress
+
+_BLOCK_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ def train(
         _check_resumable(resume, problem, int(trained_on.sum()), labelled.counts(), positive)
     fits = 1 + (settings.cv or 0) * (settings.features == "pixels")
     start = None if resume is None else (resume.w, resume.b)
-    marks = fingerprint(problem.pixels)
+    marks = _fingerprints(problem.pixels)
     progress.note(f"{problem.m} pictures read; computing {settings.features}")
     features = None if resume is None else resume.features
     prepared = prepare(problem, trained_on, fits, start, features)
@@ -216,6 +219,7 @@ def _read(data: str, settings: TrainSettings, progress: Progress) -> LabelledPic
         x_key=settings.x_key,
         y_key=settings.y_key,
         on_read=progress.reading,
+        memory=settings.memory,
     )
 
 
@@ -228,7 +232,8 @@ def _problem(
     labelled: LabelledPictures, positive: str, settings: TrainSettings, progress: Progress
 ) -> tuple[Problem, Mask]:
     """All pictures, with those held out for validation, and which of them are trained on."""
-    pixels, y = labelled.pixels, _binary(labelled, positive)
+    pixels: Rows = labelled.pixels
+    y = _binary(labelled, positive)
     trained_on = np.ones(len(y), dtype=bool)
     validation = settings.validation
     if isinstance(validation, float):
@@ -243,12 +248,19 @@ def _problem(
             on_error=settings.on_error,
             jobs=settings.jobs or core_count(),
             max_pixels=settings.max_pixels,
+            memory=max(0, settings.memory - (pixels.nbytes if isinstance(pixels, np.ndarray) else 0)),
         )
         progress.note(f"{len(other.labels)} pictures read for validation")
-        pixels = np.concatenate([pixels, other.pixels])
+        pixels = joined([pixels, other.pixels])
         y = np.concatenate([y, labels_by_name(other, positive, None, validation)])
         trained_on = np.arange(len(y)) < len(labelled.labels)
     return Problem(pixels, y, settings, settings.jobs or core_count()), trained_on
+
+
+def _fingerprints(pixels: Rows) -> NDArray[np.uint64]:
+    height = max(1, _BLOCK_BYTES // math.prod(pixels.shape[1:]))
+    blocks = [fingerprint(pixels[k : k + height]) for k in range(0, pixels.shape[0], height)]
+    return np.concatenate(blocks)
 
 
 def _check_resumable(
