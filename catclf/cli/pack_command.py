@@ -77,7 +77,7 @@ def command(
     """
     if not is_hdf5_name(output):
         raise click.UsageError(
-            f"{output} must end in {', '.join(HDF5_SUFFIXES)}: train goes by the name"
+            f"{output} must end in one of {', '.join(HDF5_SUFFIXES)}: train goes by the name"
         )
     refuse_overwriting((output,), (data,))
     if os.path.lexists(output) and not force:

@@ -155,17 +155,17 @@ def _opened(path: str) -> BinaryIO:
     """Open the file for this process alone."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        file = open(os.open(path, flags, 0o666), "r+b")  # noqa: SIM115 - the caller's to close
+        handle = os.open(path, flags, 0o666)
     except OSError as exc:
         raise OutputError(path, f"cannot be written ({exc.strerror or exc})") from exc
     try:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OutputError(path, "is not a regular file; move it away")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return open(handle, "r+b")
     except OSError as exc:
-        file.close()
+        os.close(handle)
         raise OutputError(path, "is in use: another pack is writing it") from exc
     except BaseException:
-        file.close()
+        os.close(handle)
         raise
-    return file

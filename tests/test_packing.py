@@ -1,0 +1,479 @@
+"""`pack`: the same pictures, classes and models from one file, whatever happens while it is made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import catclf
+from catclf.cli import main
+from catclf.config import DescentSettings, PackSettings, TrainSettings
+from catclf.errors import ConfigError, DataError, OutputError
+from catclf.images import hdf5_writer
+from catclf.images.labelled import LabelledPictures, read_labelled
+from catclf.pipeline.packing import Packed, pack
+from catclf.progress import Progress
+from tests.conftest import ROOT
+from tests.pictures import Pixels, cats_and_dogs, class_folder, course_h5, noise, save_h5, save_picture
+
+SIZE = 8
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five pictures of 8 × 8 together, so that little data has several chunks."""
+    monkeypatch.setattr(hdf5_writer, "CHUNK_BYTES", 5 * 3 * SIZE * SIZE + 100)
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Twenty-three pictures in cat/ and dog/."""
+    return class_folder(tmp_path / "album", m=23)
+
+
+def packed(data: Path, output: Path, **settings: Any) -> Packed:
+    return pack(str(data), str(output), PackSettings(**{"size": SIZE, "jobs": 2} | settings))
+
+
+def read(path: Path) -> LabelledPictures:
+    return read_labelled(str(path), SIZE)
+
+
+def stored_paths(path: Path) -> list[bytes]:
+    with h5py.File(path) as file:
+        return [bytes(name) for name in file["paths"][:]]
+
+
+def model_hash(data: Path, model: Path, **settings: Any) -> str:
+    descent = DescentSettings(iterations=20, seed=3)
+    fit = catclf.train(data, TrainSettings(descent=descent, size=SIZE, **settings))
+    catclf.save(fit.model, str(model))
+    return hashlib.sha256(model.read_bytes()).hexdigest()
+
+
+def several_classes(folder: Path) -> Path:
+    for k in range(18):
+        save_picture(folder / ("cat", "dog", "horse")[k % 3] / f"{k}.png", noise(SIZE, SIZE, 3, seed=k))
+    return folder
+
+
+def listed_in_csv(folder: Path) -> Path:
+    class_folder(folder / "pictures", m=14)
+    paths = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
+    rows = [f"{path},{path.parent.name}" for path in reversed(paths)]
+    (folder / "labels.csv").write_text("\n".join(["path,label", *rows]))
+    return folder / "labels.csv"
+
+
+def with_unreadable(folder: Path) -> Path:
+    class_folder(folder, m=23)
+    for name in ("cat/00.jpg", "cat/051.png", "dog/99.gif"):
+        (folder / name).write_bytes(b"\xff\xd8\xff")
+    (folder / "cat" / "notes.txt").touch()
+    return folder
+
+
+SOURCES: dict[str, Callable[[Path], Path]] = {
+    "folder": lambda path: class_folder(path, m=23),
+    "three classes": several_classes,
+    "csv": listed_in_csv,
+    "hdf5": lambda path: course_h5(path.with_suffix(".h5"), m=23),
+    "unreadable pictures": with_unreadable,
+    "larger pictures": lambda path: class_folder(path, m=12, size=20),
+}
+sources = pytest.mark.parametrize("kind", SOURCES)
+
+
+# --- the same as the source ---
+
+
+@sources
+def test_the_packed_file_holds_what_is_read_from_the_source(tmp_path: Path, kind: str) -> None:
+    source = SOURCES[kind](tmp_path / "source")
+    report = packed(source, tmp_path / "a.h5")
+    expected, found = read(source), read(tmp_path / "a.h5")
+    assert_array_equal(found.pixels[:], expected.pixels[:])
+    names = [expected.classes[k] for k in expected.labels]
+    assert [found.classes[k] for k in found.labels] == names
+    assert found.counts() == expected.counts() == report.counts
+    assert found.usual_positive == expected.usual_positive
+    assert stored_paths(tmp_path / "a.h5") == [os.fsencode(path) for path in expected.paths]
+    assert (report.m, report.size) == (expected.m, SIZE)
+    assert (report.passed_over, report.resumed) == (expected.passed_over, 0)
+    assert list(map(str, report.skipped)) == list(map(str, expected.skipped))
+    assert report.file_size == (tmp_path / "a.h5").stat().st_size
+    assert not (tmp_path / "a.h5.partial").exists()
+
+
+@sources
+@pytest.mark.parametrize("settings", [{}, {"validation": 0.3, "flip": True}], ids=str)
+def test_training_from_the_packed_file_gives_the_same_model_to_the_byte(
+    tmp_path: Path, kind: str, settings: dict[str, Any]
+) -> None:
+    source = SOURCES[kind](tmp_path / "source")
+    packed(source, tmp_path / "a.h5")
+    of_source = model_hash(source, tmp_path / "m.npz", **settings)
+    assert model_hash(tmp_path / "a.h5", tmp_path / "n.npz", **settings) == of_source
+
+
+def test_any_of_several_classes_can_be_the_positive_one(tmp_path: Path) -> None:
+    source = several_classes(tmp_path / "source")
+    packed(source, tmp_path / "a.h5")
+    of_source = model_hash(source, tmp_path / "m.npz", positive="horse")
+    assert model_hash(tmp_path / "a.h5", tmp_path / "n.npz", positive="horse") == of_source
+
+
+def test_photographs_give_the_same_model_to_the_byte(tmp_path: Path, real_data: Path) -> None:
+    packed(real_data / "natural_images", tmp_path / "a.h5", size=30)
+    settings = {"engine": "stream", "memory": 10**9}
+    of_source = model_hash(real_data / "natural_images", tmp_path / "m.npz", **settings)
+    pack(str(real_data / "natural_images"), str(tmp_path / "b.h5"), PackSettings(size=SIZE))
+    assert model_hash(tmp_path / "b.h5", tmp_path / "n.npz", **settings) == of_source
+
+
+def test_the_same_pictures_are_the_same_bytes_for_any_number_of_threads(
+    album: Path, tmp_path: Path
+) -> None:
+    for name, jobs in (("a.h5", 1), ("b.h5", 3)):
+        packed(album, tmp_path / name, jobs=jobs)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_the_layout_is_that_of_the_course(album: Path, tmp_path: Path) -> None:
+    packed(album, tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5") as file:
+        x, y = file["train_set_x"], file["train_set_y"]
+        assert (x.shape, x.dtype, x.chunks, x.compression) == (
+            (23, 8, 8, 3),
+            np.uint8,
+            (5, 8, 8, 3),
+            None,
+        )
+        assert (y.shape, y.dtype) == ((23,), np.int64)
+        assert file["list_classes"][:].tolist() == [b"dog", b"cat"]
+        assert file["paths"][0] == os.fsencode(album / "cat" / "01.png")
+
+
+# --- classes ---
+
+
+def test_of_two_classes_the_positive_one_is_the_second(tmp_path: Path) -> None:
+    folder = tmp_path / "album"
+    for name in ("ant", "bee"):
+        save_picture(folder / name / "a.png", noise(8, 8, 3))
+    with pytest.raises(DataError, match="has the classes ant, bee; say which is positive"):
+        packed(folder, tmp_path / "a.h5")
+    with pytest.raises(DataError, match="has no class 'cow'; it has ant, bee"):
+        packed(folder, tmp_path / "a.h5", positive="cow")
+    packed(folder, tmp_path / "a.h5", positive="ant")
+    assert read(tmp_path / "a.h5").classes == ("bee", "ant")
+    assert read(tmp_path / "a.h5").labels.tolist() == [1, 0]
+
+
+def test_several_classes_are_all_kept(tmp_path: Path) -> None:
+    source = several_classes(tmp_path / "source")
+    packed(source, tmp_path / "a.h5")
+    assert read(tmp_path / "a.h5").classes == ("cat", "dog", "horse")
+    with pytest.raises(ConfigError, match="left out: the 3 classes are all kept"):
+        packed(source, tmp_path / "a.h5", positive="horse")
+
+
+def test_names_that_are_not_utf_8_come_through(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "album")
+    names = [b"cat/\xff\n.png", b"d\xf6g/tab\t.png"]
+    data = save_picture(tmp_path / "a.png", noise(8, 8, 3)).read_bytes()
+    for name in names:
+        path = Path(os.fsdecode(os.path.join(folder, name)))
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+    source = Path(os.fsdecode(folder))
+    packed(source, tmp_path / "a.h5")
+    assert stored_paths(tmp_path / "a.h5") == [os.path.join(folder, name) for name in names]
+    assert read(tmp_path / "a.h5").classes == (os.fsdecode(b"d\xf6g"), "cat")
+    of_source = model_hash(source, tmp_path / "m.npz")
+    assert model_hash(tmp_path / "a.h5", tmp_path / "n.npz") == of_source
+
+
+# --- pictures that cannot be read ---
+
+
+def test_an_unreadable_picture_can_be_an_error(tmp_path: Path) -> None:
+    source = with_unreadable(tmp_path / "source")
+    with pytest.raises(DataError, match=r"00\.jpg"):
+        packed(source, tmp_path / "a.h5", on_error="fail")
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_a_source_without_a_readable_picture_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "source" / name).mkdir(parents=True)
+    with pytest.raises(DataError, match="has no pictures"):
+        packed(tmp_path / "source", tmp_path / "a.h5")
+    (tmp_path / "source" / "cat" / "a.png").touch()
+    with pytest.raises(DataError, match="none of 1 pictures could be read"):
+        packed(tmp_path / "source", tmp_path / "a.h5")
+    assert os.listdir(tmp_path) == ["source"]
+
+
+# --- interrupted ---
+
+
+class Stop(Progress):
+    """Stops a pack after so many pictures, and counts those that are read."""
+
+    def __init__(self, after: int | None = None) -> None:
+        self.first: int | None = None
+        self._after = after
+
+    def reading(self, done: int, total: int) -> None:
+        del total
+        self.first = self.first or done
+        if done == self._after:
+            raise KeyboardInterrupt
+
+
+def interrupted(source: Path, output: Path, after: int, **settings: Any) -> None:
+    some = PackSettings(**{"size": SIZE, "jobs": 2} | settings)
+    with pytest.raises(KeyboardInterrupt):
+        pack(str(source), str(output), some, progress=Stop(after))
+    assert not output.exists()
+
+
+def resumed(source: Path, output: Path, **settings: Any) -> tuple[int, Packed]:
+    """Return the first picture that was read, and the report."""
+    progress = Stop()
+    some = PackSettings(**{"size": SIZE, "jobs": 2} | settings)
+    report = pack(str(source), str(output), some, progress=progress)
+    return progress.first or 0, report
+
+
+@sources
+@pytest.mark.parametrize("after", [1, 6, 12])
+def test_a_second_run_goes_on_and_makes_the_same_file(tmp_path: Path, kind: str, after: int) -> None:
+    source = SOURCES[kind](tmp_path / "source")
+    whole = packed(source, tmp_path / "whole.h5")
+    interrupted(source, tmp_path / "a.h5", after)
+    first, report = resumed(source, tmp_path / "a.h5")
+    assert report.resumed == 5 * ((after - 1) // 5)
+    assert first == report.resumed + 1
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+    assert list(map(str, report.skipped)) == list(map(str, whole.skipped))
+    assert not (tmp_path / "a.h5.partial").exists()
+
+
+def test_of_a_damaged_partial_file_the_good_records_are_used(album: Path, tmp_path: Path) -> None:
+    packed(album, tmp_path / "whole.h5")
+    output, partial = tmp_path / "a.h5", tmp_path / "a.h5.partial"
+    interrupted(album, output, 16)
+    data = partial.read_bytes()
+    for kept in (*range(0, len(data), 97), len(data) - 1):
+        partial.write_bytes(data[:kept])
+        assert resumed(album, output)[1].resumed in (0, 5, 10)
+        assert output.read_bytes() == (tmp_path / "whole.h5").read_bytes()
+    start = data.index(b"\n") + 1
+    for position in range(start, len(data), 131):
+        partial.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+        assert resumed(album, output)[1].resumed in (0, 5, 10)
+        assert output.read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+def test_pictures_that_have_changed_are_read_again(album: Path, tmp_path: Path) -> None:
+    interrupted(album, tmp_path / "a.h5", 16)
+    changed = sorted((album / "cat").iterdir())[7]
+    save_picture(changed, noise(8, 8, 3, seed=9))
+    assert resumed(album, tmp_path / "a.h5")[1].resumed == 5
+    assert_array_equal(read(tmp_path / "a.h5").pixels[:], read(album).pixels[:])
+
+
+def test_a_picture_that_came_or_went_is_seen(album: Path, tmp_path: Path) -> None:
+    for change in (lambda path: path.unlink(), lambda path: save_picture(path, noise(8, 8, 3))):
+        interrupted(album, tmp_path / "a.h5", 16)
+        change(album / "cat" / "13.png")
+        assert resumed(album, tmp_path / "a.h5")[1].resumed == 5
+        assert_array_equal(read(tmp_path / "a.h5").pixels[:], read(album).pixels[:])
+        (tmp_path / "a.h5").unlink()
+
+
+def test_a_partial_file_of_another_size_is_not_used(album: Path, tmp_path: Path) -> None:
+    interrupted(album, tmp_path / "a.h5", 16)
+    assert resumed(album, tmp_path / "a.h5", size=6)[1].resumed == 0
+    assert read_labelled(str(tmp_path / "a.h5")).pixels.shape == (23, 6, 6, 3)
+
+
+def test_a_pack_goes_on_after_the_picture_that_stopped_it_is_mended(tmp_path: Path) -> None:
+    source = class_folder(tmp_path / "source", m=23)
+    broken = source / "dog" / "08.png"
+    good = broken.read_bytes()
+    broken.write_bytes(b"x")
+    with pytest.raises(DataError, match=r"08\.png"):
+        packed(source, tmp_path / "a.h5", on_error="fail")
+    broken.write_bytes(good)
+    assert resumed(source, tmp_path / "a.h5", on_error="fail")[1].resumed == 15
+
+
+def test_a_file_that_somebody_else_calls_partial_is_left_alone(album: Path, tmp_path: Path) -> None:
+    partial = tmp_path / "a.h5.partial"
+    partial.write_bytes(b"my notes\n")
+    with pytest.raises(OutputError, match="is not what an interrupted pack leaves; move it away"):
+        packed(album, tmp_path / "a.h5")
+    assert partial.read_bytes() == b"my notes\n"
+    partial.unlink()
+    (tmp_path / "notes").write_bytes(b"")
+    partial.symlink_to(tmp_path / "notes")
+    with pytest.raises(OutputError, match="cannot be written"):
+        packed(album, tmp_path / "a.h5")
+    partial.unlink()
+    os.mkfifo(partial)
+    with pytest.raises(OutputError, match="is not a regular file"):
+        packed(album, tmp_path / "a.h5")
+
+
+def test_two_packs_into_one_file_are_refused(album: Path, tmp_path: Path) -> None:
+    class Another(Progress):
+        def reading(self, done: int, total: int) -> None:
+            del done, total
+            with pytest.raises(OutputError, match="is in use"):
+                packed(album, tmp_path / "a.h5")
+
+    pack(str(album), str(tmp_path / "a.h5"), PackSettings(size=SIZE), progress=Another())
+    assert read(tmp_path / "a.h5").m == 23
+
+
+PROGRAM = """
+import sys
+from catclf.cli import main
+from catclf.images import hdf5_writer
+hdf5_writer.CHUNK_BYTES = 1000
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_killed_at_any_moment_the_file_is_whole_or_absent_and_the_next_run_goes_on(
+    album: Path, tmp_path: Path
+) -> None:
+    packed(album, tmp_path / "whole.h5")
+    output, seen = tmp_path / "a.h5", set()
+    arguments = ["pack", str(album), str(output), "--size", str(SIZE), "-q", "-j", "2", "--json"]
+    for k in range(40):
+        with subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments], cwd=ROOT, stdout=subprocess.PIPE
+        ) as child:
+            begun = time.monotonic()
+            while child.poll() is None:
+                if (tmp_path / "a.h5.partial").exists() and time.monotonic() - begun > 0.002 * k:
+                    child.send_signal(signal.SIGKILL)
+                    break
+            out, _ = child.communicate()
+        if output.exists():
+            assert output.read_bytes() == (tmp_path / "whole.h5").read_bytes()
+        if child.returncode == 0:
+            seen.add(json.loads(out)["resumed"])
+            break
+        for path in tmp_path.glob(".catclf-*"):
+            path.unlink()
+    else:
+        assert resumed(album, output)[1].m == 23
+    assert output.read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+# --- the command ---
+
+
+def test_the_command_sums_up_and_says_what_to_do_next(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source, output = with_unreadable(tmp_path / "source"), tmp_path / "a.h5"
+    assert main(["pack", str(source), str(output), "--size", "8", "--json"]) == 0
+    out, err = capfd.readouterr()
+    summary = json.loads(out)
+    assert summary["classes"] == {"dog": 12, "cat": 11}
+    assert (summary["m"], summary["skipped"], summary["passed_over"]) == (23, 3, 1)
+    assert "cat/00.jpg: is not a picture in a known format" in err
+    assert "dog 12, cat 11 (3 unreadable, 1 other files passed over)" in err
+    assert f"next: catclf train {output} -o MODEL.npz" in err
+    assert main(["pack", str(source), str(output), "-q"]) == 2
+    assert "exists; replace it with --force" in capfd.readouterr().err
+    assert main(["pack", str(source), str(output), "-q", "-f", "--size", "4"]) == 0
+    assert main(["train", str(output), "-o", str(tmp_path / "m.npz"), "-q", "-i", "3"]) == 0
+    assert main(["pack", str(source), str(output), "-qf", "--errors", "fail"]) == 1
+    assert read_labelled(str(output)).pixels.shape[1] == 4  # the old one is still there
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["album", "a.npz"], "must end in one of .h5"),
+        (["a.h5", "a.h5", "-f"], "would be overwritten"),
+        (["album", "a.h5", "--size", "0"], "0 is not in the range"),
+        (["album", "b.h5", "--errors", "row"], "'row' is not one of"),
+    ],
+)
+@pytest.mark.usefixtures("album")
+def test_impossible_calls_are_usage_errors(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    expected: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    course_h5(tmp_path / "a.h5")
+    assert main(["pack", *arguments]) == 2
+    assert expected in capfd.readouterr().err
+
+
+def test_where_the_file_goes_is_checked_first(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["pack", str(tmp_path / "missing"), str(tmp_path / "no" / "a.h5")]) == 1
+    assert "there is no folder" in capfd.readouterr().err
+
+
+def test_an_interrupted_command_says_how_to_go_on(album: Path, tmp_path: Path) -> None:
+    for k in range(3000):  # enough to be in the middle
+        os.link(album / "cat" / "01.png", album / "cat" / f"more{k}.png")
+    output = tmp_path / "a.h5"
+    command = [sys.executable, "-c", PROGRAM, "pack", str(album), str(output), "--size", "8"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as child:
+        while not output.with_suffix(".h5.partial").exists():
+            assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate()
+    assert child.returncode == 130
+    assert b"a.h5.partial; the same command goes on" in err
+    assert b"Traceback" not in err
+    assert not output.exists()
+
+
+# --- HDF5 as a source ---
+
+
+def test_compressed_floats_and_other_keys_are_packed(tmp_path: Path) -> None:
+    pixels, y = cats_and_dogs(9)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("images", data=pixels / 255, compression="gzip")
+        file["numbers"] = y
+    packed(tmp_path / "a.h5", tmp_path / "b.h5", x_key="images", y_key="numbers", size=None)
+    found = read_labelled(str(tmp_path / "b.h5"))
+    assert_array_equal(found.pixels[:], pixels)
+    assert found.labels.tolist() == y.tolist()
+    assert found.classes == ("0", "1")
+
+
+def test_labels_without_a_name_are_refused(tmp_path: Path) -> None:
+    X: Pixels = noise(3, 4, 4, 3)
+    path = save_h5(tmp_path / "a.h5", a_set_x=X, a_set_y=[0, 1, 2], list_classes=[b"x", b"y"])
+    with pytest.raises(DataError, match="has labels from 0 to 2 and 2 class names"):
+        packed(path, tmp_path / "b.h5")
+    assert not (tmp_path / "b.h5.partial").exists()
