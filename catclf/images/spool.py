@@ -7,12 +7,13 @@ pixels of those that could be read. A run that is killed leaves a record unfinis
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import PIL
@@ -146,26 +147,27 @@ class Spool:
 
     def _pixels(self, count: int) -> Pixels:
         pixels = np.empty((count, self._size, self._size, 3), dtype=np.uint8)
-        if self._file.readinto(pixels.reshape(-1).data) < pixels.nbytes:  # type: ignore[attr-defined]
+        if self._file.readinto(pixels.reshape(-1).data) < pixels.nbytes:
             raise ValueError("the file ends early")
         return pixels
 
 
-def _opened(path: str) -> BinaryIO:
+def _opened(path: str) -> io.BufferedRandom:
     """Open the file for this process alone."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        handle = os.open(path, flags, 0o666)
+        # subtle: a descriptor of our own would be closed twice by a signal that comes in between.
+        file = open(path, "r+b", 0, opener=lambda name, _: os.open(name, flags, 0o666))  # noqa: SIM115
     except OSError as exc:
         raise OutputError(path, f"cannot be written ({exc.strerror or exc})") from exc
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OutputError(path, "is not a regular file; move it away")
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return open(handle, "r+b")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return io.BufferedRandom(file)
     except OSError as exc:
-        os.close(handle)
+        file.close()
         raise OutputError(path, "is in use: another pack is writing it") from exc
     except BaseException:
-        os.close(handle)
+        file.close()
         raise
