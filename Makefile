@@ -25,9 +25,10 @@ lint: $(VENV)/.installed-dev ## Check style and formatting
 types: $(VENV)/.installed-dev ## Check types
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed-dev ## Measure training and prediction against their peers (long)
+bench: $(VENV)/.installed-dev ## Measure training, prediction and packing against their peers (long)
 	$(BIN)/python scripts/bench_training.py
 	$(BIN)/python scripts/bench_predict.py
+	$(BIN)/python scripts/bench_pack.py
 
 clean: ## Remove everything that make made
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage

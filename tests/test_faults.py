@@ -174,6 +174,33 @@ def test_a_limit_on_the_size_of_files_leaves_the_old_model(tmp_path: Path, album
     assert sorted(os.listdir(tmp_path)) == ["album", "m.npz"]
 
 
+@pytest.mark.parametrize(("size", "where"), [("64", "a.h5.partial"), ("32", "a.h5")])
+def test_a_full_disk_leaves_no_half_of_a_packed_file(
+    small_disk: Path, album: Path, size: str, where: str
+) -> None:
+    """It becomes full while pictures gather, or while the file is made of them."""
+    done = catclf("pack", album, small_disk / "a.h5", "--size", size, "-q")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"catclf: error: {small_disk / where}: cannot be written (")
+    assert done.stderr.count("\n") == 1
+    assert os.listdir(small_disk) == ["a.h5.partial"]
+    done = catclf("pack", album, small_disk / "a.h5", "--size", "16", "-q")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert os.listdir(small_disk) == ["a.h5"]
+
+
+def test_a_limit_on_the_size_of_files_leaves_no_half_of_a_packed_file(
+    tmp_path: Path, album: Path
+) -> None:
+    arguments = ("pack", album, tmp_path / "a.h5", "--size", "32", "-q")
+    done = catclf(*arguments, before=limit(resource.RLIMIT_FSIZE, 38_500))  # the pictures, no more
+    assert done.returncode == 1
+    assert "cannot be written (" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["a.h5.partial", "album"]
+    assert catclf(*arguments).returncode == 0
+    assert sorted(os.listdir(tmp_path)) == ["a.h5", "album"]
+
+
 # --- where a model may go ---
 
 

@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from catclf.config import DescentSettings, PackSettings, TrainSettings
 from catclf.errors import ConfigError, DataError, OutputError
 from catclf.images import hdf5_writer
 from catclf.images.labelled import LabelledPictures, read_labelled
+from catclf.images.spool import Spool
 from catclf.pipeline.packing import Packed, pack
 from catclf.progress import Progress
 from tests.conftest import ROOT
@@ -387,6 +389,29 @@ def test_killed_at_any_moment_the_file_is_whole_or_absent_and_the_next_run_goes_
     else:
         assert resumed(album, output)[1].m == 23
     assert output.read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+def test_a_signal_while_the_file_is_written_leaves_what_was_read(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed(album, tmp_path / "whole.h5")
+    true_blocks, seen = Spool.blocks, []
+
+    def blocks(self: Spool) -> Iterator[Pixels]:
+        for k, block in enumerate(true_blocks(self)):
+            if k == 1:
+                seen.append(threading.current_thread())
+                os.kill(os.getpid(), signal.SIGINT)
+            yield block
+
+    monkeypatch.setattr(Spool, "blocks", blocks)
+    assert main(["pack", str(album), str(tmp_path / "a.h5"), "--size", "8", "-q"]) == 130
+    assert threading.main_thread() not in seen
+    assert sorted(os.listdir(tmp_path)) == ["a.h5.partial", "album", "whole.h5"]
+    monkeypatch.undo()
+    monkeypatch.setattr(hdf5_writer, "CHUNK_BYTES", 5 * 3 * SIZE * SIZE + 100)
+    assert resumed(album, tmp_path / "a.h5")[1].resumed == 23
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
 # --- the command ---

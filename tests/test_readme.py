@@ -91,13 +91,15 @@ def test_the_pipelines_do_what_their_comments_say(workshop: Path) -> None:
     assert sum(text.count("\n") for text in shards) == 4
 
 
-@pytest.mark.parametrize("section", ["Evaluation that cannot mislead", "Features"])
+@pytest.mark.parametrize("section", ["Many pictures", "Evaluation that cannot mislead", "Features"])
 def test_the_commands_of_a_section_run(workshop: Path, section: str) -> None:
     pytest.importorskip("matplotlib", reason="the page and the plot need the extra report")
     shell("catclf train photos/ -o cat.npz -q")
     (script,) = blocks(section, "sh")
     shell(script)
-    if section == "Features":
+    if section == "Many pictures":
+        assert (workshop / "packed.npz").read_bytes() == (workshop / "cat.npz").read_bytes()
+    elif section == "Features":
         assert (workshop / "patches.npz").exists()
     else:
         assert len(list((workshop / "why").iterdir())) == 4

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -36,7 +38,7 @@ def write_hdf5(
     Parameters
     ----------
     file : binary file
-        Open for writing, and empty; only its descriptor is used.
+        Open for writing and reading, and empty.
     size : int
         Side of the pictures in pixels.
     blocks : iterable of (k, size, size, 3) uint8
@@ -51,26 +53,63 @@ def write_hdf5(
     OSError
         If it cannot be written.
     """
-    m, rows = len(labels), rows_of_chunk(size)
-    # A name of the open file, because the library wants one. Nobody else knows it: no lock is needed.
-    name = f"/dev/fd/{file.fileno()}"
-    try:
-        with h5py.File(name, "w", locking=False, rdcc_nbytes=4 * CHUNK_BYTES) as out:
-            shape = (size, size, 3)
-            x = out.create_dataset(
-                "train_set_x", (m, *shape), np.uint8, chunks=(min(m, rows), *shape), track_times=False
-            )
-            done = 0
-            for block in blocks:
-                x[done : done + len(block)] = block
-                done += len(block)
-            plain = {"track_times": False}
-            out.create_dataset("train_set_y", data=labels.astype("<i8"), **plain)
-            out.create_dataset("list_classes", data=[os.fsencode(name) for name in classes], **plain)
-            text = out.create_dataset("paths", (m,), h5py.string_dtype("utf-8"), **plain)
-            encoded = [os.fsencode(path) for path in paths]
-            for first in range(0, m, _PATHS_AT_A_TIME):
-                some = slice(first, first + _PATHS_AT_A_TIME)
-                text[some] = encoded[some]
-    except RuntimeError as exc:  # what h5py makes of a disk that becomes full while a file is closed
-        raise OSError(str(exc)) from exc
+    m, rows, shape = len(labels), rows_of_chunk(size), (size, size, 3)
+    target = _Target(file)
+    with h5py.File(target, "w", rdcc_nbytes=4 * CHUNK_BYTES) as out:
+        create = partial(out.create_dataset, track_times=False)
+        x = create("train_set_x", (m, *shape), np.uint8, chunks=(min(m, rows), *shape))
+        done = 0
+        for block in blocks:
+            x[done : done + len(block)] = block
+            done += len(block)
+            if target.error is not None:
+                break
+        create("train_set_y", data=labels.astype("<i8"))
+        create("list_classes", data=[os.fsencode(name) for name in classes])
+        text = create("paths", (m,), h5py.string_dtype("utf-8"))
+        encoded = map(os.fsencode, paths)
+        for first in range(0, m, _PATHS_AT_A_TIME):
+            some = list(islice(encoded, _PATHS_AT_A_TIME))
+            text[first : first + len(some)] = some
+    if target.error is not None:
+        raise target.error
+
+
+class _Target:
+    """The file as the library sees it: one on which every call succeeds.
+
+    HDF5 crashes when it closes a file on a disk that has become full.
+
+    Attributes
+    ----------
+    error : OSError or None
+        The first that was kept from it.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+        self.seek, self.tell, self.read = file.seek, file.tell, file.read
+
+    def readinto(self, buffer: memoryview) -> int:
+        found = self._file.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def write(self, data: memoryview) -> int:
+        self._try(self._file.write, data)
+        return len(data)
+
+    def truncate(self, size: int) -> int:
+        self._try(self._file.truncate, size)
+        return size
+
+    def flush(self) -> None:
+        self._try(self._file.flush)
+
+    def _try(self, call: Callable[..., Any], *arguments: Any) -> None:
+        if self.error is None:
+            try:
+                call(*arguments)
+            except OSError as exc:
+                self.error = exc
