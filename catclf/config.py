@@ -161,7 +161,8 @@ class TrainSettings:
     engine : str
         One of `ENGINE_NAMES`, or "auto".
     memory : int
-        Budget in bytes for X.
+        Budget in bytes for the pixels, and again for what an engine adds to them. Pixels that do not
+        fit stay in their HDF5 file, if that is not compressed; other data is refused.
     on_error : str
         ``skip`` or ``fail`` at a picture that cannot be read.
     jobs : int or None
