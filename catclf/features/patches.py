@@ -24,7 +24,7 @@ from catclf.features.dictionary import (
     Pictures,
     learn_filters,
 )
-from catclf.features.responses import CELLS, STATISTICS, THRESHOLD, Responses
+from catclf.features.responses import CELLS, ROW_STEP, STATISTICS, THRESHOLD, Responses, cells_of
 from catclf.parallel import ordered_map
 
 GRID, GRID_OF_MANY, MANY = 2, 3, 250
@@ -47,10 +47,10 @@ _PAIRS = np.triu_indices(COMPONENTS)
 class Patches:
     """Pooled responses of a learned dictionary, the same for a picture and its mirror image.
 
-    A patch p (108 numbers) at each position is normalised, q = (p − mean p) / √(var p + CONTRAST),
-    and a filter f of the dictionary responds z = fᵀq + f₀. With t = THRESHOLD, each of CELLS × CELLS
-    boxes of the picture has four means for each filter: of max(z − t, 0), max(−z − t, 0), [z > t] and
-    [−z > t]. From these there are two groups of features:
+    A patch p (108 numbers) at each position, every ROW_STEP rows, is normalised,
+    q = (p − mean p) / √(var p + CONTRAST), and a filter f of the dictionary responds z = fᵀq + f₀. With
+    t = THRESHOLD, each of CELLS × CELLS boxes of the picture has four means for each filter: of
+    max(z − t, 0), max(−z − t, 0), [z > t] and [−z > t]. From these there are two groups of features:
 
     - what is where: the means over grid × grid larger cells, triangular weights, square root; averaged
       over the picture and its mirror image, STATISTICS · FILTERS · grid² in all;
@@ -103,7 +103,7 @@ class Patches:
         m, size = images.shape[:2]
         if size < PATCH:
             raise ConfigError("size", size, f"at least {PATCH} for patch features")
-        cells = min(CELLS, size - PATCH + 1)
+        cells = cells_of(size)
         if grid is None:
             grid = min(GRID_OF_MANY if m >= MANY else GRID, cells)
         if not 1 <= grid <= cells:
@@ -173,7 +173,9 @@ class Patches:
             If something is missing or impossible, with what was expected and found.
         """
         grid = _checked_integer(settings, "grid", 1)
-        size = _checked_integer(settings, "size", PATCH + grid - 1)
+        size = _checked_integer(settings, "size", PATCH)
+        if grid > cells_of(size):
+            raise ValueError(f"expected a grid of at most {cells_of(size)}, found {grid}")
         for name, expected in _CONSTANTS.items():
             if settings.get(name) != expected:
                 raise ValueError(f"expected {name} = {expected}, found {settings.get(name)!r}")
@@ -185,6 +187,7 @@ class Patches:
 
 _CONSTANTS: dict[str, int | float | str] = {
     "patch": PATCH,
+    "row_step": ROW_STEP,
     "cells": CELLS,
     "contrast": CONTRAST,
     "threshold": THRESHOLD,
