@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types bench figures clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -28,6 +28,10 @@ types: $(VENV)/.installed-dev ## Check types
 bench: $(VENV)/.installed-dev ## Measure training and prediction against their peers (long)
 	$(BIN)/python scripts/bench_training.py
 	$(BIN)/python scripts/bench_predict.py
+
+figures: $(VENV)/.installed-dev ## Draw the figures of README and docs anew
+	$(BIN)/python scripts/study_convexity.py
+	$(BIN)/python scripts/study_learning_rate.py
 
 clean: ## Remove everything that make made
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage
