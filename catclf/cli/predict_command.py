@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from catclf.cli.console import Console, result_stream
+from catclf.cli.console import Console
 from catclf.cli.options import (
     jobs_option,
     max_pixels_option,
@@ -23,6 +22,7 @@ from catclf.cli.options import (
     talk_options,
     threshold_option,
 )
+from catclf.cli.output import opened
 from catclf.cli.signals import signals
 from catclf.errors import DataError, OutputError
 from catclf.images.hdf5_process import start_ahead
@@ -129,7 +129,7 @@ def command(
         on_passed_over=lambda path: console.detail(f"{path}: passed over"),
     )
     tally = _Tally(classifier.positive, console)
-    with contextlib.closing(predictions), _opened(output) as file:
+    with contextlib.closing(predictions), opened(output) as file:
         rows = tally.count(predictions, fail=errors == "fail")
         if explain is not None:
             rows = _explained(rows, classifier, explain)
@@ -167,27 +167,6 @@ def _split_at_nul(file: BinaryIO) -> Iterator[bytes]:
         *whole, rest = (rest + block).split(b"\0")
         yield from whole
     yield rest
-
-
-@contextlib.contextmanager
-def _opened(output: str | None) -> Iterator[BinaryIO]:
-    from catclf.atomic import replacing
-
-    if output is None:
-        yield result_stream()
-    elif _is_device(output):
-        with open(output, "wb") as device:  # a terminal, a pipe: nothing there to be replaced
-            yield device
-    else:
-        with replacing(output) as file:
-            yield file
-
-
-def _is_device(path: str) -> bool:
-    """Whether `path` is a terminal, a pipe or the like: nothing there to be replaced."""
-    return os.path.exists(path) and any(
-        kind(os.stat(path).st_mode) for kind in (stat.S_ISCHR, stat.S_ISFIFO)
-    )
 
 
 class _Tally:
