@@ -184,6 +184,16 @@ def test_options_come_from_the_environment(
     assert catclf("predict", album).out.count(b"\n") == 12
 
 
+def test_the_model_of_a_command_comes_before_that_of_all(
+    catclf: Runner, album: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATCLF_MODEL", "of-all.npz")
+    for command in ("predict", "eval"):
+        assert "of-all.npz: no such file" in catclf(command, album).err
+        monkeypatch.setenv(f"CATCLF_{command.upper()}_MODEL", str(model))
+        assert catclf(command, album).code == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_during_the_descent_saves_the_best_so_far(
     album: Path, tmp_path: Path, number: signal.Signals
@@ -375,6 +385,21 @@ def test_threshold_and_only_refuse_what_makes_no_sense(catclf: Runner, album: Pa
     assert "cat or dog" in result.err
     everything = catclf("predict", "-m", model, album, "-t", "0").out
     assert everything.count(b"\tcat\t") == 12
+
+
+def test_options_that_would_do_nothing_are_refused(
+    catclf: Runner, album: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for flags, message in (
+        (("-0",), "--files-from"),
+        (("--only", "cat", "-F", "csv"), "--format"),
+        (("--only", "cat", "-F", "text"), "--format"),
+    ):
+        result = catclf("predict", "-m", model, album, *flags)
+        assert (result.code, result.out) == (2, b"")
+        assert message in result.err
+    monkeypatch.setenv("CATCLF_PREDICT_FORMAT", "csv")  # for other calls
+    assert catclf("predict", "-m", model, album, "--only", "cat").out.count(b"\n") == 6
 
 
 def test_errors_fail_stops_at_the_first_failure(
@@ -585,6 +610,10 @@ def test_help_leads_to_an_example(catclf: Runner, command: str) -> None:
         result = catclf(command, flag)
         assert result.code == 0
         assert b"Example:\n    catclf " in result.out
+
+
+def test_help_shows_words_as_they_are_typed(catclf: Runner) -> None:
+    assert catclf("train", "--help").out.count(b"X|auto") == 2
 
 
 def test_unknown_commands_and_options_get_a_suggestion(catclf: Runner) -> None:

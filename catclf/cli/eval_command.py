@@ -54,7 +54,7 @@ def _parse_gates(
 
 @click.command("eval", epilog=_EPILOG)
 @click.argument("data")
-@model_option
+@model_option("eval")
 @threshold_option
 @click.option(
     "-F", "--format", "format_name", envvar="CATCLF_EVAL_FORMAT", type=click.Choice(("text", "json")),

@@ -73,6 +73,11 @@ class NumberOrAuto(click.ParamType[Any]):
     def __init__(self, number: click.ParamType[Any]) -> None:
         self._number = number
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The name as it is: the word is typed in small letters."""
+        del param, ctx
+        return self.name
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | Literal["auto"]:
@@ -137,14 +142,18 @@ max_pixels_option = click.option(
     help="Refuse pictures of more pixels.",
 )
 
-model_option = click.option(
-    "-m",
-    "--model",
-    required=True,
-    metavar="MODEL",
-    envvar=["CATCLF_MODEL"],
-    help="The model file; or set CATCLF_MODEL.",
-)
+
+def model_option(command: str) -> Callable[[Command], Command]:
+    """The model, also from the environment: what is set for `command` comes first."""
+    return click.option(
+        "-m",
+        "--model",
+        required=True,
+        metavar="MODEL",
+        envvar=[f"CATCLF_{command.upper()}_MODEL", "CATCLF_MODEL"],
+        help="The model file; or set CATCLF_MODEL.",
+    )
+
 
 threshold_option = click.option(
     "-t",

@@ -44,9 +44,9 @@ Example:
 
 @click.command("predict", epilog=_EPILOG)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@model_option
+@model_option("predict")
 @click.option("--files-from", metavar="FILE|-", help="Read more paths from a file, one a line.")
-@click.option("-0", "--null", is_flag=True, help="Paths are separated by NUL, in and out.")
+@click.option("-0", "--null", is_flag=True, help="NUL ends the paths of --files-from and --only.")
 @click.option(
     "-F", "--format", "format_name", envvar="CATCLF_PREDICT_FORMAT", type=click.Choice(FORMAT_NAMES),
     default="text", show_default=True, help="Of the rows.",
@@ -100,6 +100,10 @@ def command(
     """
     if not paths and files_from is None:
         raise click.UsageError("name a picture, a folder, or --files-from")
+    if _was_given("null") and only is None and files_from is None:
+        raise click.UsageError("--null is about the paths of --files-from and --only; give one of them")
+    if only is not None and _was_given("format_name"):
+        raise click.UsageError("--only prints paths and nothing else; leave --format out")
     if "-" in paths and files_from == "-":
         raise click.UsageError("stdin can be a picture or a list of paths, not both")
     if explain is not None:
@@ -135,6 +139,12 @@ def command(
             rows = _explained(rows, classifier, explain)
         _write(file, _paths_of(rows, only, null) if only else _formatted(rows, format_name))
     return tally.exit_code(exit_status)
+
+
+def _was_given(parameter: str) -> bool:
+    """Whether an option stands on the command line itself, and not in the environment."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _stdin() -> BinaryIO:
