@@ -158,7 +158,7 @@ _run_options = options(
         "--tune-threshold",
         metavar="GOAL",
         help="Choose the model's threshold on cross-validated probabilities: accuracy,"
-        " balanced_accuracy, f1, precision=P or recall=R.",
+        " balanced_accuracy, f1, precision=P or recall=R. The scores of --cv stay those at 0.5.",
     ),
     click.option(
         "--engine",

@@ -156,7 +156,9 @@ def summary(fit: Fit, output: str) -> Iterator[str]:
     if fit.validation is not None:
         yield f"held-out pictures: {fit.validation.verdict}"
     if fit.cv is not None:
-        yield f"cross-validated: {fit.cv.verdict}"
+        yield f"cross-validated, at the threshold {fit.cv.threshold:g}: {fit.cv.verdict}"
+    if fit.model.threshold != 0.5:
+        yield f"threshold tuned on the cross-validated probabilities: {fit.model.threshold:.4g}"
     yield f"saved {output}: says {fit.model.positive!r} or {fit.model.negative!r}"
     yield f"next: catclf eval -m {shlex.quote(output)} OTHER_DATA"
 
