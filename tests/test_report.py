@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from catclf import load, predict
+from catclf.report.figures import _learning_curve
 from tests.conftest import Runner, run
 
 HOSTILE = "<img onerror=alert(1) src=x>.png"
@@ -130,6 +131,14 @@ def test_the_weights_and_the_curve_are_pictures(
             image.load()
             assert image.format == "PNG"
             assert min(image.size) > 200
+
+
+@pytest.mark.parametrize(("last", "scale"), [(1e-4, "log"), (0.3, "linear"), (0.0, "linear")])
+def test_the_cost_axis_shows_how_far_it_falls(last: float, scale: str) -> None:
+    steps = np.arange(5.0)
+    history = np.column_stack([steps, np.linspace(0.69, last, 5), np.ones(5)])
+    costs, _ = _learning_curve(history).axes
+    assert costs.get_yscale() == scale
 
 
 def test_an_explanation_for_each_picture_and_nothing_elsewhere(
