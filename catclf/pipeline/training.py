@@ -374,7 +374,7 @@ def _provenance(
     resumed: Model | None,
 ) -> dict[str, Any]:
     descent, settings = fitted.descent, problem.settings
-    before = 0 if resumed is None else int(resumed.training.get("iterations", 0))
+    before = 0 if resumed is None else resumed.training.get("iterations")
     return {
         "m": int(trained_on.sum()),
         "classes": labelled.counts(),
@@ -384,7 +384,7 @@ def _provenance(
         "l2": fitted.l2,
         "momentum": settings.descent.momentum,
         "learning_rate": fitted.learning_rate,
-        "iterations": descent.last.step + before,
+        "iterations": descent.last.step + (before if isinstance(before, int) else 0),
         "stop_reason": descent.stop_reason,
         "cost": descent.last.cost,
         "gradient_norm": descent.last.gradient_norm,
