@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DataError,
         ModelFileError,
         OutputError,
+        TooFewPicturesError,
         TrainingError,
     )
     from catclf.model import Model, load, save
@@ -31,6 +32,7 @@ _HOMES = {
         "DataError",
         "ModelFileError",
         "OutputError",
+        "TooFewPicturesError",
         "TrainingError",
     ),
     "catclf.model": ("Model", "load", "save"),
@@ -51,6 +53,7 @@ __all__ = [
     "ModelFileError",
     "OutputError",
     "Prediction",
+    "TooFewPicturesError",
     "TrainSettings",
     "TrainingError",
     "evaluate",

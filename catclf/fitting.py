@@ -15,7 +15,7 @@ from catclf.descent import Descent, descend
 from catclf.design import Design, Standardisation
 from catclf.engines import ENGINES, Engine
 from catclf.engines.choice import choose_engine
-from catclf.errors import ConfigError
+from catclf.errors import ConfigError, TooFewPicturesError
 from catclf.features import FEATURES, Features
 from catclf.folds import fold_numbers
 from catclf.logistic import Vector, sigmoid
@@ -142,7 +142,7 @@ def prepare(
     settings, jobs = problem.settings, problem.jobs
     seed = settings.descent.seed
     if features is None:
-        features = FEATURES[settings.features].learn(problem.pixels[train], seed=seed, jobs=jobs)
+        features = FEATURES[settings.features].learn(problem.pixels, train, seed=seed, jobs=jobs)
     rows = features.rows(problem.pixels, jobs)
     if settings.flip:
         mirrored = np.ascontiguousarray(problem.pixels[:, :, ::-1])
@@ -246,7 +246,7 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
         numbers[members] = fold_numbers(
             problem.y[members], _feasible_folds(problem.y[members]), problem.settings.descent.seed
         )
-    except ValueError as exc:
+    except TooFewPicturesError as exc:
         raise ConfigError("l2", "auto", f"a number here: {exc}") from exc
     plain = prepared.objective(train, 0.0)
     bias_factor = _bias_factor(prepared, plain)
@@ -307,6 +307,11 @@ def cross_validate(problem: Problem, train: Mask, folds: int, shared: Prepared |
     Returns
     -------
     (train.sum(),) float64
+
+    Raises
+    ------
+    TooFewPicturesError
+        If a class has fewer pictures than there are folds.
     """
     if shared is not None and shared.resumed:  # its w and b have seen every fold
         shared = None

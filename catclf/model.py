@@ -7,7 +7,6 @@ import io
 import json
 import math
 import os
-import stat
 import struct
 import tokenize
 import zipfile
@@ -24,6 +23,7 @@ from catclf.config import LARGEST_SIZE
 from catclf.errors import ConfigError, ModelFileError
 from catclf.features import FEATURES, Features
 from catclf.logistic import Vector, sigmoid
+from catclf.regular import open_regular
 
 FORMAT_VERSION = 1
 
@@ -184,7 +184,8 @@ def load(path: str) -> Model:
         If it is not a model of this format, with what was expected and found.
     """
     try:
-        with _opened(path) as file:
+        handle, _ = open_regular(path)
+        with open(handle, "rb") as file:
             members = _read_members(file)
         return _build(members)
     except OSError as exc:
@@ -209,16 +210,6 @@ _NOT_A_MODEL = (
     zipfile.BadZipFile,
     zlib.error,
 )
-
-
-def _opened(path: str) -> BinaryIO:
-    # Not blocking: opening a FIFO that nobody writes to would otherwise wait for ever.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    handle = os.open(path, flags)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise ValueError("it is not a regular file")
-    return open(handle, "rb")
 
 
 def _read_members(file: BinaryIO) -> dict[str, NDArray[Any]]:
@@ -320,6 +311,10 @@ def _parse_meta(array: NDArray[Any]) -> dict[str, Any]:
     for key, kind in kinds.items():
         if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
             raise ValueError(f"meta has {key} = {meta.get(key)!r}")
+    for key in ("positive", "negative"):
+        os.fsencode(
+            meta[key]
+        )  # a ValueError for what could never be written out, such as half a character
     if not 0 <= meta["threshold"] <= 1:
         raise ValueError(f"meta has threshold = {meta['threshold']!r}; expected 0 to 1")
     return meta

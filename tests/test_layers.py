@@ -15,6 +15,7 @@ LEVELS = {
     "errors": 0,
     "printable": 0,
     "parallel": 0,
+    "regular": 0,
     "config": 1,
     "logistic": 1,
     "atomic": 1,

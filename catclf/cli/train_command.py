@@ -13,6 +13,7 @@ from catclf.cli.options import (
     ByteSize,
     FractionOrPath,
     NumberOrAuto,
+    check_file,
     check_table,
     jobs_option,
     key_options,
@@ -157,7 +158,7 @@ _run_options = options(
         "--tune-threshold",
         metavar="GOAL",
         help="Choose the model's threshold on cross-validated probabilities: accuracy,"
-        " balanced_accuracy, f1, precision=P or recall=R.",
+        " balanced_accuracy, f1, precision=P or recall=R. The scores of --cv stay those at 0.5.",
     ),
     click.option(
         "--engine",
@@ -278,14 +279,12 @@ def _settings(
 
 def _check_outputs(output: str, force: bool, history: str | None, plot: str | None) -> None:
     """Find out before the work starts whether its results can be kept."""
-    from catclf.atomic import check_replaceable
-
+    check_file(output, "--output")
     if os.path.lexists(output) and not force:
         raise click.UsageError(f"{output} exists; replace it with --force, or name another file")
-    check_replaceable(output)
     check_table(history, "--history")
     if plot is not None:
-        check_replaceable(plot)
+        check_file(plot, "--plot")
         require_report_extra("--plot")
 
 
@@ -299,4 +298,4 @@ def _tell(console: Console, fit: Fit, output: str, as_json: bool) -> None:
     for line in report.summary(fit, output):
         console.say(line)
     if as_json:
-        report.print_json(fit, output)
+        report.print_fit(fit, output)

@@ -40,7 +40,14 @@ class Features(Protocol):
 class FeatureKind(Protocol):
     """How features come into being: learned from training pictures, or restored from a model."""
 
-    def learn(self, images: NDArray[np.uint8], *, seed: int = 0, jobs: int = 1) -> Features: ...
+    def learn(
+        self,
+        images: NDArray[np.uint8],
+        train: NDArray[np.bool_] | None = None,
+        *,
+        seed: int = 0,
+        jobs: int = 1,
+    ) -> Features: ...
     def restore(self, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Features: ...
 
 

@@ -89,9 +89,15 @@ class Patches:
 
     @classmethod
     def learn(
-        cls, images: Pictures, *, seed: int = 0, jobs: int = 1, grid: int | None = None
+        cls,
+        images: Pictures,
+        train: NDArray[np.bool_] | None = None,
+        *,
+        seed: int = 0,
+        jobs: int = 1,
+        grid: int | None = None,
     ) -> Patches:
-        """Learn a dictionary from the training pictures `images` (m, s, s, 3), m ≥ 1.
+        """Learn a dictionary from `images` (m, s, s, 3), those of `train` (m,), m ≥ 1.
 
         Labels play no part. `grid` None follows the rule at `GRID`.
 
@@ -100,6 +106,8 @@ class Patches:
         ConfigError
             If the pictures are smaller than a patch, or have fewer positions than cells.
         """
+        if train is not None and not train.all():
+            images = images[train]
         m, size = images.shape[:2]
         if size < PATCH:
             raise ConfigError("size", size, f"at least {PATCH} for patch features")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -16,6 +15,7 @@ from catclf.errors import DataError
 from catclf.images import hdf5_process
 from catclf.images.guarded import ChildError, GuardedChild
 from catclf.images.picture import Pixels
+from catclf.regular import open_regular
 
 MEMORY_LIMIT = 1_000_000_000
 """Bytes of address space that the child process gets; the libraries alone take 120 MB of it."""
@@ -157,13 +157,10 @@ class Hdf5Pictures:
 
 def _start(path: str, x_key: str | None, y_key: str | None) -> GuardedChild:
     try:
-        # Not blocking: opening a FIFO that nobody writes to would otherwise wait for ever.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except (OSError, ValueError) as exc:  # ValueError: the path has a NUL
+        handle, _ = open_regular(path)
+    except (OSError, ValueError) as exc:
         raise DataError(path, (getattr(exc, "strerror", None) or str(exc)).lower()) from exc
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise DataError(path, "is not a regular file")
         order: dict[str, Any] = {"x_key": x_key, "y_key": y_key}
         order |= {"memory": MEMORY_LIMIT, "alarm": int(2 * SECONDS_LIMIT)}
         child = hdf5_process.take()
