@@ -20,6 +20,7 @@ LEVELS = {
     "atomic": 1,
     "progress": 1,
     "folds": 1,
+    "sample_data": 1,
     "metrics": 2,
     "objective": 2,
     "images": 2,

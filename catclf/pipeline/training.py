@@ -23,6 +23,7 @@ from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model, fingerprint
 from catclf.parallel import core_count
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
+from catclf.pipeline.classifier import Classifier
 from catclf.progress import Progress
 
 
@@ -32,7 +33,7 @@ class Fit:
 
     Attributes
     ----------
-    model : Model
+    model : Classifier
     m, n_x : int
         Pictures trained on (without mirror images) and features.
     counts : dict
@@ -62,7 +63,7 @@ class Fit:
     seconds : float
     """
 
-    model: Model
+    model: Classifier
     m: int
     n_x: int
     counts: dict[str, int]
@@ -171,7 +172,7 @@ def train(
     w, b = prepared.parameters(descent)
     accuracy = float(((scored >= threshold) == problem.y)[trained_on].mean())
     m = int(trained_on.sum())
-    model = Model(
+    model = Classifier(
         w=w,
         b=b,
         features=prepared.features,
