@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         OutputError,
         TrainingError,
     )
+    from catclf.estimator import PictureClassifier
     from catclf.model import Model, save
     from catclf.pipeline.classifier import Classifier, load
     from catclf.pipeline.evaluation import Evaluation, evaluate
@@ -35,6 +36,7 @@ _HOMES = {
         "OutputError",
         "TrainingError",
     ),
+    "catclf.estimator": ("PictureClassifier",),
     "catclf.model": ("Model", "save"),
     "catclf.pipeline.classifier": ("Classifier", "load"),
     "catclf.pipeline.evaluation": ("Evaluation", "evaluate"),
@@ -55,6 +57,7 @@ __all__ = [
     "Model",
     "ModelFileError",
     "OutputError",
+    "PictureClassifier",
     "Prediction",
     "TrainSettings",
     "TrainingError",

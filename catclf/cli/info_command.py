@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from catclf.cli.console import print_result
+from catclf.cli.group import ExampleFirst
+from catclf.cli.options import PathName
 from catclf.printable import printable
 
 _EPILOG = """\b
@@ -15,10 +17,10 @@ Example:
   catclf info cat.npz"""
 
 
-@click.command("info", epilog=_EPILOG)
-@click.argument("model")
+@click.command("info", cls=ExampleFirst, epilog=_EPILOG)
+@click.argument("model", type=PathName())
 @click.option("--json", "as_json", envvar="CATCLF_INFO_JSON", is_flag=True, help="Print it as JSON.")
-@click.option("--weights", metavar="FILE.png", help="Draw what the model looks for.")
+@click.option("--weights", type=PathName(), metavar="FILE.png", help="Draw what the model looks for.")
 def command(model: str, as_json: bool, weights: str | None) -> int:
     """Show what is in the file MODEL: classes, features, and how it was trained."""
     from catclf.model import describe, load

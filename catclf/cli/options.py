@@ -8,11 +8,14 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from functools import reduce
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import click
 
 from catclf.config import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -94,7 +97,22 @@ class ByteSize(click.ParamType[Any]):
         return int(float(found[1]) * factor)
 
 
-class FractionOrPath(click.ParamType[Any]):
+class PathName(click.ParamType[Any]):
+    """The name of a file or folder, for shells to complete; nothing looks whether it is there."""
+
+    name = "PATH"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete it by itself."""
+        del ctx, param
+        from click.shell_completion import CompletionItem  # only shells need it
+
+        return [CompletionItem(incomplete, type="file")]
+
+
+class FractionOrPath(PathName):
     """A share between 0 and 1, or where other data is."""
 
     name = "FRACTION|DATA"
@@ -133,6 +151,7 @@ max_pixels_option = click.option(
 model_option = click.option(
     "-m",
     "--model",
+    type=PathName(),
     required=True,
     metavar="MODEL",
     envvar=["CATCLF_MODEL"],

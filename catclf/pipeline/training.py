@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
-from catclf.errors import ConfigError, DataError, TrainingError
-from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, fit, prepare
+from catclf.errors import ConfigError, DataError
+from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, divergence, fit, prepare
 from catclf.folds import held_out_mask
 from catclf.images.labelled import LabelledPictures, read_labelled
 from catclf.logistic import Vector
@@ -167,7 +167,7 @@ def train(
     fitted = fit(prepared, trained_on, held_out=held_out, progress=progress)
     descent = fitted.descent
     if descent.stop_reason == "diverged":
-        raise _divergence(fitted)
+        raise divergence(fitted)
     scored = prepared.probabilities(descent)
     w, b = prepared.parameters(descent)
     accuracy = float(((scored >= threshold) == problem.y)[trained_on].mean())
@@ -303,15 +303,6 @@ def _cross_validated(
             raise ConfigError("tune_threshold", settings.tune_threshold, rule)
         threshold = tuned
     return score(y, probabilities, threshold), threshold
-
-
-def _divergence(fitted: Fitted) -> TrainingError:
-    rate, last = fitted.learning_rate, fitted.descent.history[-1]
-    advice = (
-        f"The learning rate {rate:.6g} is too large for these features: use --learning-rate auto or "
-        f"{1 / fitted.curvature:.3g} (the limit of stability is {2 / fitted.curvature:.3g})."
-    )
-    return TrainingError(last.step, last.cost, advice)
 
 
 def _warnings(settings: TrainSettings, fitted: Fitted, cv: Scores | None) -> Iterator[str]:
