@@ -30,7 +30,7 @@ class PictureClassifier:
     features : str
         What x is made of for pictures: one of `catclf.config.FEATURE_NAMES`.
     loss, learning_rate, iterations, stop, epsilon, momentum, l2, start, seed
-        See `catclf.DescentSettings`. An `l2` of None is 0 for pixels and rows.
+        See `catclf.DescentSettings`. An `l2` of None is 0 unless `features` is patches.
     balanced : bool
         Whether both classes count the same.
     flip : bool

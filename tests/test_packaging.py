@@ -16,7 +16,7 @@ import pytest
 import catclf
 
 ROOT = Path(__file__).resolve().parents[1]
-MADE = (".git", ".venv", "build", "dist", "demo", "__pycache__", ".coverage", "*.egg-info", ".*_cache")
+MADE = (".git", ".venv*", "build", "dist", "demo", "__pycache__", ".coverage", "*.egg-info", ".*_cache")
 
 
 def run(*command: str | Path, **options: object) -> str:

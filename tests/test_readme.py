@@ -93,6 +93,15 @@ def test_the_pipelines_do_what_their_comments_say(workshop: Path) -> None:
     assert sum(text.count("\n") for text in shards) == 4
 
 
+@pytest.mark.usefixtures("workshop")
+def test_the_line_for_bash_completes() -> None:
+    (script,) = blocks("Completion", "sh")
+    for_bash = script.splitlines()[0]
+    assert "catclf" in shell(f"{for_bash}\ncomplete -p catclf")
+    assert "zsh_source" in script
+    assert "fish_source" in script
+
+
 @pytest.mark.parametrize("section", ["Evaluation that cannot mislead", "Features"])
 def test_the_commands_of_a_section_run(workshop: Path, section: str) -> None:
     pytest.importorskip("matplotlib", reason="the page and the plot need the extra report")
