@@ -19,10 +19,13 @@ if TYPE_CHECKING:
         TooFewPicturesError,
         TrainingError,
     )
-    from catclf.model import Model, load, save
+    from catclf.estimator import PictureClassifier
+    from catclf.model import Model, save
+    from catclf.pipeline.classifier import Classifier, load
     from catclf.pipeline.evaluation import Evaluation, evaluate
     from catclf.pipeline.prediction import Prediction, predict
     from catclf.pipeline.training import Fit, train
+    from catclf.sample_data import sample
 
 _HOMES = {
     "catclf.config": ("DescentSettings", "TrainSettings"),
@@ -35,15 +38,19 @@ _HOMES = {
         "TooFewPicturesError",
         "TrainingError",
     ),
-    "catclf.model": ("Model", "load", "save"),
+    "catclf.estimator": ("PictureClassifier",),
+    "catclf.model": ("Model", "save"),
+    "catclf.pipeline.classifier": ("Classifier", "load"),
     "catclf.pipeline.evaluation": ("Evaluation", "evaluate"),
     "catclf.pipeline.prediction": ("Prediction", "predict"),
     "catclf.pipeline.training": ("Fit", "train"),
+    "catclf.sample_data": ("sample",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "CatclfError",
+    "Classifier",
     "ConfigError",
     "DataError",
     "DescentSettings",
@@ -52,6 +59,7 @@ __all__ = [
     "Model",
     "ModelFileError",
     "OutputError",
+    "PictureClassifier",
     "Prediction",
     "TooFewPicturesError",
     "TrainSettings",
@@ -59,6 +67,7 @@ __all__ = [
     "evaluate",
     "load",
     "predict",
+    "sample",
     "save",
     "train",
 ]

@@ -15,7 +15,7 @@ from catclf.descent import Descent, descend
 from catclf.design import Design, Standardisation
 from catclf.engines import ENGINES, Engine
 from catclf.engines.choice import choose_engine
-from catclf.errors import ConfigError, TooFewPicturesError
+from catclf.errors import ConfigError, TooFewPicturesError, TrainingError
 from catclf.features import FEATURES, Features
 from catclf.folds import fold_numbers
 from catclf.logistic import Vector, sigmoid
@@ -209,6 +209,16 @@ def fit(
         interrupted=progress.interrupted,
     )
     return Fitted(descent, l2, rate, curvature)
+
+
+def divergence(fitted: Fitted) -> TrainingError:
+    """Say of a descent that diverged what would have worked."""
+    rate, last = fitted.learning_rate, fitted.descent.history[-1]
+    advice = (
+        f"The learning rate {rate:.6g} is too large for these features: use --learning-rate auto or "
+        f"{1 / fitted.curvature:.3g} (the limit of stability is {2 / fitted.curvature:.3g})."
+    )
+    return TrainingError(last.step, last.cost, advice)
 
 
 def _bias_factor(prepared: Prepared, objective: Objective) -> float:

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,7 @@ class Model:
         """p of the positive class for each picture, (m,), from `images` (m, size, size, 3) uint8."""
         return sigmoid(self.scores(images, jobs))
 
-    def with_prior(self, share: float) -> Model:
+    def with_prior(self, share: float) -> Self:
         """Correct for data in which this share of the pictures is positive, in (0, 1).
 
         If the classes look the same there and only their mixture differs, then by Bayes' rule the
@@ -117,7 +117,7 @@ def fingerprint(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
-def save(model: Model, path: str) -> None:
+def save(model: Model, path: str | os.PathLike[str]) -> None:
     """Write `model` to `path`; the old file stays whole until the new one is.
 
     Raises
@@ -125,7 +125,7 @@ def save(model: Model, path: str) -> None:
     OutputError
         If it cannot be written there.
     """
-    with replacing(path) as file:
+    with replacing(os.fspath(path)) as file:
         _write_members(file, _members(model))
 
 

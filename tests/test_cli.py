@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from catclf.cli import main
+from catclf.cli import COMMANDS, main
 from tests.conftest import Runner, picture, run
 
 # --- train ---
@@ -604,25 +604,39 @@ def test_a_file_that_is_no_model_is_named(catclf: Runner, album: Path) -> None:
 # --- help and start-up ---
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "eval", "info"])
-def test_help_leads_to_an_example(catclf: Runner, command: str) -> None:
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids="".join)
+def test_help_leads_with_an_example(catclf: Runner, command: list[str]) -> None:
     for flag in ("-h", "--help"):
-        result = catclf(command, flag)
+        result = catclf(*command, flag)
         assert result.code == 0
-        assert b"Example:\n    catclf " in result.out
+        before_the_options = result.out.partition(b"\nOptions:\n")[0]
+        assert b"Example:\n    catclf " in before_the_options
 
 
 def test_help_shows_words_as_they_are_typed(catclf: Runner) -> None:
     assert catclf("train", "--help").out.count(b"X|auto") == 2
 
 
-def test_unknown_commands_and_options_get_a_suggestion(catclf: Runner) -> None:
-    assert "train" in catclf("trian").err
-    assert "--learning-rate" in catclf("train", "x", "-o", "y", "--learning-rat", "1").err
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["trian"], "train"),
+        (["predcit"], "predict"),
+        (["train", "x", "-o", "y", "--learning-rat", "1"], "--learning-rate"),
+        (["predict", "-m", "x", "--treshold", "1"], "--threshold"),
+        (["eval", "x", "--modle", "y"], "--model"),
+        (["info", "x", "--wieghts", "y"], "--weights"),
+        (["train", "x", "-o", "y", "--engine", "grma"], "gram"),
+    ],
+)
+def test_what_is_spelt_alike_is_suggested(catclf: Runner, arguments: list[str], meant: str) -> None:
+    result = catclf(*arguments)
+    assert (result.code, result.out) == (2, b"")
+    assert meant in result.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["train", "--help"], ["predict", "-h"]]
+    "arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)], ids=" ".join
 )
 def test_help_needs_no_heavy_library(arguments: list[str]) -> None:
     code = (

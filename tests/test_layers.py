@@ -21,6 +21,7 @@ LEVELS = {
     "atomic": 1,
     "progress": 1,
     "folds": 1,
+    "sample_data": 1,
     "metrics": 2,
     "objective": 2,
     "images": 2,
@@ -31,6 +32,7 @@ LEVELS = {
     "curvature": 5,
     "descent": 5,
     "fitting": 6,
+    "estimator": 7,
     "pipeline": 7,
     "report": 8,
     "cli": 9,
@@ -55,7 +57,7 @@ MAY_KNOW = {
     "images": {"PIL", "h5py", "numpy"},
     "cli": {"click"},
     "report": {"numpy", "PIL"},
-    **{name: {"numpy"} for name in (*NUMERICAL, "fitting", "pipeline")},
+    **{name: {"numpy"} for name in (*NUMERICAL, "fitting", "estimator", "pipeline")},
 }
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -27,10 +27,7 @@ COMMANDS = {
 _EPILOG = """\b
 Example:
   catclf train photos/ -o cat.npz
-  catclf predict -m cat.npz album/ > answers.tsv
-
-Exit codes: 0 done, 1 failed, 2 usage, 3 finished but some inputs failed, 4 a --fail-under
-was missed, 130 interrupted, 143 terminated."""
+  catclf predict -m cat.npz album/ > answers.tsv"""
 
 
 @click.group(
@@ -49,6 +46,9 @@ def cli() -> None:
 
     Results go to stdout, everything else to stderr. Every option can be set in the environment as
     CATCLF_<COMMAND>_<OPTION>.
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 finished but some inputs failed, 4 a --fail-under was
+    missed, 130 interrupted, 143 terminated.
     """
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catclf.cli.console import Console
+from catclf.cli.group import ExampleFirst
 from catclf.cli.options import (
     FiniteRange,
+    PathName,
     check_file,
     check_table,
     jobs_option,
@@ -52,23 +54,34 @@ def _parse_gates(
     return gates
 
 
-@click.command("eval", epilog=_EPILOG)
-@click.argument("data")
+@click.command("eval", cls=ExampleFirst, epilog=_EPILOG)
+@click.argument("data", type=PathName())
 @model_option("eval")
 @threshold_option
 @click.option(
     "-F", "--format", "format_name", envvar="CATCLF_EVAL_FORMAT", type=click.Choice(("text", "json")),
     default="text", show_default=True, help="Of the report.",
 )  # fmt: skip
-@click.option("-o", "--output", metavar="FILE", help="Write the report there instead of stdout.")
+@click.option(
+    "-o", "--output", type=PathName(), metavar="FILE", help="Write the report there instead of stdout."
+)
 @click.option(
     "--errors", type=click.Choice(("skip", "fail")), default="skip", show_default=True,
     help="What to do with a picture that cannot be read.",
 )  # fmt: skip
 @prior_option
-@click.option("--predictions", metavar="FILE", help="Every picture as a row of a .csv or .jsonl file.")
-@click.option("--report", metavar="FILE.html", help="A page with curves, mistakes and weights.")
-@click.option("--against", metavar="MODEL", help="Compare with another model, picture by picture.")
+@click.option(
+    "--predictions",
+    type=PathName(),
+    metavar="FILE",
+    help="Every picture as a row of a .csv or .jsonl file.",
+)
+@click.option(
+    "--report", type=PathName(), metavar="FILE.html", help="A page with curves, mistakes and weights."
+)
+@click.option(
+    "--against", type=PathName(), metavar="MODEL", help="Compare with another model, picture by picture."
+)
 @click.option(
     "--fail-under", metavar="METRIC=X", multiple=True, callback=_parse_gates,
     help="Exit 4 if a score is below X; may be repeated.",

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from catclf.cli.options import check_file, refuse_overwriting
+from catclf.cli.group import ExampleFirst
+from catclf.cli.options import PathName, check_file, refuse_overwriting
 from catclf.cli.output import print_json, print_text
 from catclf.printable import printable
 
@@ -15,10 +16,10 @@ Example:
   catclf info cat.npz"""
 
 
-@click.command("info", epilog=_EPILOG)
-@click.argument("model")
+@click.command("info", cls=ExampleFirst, epilog=_EPILOG)
+@click.argument("model", type=PathName())
 @click.option("--json", "as_json", envvar="CATCLF_INFO_JSON", is_flag=True, help="Print it as JSON.")
-@click.option("--weights", metavar="FILE.png", help="Draw what the model looks for.")
+@click.option("--weights", type=PathName(), metavar="FILE.png", help="Draw what the model looks for.")
 def command(model: str, as_json: bool, weights: str | None) -> int:
     """Show what is in the file MODEL: classes, features, and how it was trained."""
     if weights is not None:

@@ -8,12 +8,15 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from functools import reduce
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import click
 
 from catclf.atomic import check_replaceable
 from catclf.config import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -106,7 +109,22 @@ class ByteSize(click.ParamType[Any]):
         return int(float(found[1]) * factor)
 
 
-class FractionOrPath(click.ParamType[Any]):
+class PathName(click.ParamType[Any]):
+    """The name of a file or folder, for shells to complete; nothing looks whether it is there."""
+
+    name = "PATH"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete it by itself."""
+        del ctx, param
+        from click.shell_completion import CompletionItem  # only shells need it
+
+        return [CompletionItem(incomplete, type="file")]
+
+
+class FractionOrPath(PathName):
     """A share between 0 and 1, or where other data is."""
 
     name = "FRACTION|DATA"
@@ -148,6 +166,7 @@ def model_option(command: str) -> Callable[[Command], Command]:
     return click.option(
         "-m",
         "--model",
+        type=PathName(),
         required=True,
         metavar="MODEL",
         envvar=[f"CATCLF_{command.upper()}_MODEL", "CATCLF_MODEL"],

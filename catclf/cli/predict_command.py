@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from catclf.cli.console import Console
+from catclf.cli.group import ExampleFirst
 from catclf.cli.options import (
+    PathName,
     jobs_option,
     max_pixels_option,
     model_option,
@@ -42,16 +44,20 @@ Example:
   if catclf predict -m cat.npz photo.jpg --exit-status -q; then echo meow; fi"""
 
 
-@click.command("predict", epilog=_EPILOG)
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.command("predict", cls=ExampleFirst, epilog=_EPILOG)
+@click.argument("paths", type=PathName(), nargs=-1, metavar="[PATH]...")
 @model_option("predict")
-@click.option("--files-from", metavar="FILE|-", help="Read more paths from a file, one a line.")
+@click.option(
+    "--files-from", type=PathName(), metavar="FILE|-", help="Read more paths from a file, one a line."
+)
 @click.option("-0", "--null", is_flag=True, help="NUL ends the paths of --files-from and --only.")
 @click.option(
     "-F", "--format", "format_name", envvar="CATCLF_PREDICT_FORMAT", type=click.Choice(FORMAT_NAMES),
     default="text", show_default=True, help="Of the rows.",
 )  # fmt: skip
-@click.option("-o", "--output", metavar="FILE", help="Write the rows there instead of stdout.")
+@click.option(
+    "-o", "--output", type=PathName(), metavar="FILE", help="Write the rows there instead of stdout."
+)
 @threshold_option
 @prior_option
 @click.option("--only", metavar="CLASS", help="Print just the paths predicted CLASS.")
@@ -64,6 +70,7 @@ Example:
 )  # fmt: skip
 @click.option(
     "--explain",
+    type=PathName(),
     metavar="DIR",
     help="Write each picture beside the map of w * x there, as a PNG: where it is orange, the picture"
     " speaks for the positive class. For pixels the map adds up to z - b; for patches it has the"

@@ -9,10 +9,12 @@ import click
 
 from catclf import config
 from catclf.cli.console import Console
+from catclf.cli.group import ExampleFirst
 from catclf.cli.options import (
     ByteSize,
     FractionOrPath,
     NumberOrAuto,
+    PathName,
     check_file,
     check_table,
     jobs_option,
@@ -33,7 +35,9 @@ _DEFAULTS = config.TrainSettings()
 _DESCENT = _DEFAULTS.descent
 
 _data_options = options(
-    click.option("-o", "--output", required=True, metavar="FILE", help="Where the model goes."),
+    click.option(
+        "-o", "--output", type=PathName(), required=True, metavar="FILE", help="Where the model goes."
+    ),
     click.option("-f", "--force", is_flag=True, help="Replace the model file if it exists."),
     click.option(
         "--positive",
@@ -174,9 +178,19 @@ _run_options = options(
         show_default=True,
         help="Budget for what an engine keeps beside the pictures.",
     ),
-    click.option("--resume", metavar="MODEL", help="Go on from a saved model."),
-    click.option("--history", metavar="FILE", help="Write the recorded steps to a .csv or .jsonl file."),
-    click.option("--plot", metavar="FILE.png", help="Draw the cost and the gradient over the steps."),
+    click.option("--resume", type=PathName(), metavar="MODEL", help="Go on from a saved model."),
+    click.option(
+        "--history",
+        type=PathName(),
+        metavar="FILE",
+        help="Write the recorded steps to a .csv or .jsonl file.",
+    ),
+    click.option(
+        "--plot",
+        type=PathName(),
+        metavar="FILE.png",
+        help="Draw the cost and the gradient over the steps.",
+    ),
     click.option(
         "--errors",
         type=click.Choice(config.ON_ERROR),
@@ -194,12 +208,12 @@ _run_options = options(
 
 _EPILOG = """\b
 Example:
-  catclf train photos/ -o cat.npz          (photos/cat/*.jpg, photos/other/*.jpg)
-  catclf train train.h5 -o cat.npz -l 0.005 -i 2000 --stop none --history cost.csv"""
+  catclf train photos/ -o cat.npz          # photos/cat/*.jpg, photos/other/*.jpg
+  catclf train train.h5 -o course.npz -l 0.005 -i 2000 --stop none --history cost.csv"""
 
 
-@click.command("train", epilog=_EPILOG)
-@click.argument("data")
+@click.command("train", cls=ExampleFirst, epilog=_EPILOG)
+@click.argument("data", type=PathName())
 @_data_options
 @_descent_options
 @_run_options

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
-from catclf.errors import ConfigError, DataError, TrainingError
-from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, fit, prepare
+from catclf.errors import ConfigError, DataError
+from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, divergence, fit, prepare
 from catclf.folds import held_out_mask
 from catclf.images.labelled import LabelledPictures, read_labelled
 from catclf.logistic import Vector
@@ -23,6 +23,7 @@ from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model, fingerprint
 from catclf.parallel import core_count
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
+from catclf.pipeline.classifier import Classifier
 from catclf.progress import Progress
 
 
@@ -32,7 +33,7 @@ class Fit:
 
     Attributes
     ----------
-    model : Model
+    model : Classifier
     m, n_x : int
         Pictures trained on (without mirror images) and features.
     counts : dict
@@ -62,7 +63,7 @@ class Fit:
     seconds : float
     """
 
-    model: Model
+    model: Classifier
     m: int
     n_x: int
     counts: dict[str, int]
@@ -169,12 +170,12 @@ def train(
     fitted = fit(prepared, trained_on, held_out=held_out, progress=progress)
     descent = fitted.descent
     if descent.stop_reason == "diverged":
-        raise _divergence(fitted)
+        raise divergence(fitted)
     scored = prepared.probabilities(descent)
     w, b = prepared.parameters(descent)
     accuracy = float(((scored >= threshold) == problem.y)[trained_on].mean())
     m = int(trained_on.sum())
-    model = Model(
+    model = Classifier(
         w=w,
         b=b,
         features=prepared.features,
@@ -311,15 +312,6 @@ def _cross_validated(
             raise ConfigError("tune_threshold", settings.tune_threshold, rule)
         threshold = tuned
     return score(y, probabilities), threshold
-
-
-def _divergence(fitted: Fitted) -> TrainingError:
-    rate, last = fitted.learning_rate, fitted.descent.history[-1]
-    advice = (
-        f"The learning rate {rate:.6g} is too large for these features: use --learning-rate auto or "
-        f"{1 / fitted.curvature:.3g} (the limit of stability is {2 / fitted.curvature:.3g})."
-    )
-    return TrainingError(last.step, last.cost, advice)
 
 
 def _warnings(settings: TrainSettings, fitted: Fitted, cv: Scores | None) -> Iterator[str]:
