@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -28,3 +29,10 @@ def test_the_examples_of_the_python_page_run(tmp_path: Path, monkeypatch: pytest
     )
     assert tried > 0
     assert failed == 0
+
+
+def test_the_tables_of_the_readme_are_those_that_were_measured() -> None:
+    filled = runpy.run_path(str(ROOT / "scripts" / "readme_tables.py"))["filled"]
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert "<!-- table accuracy -->" in text
+    assert filled(text) == text, "run python scripts/readme_tables.py"
