@@ -1,15 +1,16 @@
 # Every target works from a fresh clone and makes what it needs.
 
 PYTHON ?= python3
+PYTHONS ?= python3.11 python3.12 python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test test-all lint types bench figures clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1	/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1	/' | expand -t 16
 
 demo: $(VENV)/.installed ## Install, train on the drawings in data/, evaluate, predict a folder
 	@mkdir -p $(DEMO)
@@ -17,6 +18,15 @@ demo: $(VENV)/.installed ## Install, train on the drawings in data/, evaluate, p
 
 test: $(VENV)/.installed-dev lint types ## Install, lint, check types, run all tests with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+test-all: ## Run `make test` under every supported Python that is installed
+	@for python in $(PYTHONS); do \
+		if $$python -c '' 2> /dev/null; then \
+			$(MAKE) test PYTHON=$$python VENV=.venv-$$python || exit 1; \
+		else \
+			echo "$$python is not installed: passed over"; \
+		fi; \
+	done
 
 lint: $(VENV)/.installed-dev ## Check style and formatting
 	$(BIN)/ruff check .
@@ -30,8 +40,12 @@ bench: $(VENV)/.installed-dev ## Measure training, prediction and packing agains
 	$(BIN)/python scripts/bench_predict.py
 	$(BIN)/python scripts/bench_pack.py
 
+figures: $(VENV)/.installed-dev ## Draw the figures of README and docs anew
+	$(BIN)/python scripts/study_convexity.py
+	$(BIN)/python scripts/study_learning_rate.py
+
 clean: ## Remove everything that make made
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage
+	rm -rf .venv .venv-* $(DEMO) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "catclf needs Python 3.11 or newer: make PYTHON=python3.12 ...")'

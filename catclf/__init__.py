@@ -16,13 +16,17 @@ if TYPE_CHECKING:
         DataError,
         ModelFileError,
         OutputError,
+        TooFewPicturesError,
         TrainingError,
     )
-    from catclf.model import Model, load, save
+    from catclf.estimator import PictureClassifier
+    from catclf.model import Model, save
+    from catclf.pipeline.classifier import Classifier, load
     from catclf.pipeline.evaluation import Evaluation, evaluate
     from catclf.pipeline.packing import Packed, pack
     from catclf.pipeline.prediction import Prediction, predict
     from catclf.pipeline.training import Fit, train
+    from catclf.sample_data import sample
 
 _HOMES = {
     "catclf.config": ("DescentSettings", "PackSettings", "TrainSettings"),
@@ -32,18 +36,23 @@ _HOMES = {
         "DataError",
         "ModelFileError",
         "OutputError",
+        "TooFewPicturesError",
         "TrainingError",
     ),
-    "catclf.model": ("Model", "load", "save"),
+    "catclf.estimator": ("PictureClassifier",),
+    "catclf.model": ("Model", "save"),
+    "catclf.pipeline.classifier": ("Classifier", "load"),
     "catclf.pipeline.evaluation": ("Evaluation", "evaluate"),
     "catclf.pipeline.packing": ("Packed", "pack"),
     "catclf.pipeline.prediction": ("Prediction", "predict"),
     "catclf.pipeline.training": ("Fit", "train"),
+    "catclf.sample_data": ("sample",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "CatclfError",
+    "Classifier",
     "ConfigError",
     "DataError",
     "DescentSettings",
@@ -54,13 +63,16 @@ __all__ = [
     "OutputError",
     "PackSettings",
     "Packed",
+    "PictureClassifier",
     "Prediction",
+    "TooFewPicturesError",
     "TrainSettings",
     "TrainingError",
     "evaluate",
     "load",
     "pack",
     "predict",
+    "sample",
     "save",
     "train",
 ]

@@ -16,13 +16,15 @@ from catclf.errors import OutputError
 def replacing(path: str) -> Iterator[BinaryIO]:
     """Open a temporary neighbour of `path` that takes its place if the block ends without an error.
 
+    It gets the permissions of the file that it replaces, or those that the umask leaves to a new one.
+
     Raises
     ------
     OutputError
         If the folder cannot be written, or `path` is something other than a regular file.
     """
     target = os.path.realpath(path)
-    check_replaceable(path)
+    old_mode = check_replaceable(path)
     temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(prefix=".catclf-", dir=os.path.dirname(target))
@@ -30,7 +32,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~_umask() if old_mode is None else old_mode)
         os.replace(temporary, target)
         temporary = ""
         _sync_folder(os.path.dirname(target))
@@ -42,16 +44,29 @@ def replacing(path: str) -> Iterator[BinaryIO]:
                 os.unlink(temporary)
 
 
-def check_replaceable(path: str) -> None:
-    """Raise OutputError unless `path` is a regular file or absent, in a folder that can be written."""
+def check_replaceable(path: str) -> int | None:
+    """Permissions of the regular file `path`, or None if there is none but there can be.
+
+    Raises
+    ------
+    OutputError
+        If it is something else, or its folder is missing or cannot be written.
+    """
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
-    if os.path.lexists(target) and not stat.S_ISREG(os.lstat(target).st_mode):
-        raise OutputError(path, "is not a regular file; give the name of a file")
     if not os.path.isdir(folder):
         raise OutputError(path, f"there is no folder {folder}; make it first")
+    try:
+        mode = os.lstat(target).st_mode
+    except FileNotFoundError:
+        mode = None
+    except OSError as exc:  # such as a name that is too long
+        raise OutputError(path, f"cannot be written ({exc.strerror})") from exc
+    if mode is not None and not stat.S_ISREG(mode):
+        raise OutputError(path, "is not a regular file; give the name of a file")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(path, f"there is no permission to write in the folder {folder}")
+    return None if mode is None else mode & 0o777
 
 
 def _umask() -> int:

@@ -103,6 +103,7 @@ def next_recorded(step: int) -> int:
     return step + stride - step % stride
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a descent that explodes is found out by its cost
 def descend(
     engine: Engine,
     objective: Objective,

@@ -44,6 +44,14 @@ class DataError(CatclfError):
         self.reason = reason
 
 
+class TooFewPicturesError(CatclfError):
+    """A class is too small to be divided: `found` pictures for `purpose`, a phrase."""
+
+    def __init__(self, found: int, positive: bool, purpose: str) -> None:
+        name = "positive" if positive else "negative"
+        super().__init__(f"the {name} class has too few pictures {purpose} ({found})")
+
+
 class ModelFileError(CatclfError):
     """A model file cannot be read or written: ``path`` and ``reason``, with expected and found."""
 

@@ -16,7 +16,7 @@ from catclf.descent import Descent, descend
 from catclf.design import Design, Encoded, Rows, Standardisation, joined
 from catclf.engines import ENGINES, Engine
 from catclf.engines.choice import choose_engine
-from catclf.errors import ConfigError
+from catclf.errors import ConfigError, TooFewPicturesError, TrainingError
 from catclf.features import FEATURES, Features
 from catclf.folds import fold_numbers
 from catclf.logistic import Vector, sigmoid
@@ -147,13 +147,14 @@ def prepare(
     settings, jobs = problem.settings, problem.jobs
     seed = settings.descent.seed
     kind = FEATURES[settings.features]
-    if not isinstance(problem.pixels, np.ndarray) and (kind.learned or settings.engine in _AT_ONCE):
+    if not isinstance(problem.pixels, np.ndarray) and (kind.standardised or settings.engine in _AT_ONCE):
         needed = math.prod(problem.pixels.shape)
         what = f"{needed} or more for these features and this engine: they need all pixels at once"
         raise ConfigError("memory", settings.memory, what)
     if features is None:
-        used = train if kind.learned else slice(1)
-        features = kind.learn(problem.pixels[used], seed=seed, jobs=jobs)
+        pixels = problem.pixels
+        known = pixels if isinstance(pixels, np.ndarray) else pixels[:1]  # only their size matters
+        features = kind.learn(known, train, seed=seed, jobs=jobs)
     rows = _rows(problem.pixels, features, settings.flip, jobs)
     standardisation = None
     if features.standardised:
@@ -235,6 +236,16 @@ def fit(
     return Fitted(descent, l2, rate, curvature)
 
 
+def divergence(fitted: Fitted) -> TrainingError:
+    """Say of a descent that diverged what would have worked."""
+    rate, last = fitted.learning_rate, fitted.descent.history[-1]
+    advice = (
+        f"The learning rate {rate:.6g} is too large for these features: use --learning-rate auto or "
+        f"{1 / fitted.curvature:.3g} (the limit of stability is {2 / fitted.curvature:.3g})."
+    )
+    return TrainingError(last.step, last.cost, advice)
+
+
 def _bias_factor(prepared: Prepared, objective: Objective) -> float:
     """1 for the lecture's simultaneous update; for standardised features a step of its own for b.
 
@@ -270,7 +281,7 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
         numbers[members] = fold_numbers(
             problem.y[members], _feasible_folds(problem.y[members]), problem.settings.descent.seed
         )
-    except ValueError as exc:
+    except TooFewPicturesError as exc:
         raise ConfigError("l2", "auto", f"a number here: {exc}") from exc
     plain = prepared.objective(train, 0.0)
     bias_factor = _bias_factor(prepared, plain)
@@ -331,6 +342,11 @@ def cross_validate(problem: Problem, train: Mask, folds: int, shared: Prepared |
     Returns
     -------
     (train.sum(),) float64
+
+    Raises
+    ------
+    TooFewPicturesError
+        If a class has fewer pictures than there are folds.
     """
     if shared is not None and shared.resumed:  # its w and b have seen every fold
         shared = None

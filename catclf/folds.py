@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.errors import TooFewPicturesError
+
 
 def fold_numbers(y: NDArray[np.float64], folds: int, seed: int) -> NDArray[np.intp]:
     """Deal every picture a fold, class by class, so that the folds differ by one picture of a class.
@@ -22,7 +24,7 @@ def fold_numbers(y: NDArray[np.float64], folds: int, seed: int) -> NDArray[np.in
 
     Raises
     ------
-    ValueError
+    TooFewPicturesError
         If a class has fewer pictures than there are folds.
     """
     rng = np.random.default_rng(seed)
@@ -31,7 +33,7 @@ def fold_numbers(y: NDArray[np.float64], folds: int, seed: int) -> NDArray[np.in
     for value in (1.0, 0.0):
         members = np.flatnonzero(y == value)
         if len(members) < folds:
-            raise ValueError(f"a class has {len(members)} pictures, too few for {folds} folds")
+            raise TooFewPicturesError(len(members), bool(value), f"for {folds} folds")
         numbers[rng.permutation(members)] = (dealt + np.arange(len(members))) % folds
         dealt += len(members)
     return numbers
@@ -42,7 +44,7 @@ def held_out_mask(y: NDArray[np.float64], share: float, seed: int) -> NDArray[np
 
     Raises
     ------
-    ValueError
+    TooFewPicturesError
         If a class has fewer than two pictures.
     """
     rng = np.random.default_rng(seed)
@@ -50,7 +52,7 @@ def held_out_mask(y: NDArray[np.float64], share: float, seed: int) -> NDArray[np
     for value in (1.0, 0.0):
         members = np.flatnonzero(y == value)
         if len(members) < 2:
-            raise ValueError(f"a class has {len(members)} pictures, too few to hold any out")
+            raise TooFewPicturesError(len(members), bool(value), "to hold any out")
         count = min(max(1, round(share * len(members))), len(members) - 1)
         mask[rng.permutation(members)[:count]] = True
     return mask

@@ -77,24 +77,9 @@ def cross_entropy(z: Vector, y: Vector) -> Vector:
     return np.maximum(z, 0.0) - y * z + np.log1p(np.exp(-np.abs(z)))
 
 
-def cross_entropy_dz(z: Vector, y: Vector) -> Vector:
-    """dz = p − y, the derivative of `cross_entropy` by z.
-
-    Here p = ½ (1 + tanh(z/2)): one transcendental function that cannot overflow. Its error is absolute,
-    about 1e-16, which is all that a sum over pictures can keep.
-    """
-    return 0.5 * np.tanh(0.5 * z) - (y - 0.5)
-
-
 def squared_error(z: Vector, y: Vector) -> Vector:
     """½ (p − y)² with p = σ(z); shapes as in `cross_entropy`."""
     return 0.5 * np.square(sigmoid(z) - y)
-
-
-def squared_error_dz(z: Vector, y: Vector) -> Vector:
-    """dz = (p − y) p (1 − p), the derivative of `squared_error` by z."""
-    p = sigmoid(z)
-    return (p - y) * p * (1.0 - p)
 
 
 Residual = Callable[[Vector, slice, Vector], None]
@@ -105,9 +90,11 @@ _HALF = np.array(0.5)  # an array, since a number would be made into one in ever
 
 
 def cross_entropy_residual(y: Vector, shares: Vector) -> Residual:
-    """Return `cross_entropy_dz` · shares as a function of z alone, made for being called in every step.
+    """Return dz · share as a function of z alone, dz = p − y being the derivative of `cross_entropy`.
 
-    share · (½ tanh(z/2) − (y − ½)): what does not depend on z is computed once.
+    With p = ½ (1 + tanh(z/2)) it is share · (½ tanh(z/2) − (y − ½)): one transcendental function that
+    cannot overflow, and what does not depend on z is computed once, not in every step. The error of tanh
+    is absolute, about 1e-16, which is all that a sum over pictures can keep.
     """
     half, offset = 0.5 * shares, shares * (y - 0.5)
 
@@ -121,10 +108,11 @@ def cross_entropy_residual(y: Vector, shares: Vector) -> Residual:
 
 
 def squared_error_residual(y: Vector, shares: Vector) -> Residual:
-    """Return `squared_error_dz` · shares as a function of z alone."""
+    """Return dz · share, dz = (p − y) p (1 − p) being the derivative of `squared_error`."""
 
     def residual(z: Vector, part: slice, out: Vector) -> None:
-        np.multiply(squared_error_dz(z, y[part]), shares[part], out)
+        p = sigmoid(z)
+        np.multiply((p - y[part]) * p * (1.0 - p), shares[part], out)
 
     return residual
 
@@ -135,17 +123,14 @@ class Loss(NamedTuple):
     Attributes
     ----------
     value : (z, y) -> (m,)
-    dz : (z, y) -> (m,)
-        The derivative of `value` by z.
     residual : (y, shares) -> Residual
-        `dz` times the pictures' shares in the cost.
+        dz, the derivative of `value` by z, times the pictures' shares in the cost.
     curvature : float
         The largest |second derivative| by z, over all z and y. It bounds the Hessian of the mean loss
         by ``curvature · X̃ X̃ᵀ / m``, X̃ being X with a row of ones.
     """
 
     value: Callable[[Vector, Vector], Vector]
-    dz: Callable[[Vector, Vector], Vector]
     residual: Callable[[Vector, Vector], Residual]
     curvature: float
 
@@ -155,10 +140,9 @@ class Loss(NamedTuple):
 _P_STEEPEST = (15.0 - 33.0**0.5) / 24.0
 
 LOSSES = {
-    "cross-entropy": Loss(cross_entropy, cross_entropy_dz, cross_entropy_residual, 0.25),
+    "cross-entropy": Loss(cross_entropy, cross_entropy_residual, 0.25),
     "squared-error": Loss(
         squared_error,
-        squared_error_dz,
         squared_error_residual,
         _P_STEEPEST**2 * (1 - _P_STEEPEST) * (2 - 3 * _P_STEEPEST),
     ),

@@ -7,14 +7,13 @@ import io
 import json
 import math
 import os
-import stat
 import struct
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from catclf.config import LARGEST_SIZE
 from catclf.errors import ConfigError, ModelFileError
 from catclf.features import FEATURES, Features
 from catclf.logistic import Vector, sigmoid
+from catclf.regular import open_regular
 
 FORMAT_VERSION = 1
 
@@ -86,7 +86,7 @@ class Model:
         """p of the positive class for each picture, (m,), from `images` (m, size, size, 3) uint8."""
         return sigmoid(self.scores(images, jobs))
 
-    def with_prior(self, share: float) -> Model:
+    def with_prior(self, share: float) -> Self:
         """Correct for data in which this share of the pictures is positive, in (0, 1).
 
         If the classes look the same there and only their mixture differs, then by Bayes' rule the
@@ -117,7 +117,7 @@ def fingerprint(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
-def save(model: Model, path: str) -> None:
+def save(model: Model, path: str | os.PathLike[str]) -> None:
     """Write `model` to `path`; the old file stays whole until the new one is.
 
     Raises
@@ -125,7 +125,7 @@ def save(model: Model, path: str) -> None:
     OutputError
         If it cannot be written there.
     """
-    with replacing(path) as file:
+    with replacing(os.fspath(path)) as file:
         _write_members(file, _members(model))
 
 
@@ -184,7 +184,8 @@ def load(path: str) -> Model:
         If it is not a model of this format, with what was expected and found.
     """
     try:
-        with _opened(path) as file:
+        handle, _ = open_regular(path)
+        with open(handle, "rb") as file:
             members = _read_members(file)
         return _build(members)
     except OSError as exc:
@@ -209,16 +210,6 @@ _NOT_A_MODEL = (
     zipfile.BadZipFile,
     zlib.error,
 )
-
-
-def _opened(path: str) -> BinaryIO:
-    # Not blocking: opening a FIFO that nobody writes to would otherwise wait for ever.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    handle = os.open(path, flags)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise ValueError("it is not a regular file")
-    return open(handle, "rb")
 
 
 def _read_members(file: BinaryIO) -> dict[str, NDArray[Any]]:
@@ -320,6 +311,10 @@ def _parse_meta(array: NDArray[Any]) -> dict[str, Any]:
     for key, kind in kinds.items():
         if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
             raise ValueError(f"meta has {key} = {meta.get(key)!r}")
+    for key in ("positive", "negative"):
+        os.fsencode(
+            meta[key]
+        )  # a ValueError for what could never be written out, such as half a character
     if not 0 <= meta["threshold"] <= 1:
         raise ValueError(f"meta has threshold = {meta['threshold']!r}; expected 0 to 1")
     return meta

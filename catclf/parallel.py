@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -22,11 +22,14 @@ def core_count() -> int:
 
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], jobs: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``function(item)`` for every item, in the order of `items`, computed on `jobs` threads.
 
     At most ``2 · jobs`` items are taken from `items` ahead of the result that is waited for, so memory
     does not grow with their number. An exception of `function` or `items` is raised in its place.
+
+    Close it if it is left early: otherwise it is up to the garbage collector when the threads end, and
+    should that happen to run in one of them, the thread would wait for itself.
     """
     if jobs == 1:
         yield from map(function, items)

@@ -143,8 +143,11 @@ def torchvision_loader(listing: str) -> dict[str, Any]:
         return _timed(work, len(paths))
 
 
-def decoding_floor(listing: str, processes: bool) -> dict[str, Any]:
-    """Only decode, with ``draft``, on all cores, in threads or in processes that have already begun."""
+def decoding_floor(listing: str, processes: bool, resized: bool = False) -> dict[str, Any]:
+    """Only decode, with ``draft``, on all cores, in threads or in processes that have already begun.
+
+    `resized` adds Pillow's antialiased resizing and nothing else.
+    """
     import multiprocessing
     from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -156,17 +159,20 @@ def decoding_floor(listing: str, processes: bool) -> dict[str, Any]:
     context = multiprocessing.get_context("fork")
     pool: Executor = ProcessPoolExecutor(cores, context) if processes else ThreadPoolExecutor(cores)
     with pool:
-        list(pool.map(_decode_only, parts[:cores]))
-        return _timed(lambda: list(pool.map(_decode_only, parts)), len(paths))
+        work = partial(_decode_only, resized=resized)
+        list(pool.map(work, parts[:cores]))
+        return _timed(lambda: list(pool.map(work, parts)), len(paths))
 
 
-def _decode_only(paths: list[str]) -> None:
+def _decode_only(paths: list[str], resized: bool) -> None:
     from PIL import Image
 
     for path in paths:
         with Image.open(path) as image:
             image.draft(None, (SIZE, SIZE))
             image.load()
+            if resized:
+                image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
 
 
 # ---------------------------------------------------------------- parts
@@ -208,6 +214,7 @@ _PEERS: dict[str, tuple[str, Callable[..., Any], dict[str, Any]]] = {
     "OpenCV loop": ("cv2", opencv_loop, {"reduced": False}),
     "OpenCV loop, reduced decoding": ("cv2", opencv_loop, {"reduced": True}),
     "torchvision DataLoader": ("torchvision", torchvision_loader, {}),
+    "only decoding and resizing": ("PIL", decoding_floor, {"processes": False, "resized": True}),
     "only decoding, threads": ("PIL", decoding_floor, {"processes": False}),
     "only decoding, processes": ("PIL", decoding_floor, {"processes": True}),
 }
@@ -306,7 +313,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
               help="Of JPEGs; can be repeated.  [default: made photographs]")  # fmt: skip
 @click.option("--repeats", type=click.IntRange(1), default=5, show_default=True)
 @click.option(
-    "--length", type=click.IntRange(1), default=3000, show_default=True, help="Pictures of a list."
+    "--length", type=click.IntRange(1), default=10_000, show_default=True, help="Pictures of a list."
 )
 @click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)),
               help="Only this one; can be repeated.")  # fmt: skip

@@ -100,6 +100,49 @@ def textbook(data: str, steps: int, model: str) -> dict[str, Any]:
     return {"build": ready - begun, "loop": done - ready}
 
 
+def looped(data: str, features_too: bool) -> dict[str, Any]:
+    """Seconds of a step written as a loop over the pictures, and as one over their features as well."""
+    import numpy as np
+
+    rows, y = _read(data)
+    X = rows / 255.0
+    w, b = np.zeros(X.shape[1]), 0.0
+    step: Callable[..., Any] = _step_of_two_loops if features_too else _step_of_one_loop
+    pictures, weights = (X.tolist(), w.tolist()) if features_too else (X, w)
+    seconds = []
+    for _ in range(2 if features_too else 20):
+        begun = time.perf_counter()
+        step(pictures, y, weights, b)
+        seconds.append(time.perf_counter() - begun)
+    return {"step": statistics.median(seconds)}
+
+
+def _step_of_one_loop(X: Vector, y: Vector, w: Vector, b: float) -> tuple[Vector, float]:
+    import numpy as np
+
+    dw, db = np.zeros(len(w)), 0.0
+    for x, label in zip(X, y, strict=True):
+        dz = 1 / (1 + np.exp(-(w @ x + b))) - label
+        dw += x * dz
+        db += dz
+    return w - RATE * dw / len(y), b - RATE * db / len(y)
+
+
+def _step_of_two_loops(
+    X: list[list[float]], y: Vector, w: list[float], b: float
+) -> tuple[list[float], float]:
+    dw, db = [0.0] * len(w), 0.0
+    for x, label in zip(X, y.tolist(), strict=True):
+        z = b
+        for j in range(len(w)):
+            z += w[j] * x[j]
+        dz = 1 / (1 + math.exp(-z)) - label
+        for j in range(len(w)):
+            dw[j] += x[j] * dz
+        db += dz
+    return [wj - RATE * dwj / len(y) for wj, dwj in zip(w, dw, strict=True)], b - RATE * db / len(y)
+
+
 def cost_of(data: str, model: str) -> dict[str, Any]:
     """Cost that the textbook run has reached, with our formulas."""
     import numpy as np
@@ -387,6 +430,7 @@ def _loop_part(plan: Plan) -> Sections:
         outcomes["textbook, float64"][-1].values.update(reached)
         yield _loop_table(outcomes)
         yield _process_table(outcomes)
+        yield _forms_table(plan, data, outcomes)
 
 
 def _loop_runs(plan: Plan, data: str) -> Iterator[tuple[str, bench.Run]]:
@@ -429,6 +473,20 @@ def _process_table(outcomes: dict[str, list[Outcome]]) -> str:
         wall = bench.walls(sample)
         rows.append([label, median(wall), bench.ratio(base, wall), bench.peak(sample)])
     return bench.table(["whole process", "wall, s", "faster", "peak memory"], rows)
+
+
+def _forms_table(plan: Plan, data: str, outcomes: dict[str, list[Outcome]]) -> str:
+    """A step in the lecture's forms: as loops, vectorised, and in m dimensions."""
+    forms = {
+        "loop over pictures and features, Python": {"features_too": True},
+        "loop over pictures, NumPy": {"features_too": False},
+    }
+    steps = {name: run_job(looped, data=data, **form).values["step"] for name, form in forms.items()}
+    for name, engine in (("vectorised (textbook)", "textbook, float64"), ("Gram", "gram")):
+        steps[name] = statistics.median(bench.values(outcomes[engine], "loop")) / plan.steps
+    base = steps["vectorised (textbook)"]
+    rows = [[name, number(s * 1e3), number(base / s)] for name, s in steps.items()]
+    return bench.table(["one step as", "ms", "times the vectorised speed"], rows)
 
 
 def _converge_part(plan: Plan) -> Sections:

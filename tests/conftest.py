@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from catclf.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,3 +24,58 @@ def real_data() -> Path:
     if not (folder / "catvnoncat").is_dir():
         pytest.skip(f"the real data is not at {folder}; say where it is with CATCLF_REAL_DATA")
     return folder
+
+
+class Result(NamedTuple):
+    code: int
+    out: bytes
+    err: str
+
+
+class Runner:
+    """Runs catclf in this process and captures what it writes."""
+
+    def __init__(self, capture: pytest.CaptureFixture[bytes]) -> None:
+        self._capture = capture
+
+    def __call__(self, *arguments: str | Path) -> Result:
+        code = main([str(argument) for argument in arguments])
+        out, err = self._capture.readouterr()
+        return Result(code, out, err.decode())
+
+
+@pytest.fixture
+def catclf(capfdbinary: pytest.CaptureFixture[bytes]) -> Runner:
+    return Runner(capfdbinary)
+
+
+def picture(kind: str, k: int) -> Image.Image:
+    """Reddish for cats, bluish for others, so that a few steps tell them apart."""
+    noise = np.random.default_rng(k).integers(0, 80, (12, 12, 3))
+    noise[..., 0 if kind == "cat" else 2] += 150
+    return Image.fromarray(noise.astype(np.uint8))
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Six pictures of each of two classes, in folders."""
+    folder = tmp_path / "album"
+    for kind in ("cat", "dog"):
+        (folder / kind).mkdir(parents=True)
+        for k in range(6):
+            picture(kind, k + 10 * (kind == "dog")).save(folder / kind / f"{k}.png")
+    return folder
+
+
+@pytest.fixture
+def model(album: Path, tmp_path: Path) -> Path:
+    """A model of the pictures of `album`, whichever that is."""
+    path = tmp_path / "m.npz"
+    assert main(["train", str(album), "-o", str(path), "--size", "8", "-i", "200", "-q"]) == 0
+    return path
+
+
+def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
+    """Run catclf in a process of its own."""
+    command = [sys.executable, "-m", "catclf", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=60, **options)  # type: ignore[call-overload,no-any-return]

@@ -83,6 +83,15 @@ def test_the_mode_follows_the_umask(tmp_path: Path, umask: int) -> None:
     assert os.umask(umask) == umask  # and the umask is as before
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o755])
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path, umask: int, mode: int) -> None:
+    write(tmp_path / "f", b"old")
+    (tmp_path / "f").chmod(mode)
+    write(tmp_path / "f", b"new")
+    assert (tmp_path / "f").stat().st_mode & 0o777 == mode
+    assert os.umask(umask) == umask
+
+
 def test_a_symbolic_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "f").write_bytes(b"old")
@@ -135,6 +144,14 @@ def test_a_missing_folder_is_named(tmp_path: Path, act: object) -> None:
     assert callable(act)
     with pytest.raises(OutputError, match=f"there is no folder {tmp_path}/missing; make it first"):
         act(str(tmp_path / "missing" / "f"))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("act", [check_replaceable, lambda path: write(Path(path), b"x")])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, act: object) -> None:
+    assert callable(act)
+    with pytest.raises(OutputError, match="File name too long"):
+        act(str(tmp_path / ("n" * 300)))
     assert names(tmp_path) == []
 
 

@@ -10,68 +10,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import numpy as np
 import pytest
-from PIL import Image
 
-from catclf.cli import main
-
-
-class Result(NamedTuple):
-    code: int
-    out: bytes
-    err: str
-
-
-class Runner:
-    """Runs catclf in this process and captures what it writes."""
-
-    def __init__(self, capture: pytest.CaptureFixture[bytes]) -> None:
-        self._capture = capture
-
-    def __call__(self, *arguments: str | Path) -> Result:
-        code = main([str(argument) for argument in arguments])
-        out, err = self._capture.readouterr()
-        return Result(code, out, err.decode())
-
-
-@pytest.fixture
-def catclf(capfdbinary: pytest.CaptureFixture[bytes]) -> Runner:
-    return Runner(capfdbinary)
-
-
-def picture(kind: str, k: int) -> Image.Image:
-    """Reddish for cats, bluish for others, so that a few steps tell them apart."""
-    noise = np.random.default_rng(k).integers(0, 80, (12, 12, 3))
-    noise[..., 0 if kind == "cat" else 2] += 150
-    return Image.fromarray(noise.astype(np.uint8))
-
-
-@pytest.fixture
-def album(tmp_path: Path) -> Path:
-    """Six pictures of each of two classes, in folders."""
-    folder = tmp_path / "album"
-    for kind in ("cat", "dog"):
-        (folder / kind).mkdir(parents=True)
-        for k in range(6):
-            picture(kind, k + 10 * (kind == "dog")).save(folder / kind / f"{k}.png")
-    return folder
-
-
-@pytest.fixture
-def model(album: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "m.npz"
-    assert main(["train", str(album), "-o", str(path), "--size", "8", "-i", "200", "-q"]) == 0
-    return path
-
-
-def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "catclf", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
-
+from catclf.cli import COMMANDS, main
+from tests.conftest import Runner, picture, run
 
 # --- train ---
 
@@ -237,6 +182,16 @@ def test_options_come_from_the_environment(
     monkeypatch.setenv("CATCLF_EVAL_FORMAT", "json")
     assert json.loads(catclf("eval", album).out)["n"] == 12
     assert catclf("predict", album).out.count(b"\n") == 12
+
+
+def test_the_model_of_a_command_comes_before_that_of_all(
+    catclf: Runner, album: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATCLF_MODEL", "of-all.npz")
+    for command in ("predict", "eval"):
+        assert "of-all.npz: no such file" in catclf(command, album).err
+        monkeypatch.setenv(f"CATCLF_{command.upper()}_MODEL", str(model))
+        assert catclf(command, album).code == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -430,6 +385,21 @@ def test_threshold_and_only_refuse_what_makes_no_sense(catclf: Runner, album: Pa
     assert "cat or dog" in result.err
     everything = catclf("predict", "-m", model, album, "-t", "0").out
     assert everything.count(b"\tcat\t") == 12
+
+
+def test_options_that_would_do_nothing_are_refused(
+    catclf: Runner, album: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for flags, message in (
+        (("-0",), "--files-from"),
+        (("--only", "cat", "-F", "csv"), "--format"),
+        (("--only", "cat", "-F", "text"), "--format"),
+    ):
+        result = catclf("predict", "-m", model, album, *flags)
+        assert (result.code, result.out) == (2, b"")
+        assert message in result.err
+    monkeypatch.setenv("CATCLF_PREDICT_FORMAT", "csv")  # for other calls
+    assert catclf("predict", "-m", model, album, "--only", "cat").out.count(b"\n") == 6
 
 
 def test_errors_fail_stops_at_the_first_failure(
@@ -634,21 +604,39 @@ def test_a_file_that_is_no_model_is_named(catclf: Runner, album: Path) -> None:
 # --- help and start-up ---
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "eval", "info"])
-def test_help_leads_to_an_example(catclf: Runner, command: str) -> None:
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids="".join)
+def test_help_leads_with_an_example(catclf: Runner, command: list[str]) -> None:
     for flag in ("-h", "--help"):
-        result = catclf(command, flag)
+        result = catclf(*command, flag)
         assert result.code == 0
-        assert b"Example:\n    catclf " in result.out
+        before_the_options = result.out.partition(b"\nOptions:\n")[0]
+        assert b"Example:\n    catclf " in before_the_options
 
 
-def test_unknown_commands_and_options_get_a_suggestion(catclf: Runner) -> None:
-    assert "train" in catclf("trian").err
-    assert "--learning-rate" in catclf("train", "x", "-o", "y", "--learning-rat", "1").err
+def test_help_shows_words_as_they_are_typed(catclf: Runner) -> None:
+    assert catclf("train", "--help").out.count(b"X|auto") == 2
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["train", "--help"], ["predict", "-h"]]
+    ("arguments", "meant"),
+    [
+        (["trian"], "train"),
+        (["predcit"], "predict"),
+        (["train", "x", "-o", "y", "--learning-rat", "1"], "--learning-rate"),
+        (["predict", "-m", "x", "--treshold", "1"], "--threshold"),
+        (["eval", "x", "--modle", "y"], "--model"),
+        (["info", "x", "--wieghts", "y"], "--weights"),
+        (["train", "x", "-o", "y", "--engine", "grma"], "gram"),
+    ],
+)
+def test_what_is_spelt_alike_is_suggested(catclf: Runner, arguments: list[str], meant: str) -> None:
+    result = catclf(*arguments)
+    assert (result.code, result.out) == (2, b"")
+    assert meant in result.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)], ids=" ".join
 )
 def test_help_needs_no_heavy_library(arguments: list[str]) -> None:
     code = (

@@ -161,6 +161,12 @@ def test_a_rate_far_too_large_diverges_and_keeps_the_best(name: str, factor: flo
     assert descent.last.cost <= descent.history[0].cost
 
 
+@engines
+def test_numbers_that_overflow_are_divergence_and_no_warning(name: str) -> None:
+    made = make(name=name)
+    assert run(made, rate=1e300).stop_reason == "diverged"
+
+
 def test_a_penalty_too_large_for_the_rate_diverges() -> None:
     made = make(l2=1e3)
     descent = run(made, rate=0.01)

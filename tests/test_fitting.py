@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import ClassVar
 
@@ -310,8 +311,17 @@ def test_labels_without_a_reason_ask_for_a_stronger_penalty_than_labels_with_one
 def test_a_class_of_one_picture_cannot_choose_a_penalty() -> None:
     some = automatic("pixels")
     some = replace(some, y=np.eye(M)[4])
-    with pytest.raises(ConfigError, match=r"l2 = 'auto': must be a number here: a class has 1 pictures"):
+    with pytest.raises(ConfigError, match=r"l2 = 'auto': must be a number here: the positive class"):
         fit(prepare(some, all_of(some)), all_of(some))
+
+
+def test_pixels_held_out_are_not_copied() -> None:
+    some = problem(TrainSettings(descent=SHORT, engine="stream"), m=400)
+    tracemalloc.start()
+    prepare(some, np.arange(some.m) < 390)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < some.pixels[:].nbytes / 2
 
 
 def test_the_automatic_penalty_is_what_the_fit_uses() -> None:

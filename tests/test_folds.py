@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from catclf.errors import TooFewPicturesError
 from catclf.folds import fold_numbers, held_out_mask
 from catclf.logistic import Vector
 from tests import reference
@@ -37,7 +38,9 @@ def test_folds_follow_from_the_seed() -> None:
 
 @pytest.mark.parametrize(("ones", "zeros"), [(4, 20), (20, 4), (0, 20)])
 def test_a_class_smaller_than_the_number_of_folds_is_refused(ones: int, zeros: int) -> None:
-    with pytest.raises(ValueError, match=f"{min(ones, zeros)} pictures, too few for 5 folds"):
+    name = "positive" if ones < zeros else "negative"
+    message = rf"the {name} class has too few pictures for 5 folds \({min(ones, zeros)}\)"
+    with pytest.raises(TooFewPicturesError, match=message):
         fold_numbers(classes(ones, zeros), 5, seed=0)
 
 
@@ -61,5 +64,6 @@ def test_the_held_out_part_follows_from_the_seed() -> None:
 
 @pytest.mark.parametrize(("ones", "zeros"), [(1, 20), (20, 1), (0, 5)])
 def test_no_picture_is_held_out_of_a_class_of_one(ones: int, zeros: int) -> None:
-    with pytest.raises(ValueError, match=f"{min(ones, zeros)} pictures, too few to hold any out"):
+    message = rf"too few pictures to hold any out \({min(ones, zeros)}\)"
+    with pytest.raises(TooFewPicturesError, match=message):
         held_out_mask(classes(ones, zeros), 0.5, seed=0)

@@ -202,7 +202,7 @@ def test_a_fifo_does_not_block(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_hdf5_file(tmp_path: Path) -> None:
-    assert error_of(tmp_path) == "is not a regular file"
+    assert error_of(tmp_path) == "is a directory"
 
 
 def test_the_file_is_closed_again(tmp_path: Path) -> None:

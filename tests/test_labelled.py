@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -163,8 +164,11 @@ def test_the_first_unreadable_picture_can_be_the_end(tmp_path: Path, jobs: int) 
     folder = class_folder(tmp_path / "f", m=30)
     for name in ("05.png", "09.png"):
         (folder / "cat" / name).write_bytes(b"")
-    with pytest.raises(DataError, match=r"cat/05\.png: is empty"):
+    before = threading.active_count()
+    with pytest.raises(DataError, match=r"cat/05\.png: is empty") as caught:
         read_labelled(str(folder), 8, on_error="fail", jobs=jobs)
+    assert threading.active_count() == before  # even while the error holds on to where it was raised
+    del caught
 
 
 def test_a_sub_folder_that_cannot_be_listed_is_skipped_and_counted(

@@ -15,11 +15,13 @@ LEVELS = {
     "errors": 0,
     "printable": 0,
     "parallel": 0,
+    "regular": 0,
     "config": 1,
     "logistic": 1,
     "atomic": 1,
     "progress": 1,
     "folds": 1,
+    "sample_data": 1,
     "metrics": 2,
     "objective": 2,
     "images": 2,
@@ -30,6 +32,7 @@ LEVELS = {
     "curvature": 5,
     "descent": 5,
     "fitting": 6,
+    "estimator": 7,
     "pipeline": 7,
     "report": 8,
     "cli": 9,
@@ -54,7 +57,7 @@ MAY_KNOW = {
     "images": {"PIL", "h5py", "numpy"},
     "cli": {"click"},
     "report": {"numpy", "PIL"},
-    **{name: {"numpy"} for name in (*NUMERICAL, "fitting", "pipeline")},
+    **{name: {"numpy"} for name in (*NUMERICAL, "fitting", "estimator", "pipeline")},
 }
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -17,6 +17,14 @@ from tests import reference
 losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 labels = pytest.mark.parametrize("label", [0.0, 1.0])
 
+
+def slope(loss: Loss, z: Vector, y: Vector) -> Vector:
+    """dz: the residual where every picture has the share 1."""
+    dz = np.empty(z.shape)
+    loss.residual(y, np.ones(y.shape))(z, slice(None), dz)
+    return dz
+
+
 EXTREME = np.array([-1e4, -745.2, -709.8, -37.0, 0.0, 37.0, 709.8, 745.2, 1e4])
 
 
@@ -44,10 +52,10 @@ def test_sigmoid_is_a_probability_and_mirrors_itself(z: float) -> None:
 @labels
 def test_losses_and_slopes_of_extreme_scores_are_finite(loss: Loss, label: float) -> None:
     y = np.full(EXTREME.shape, label)
-    value, slope = loss.value(EXTREME, y), loss.dz(EXTREME, y)
+    value, dz = loss.value(EXTREME, y), slope(loss, EXTREME, y)
     assert np.isfinite(value).all()
     assert (value >= 0).all()
-    assert (np.abs(slope) <= 1).all()
+    assert (np.abs(dz) <= 1).all()
 
 
 def test_cross_entropy_grows_by_one_a_unit_where_the_answer_is_surely_wrong() -> None:
@@ -58,7 +66,7 @@ def test_cross_entropy_grows_by_one_a_unit_where_the_answer_is_surely_wrong() ->
 def test_squared_error_has_no_slope_where_the_answer_is_surely_wrong() -> None:
     z, y = np.array([1e4, -1e4]), np.array([0.0, 1.0])
     assert_array_equal(squared_error(z, y), [0.5, 0.5])
-    assert_array_equal(LOSSES["squared-error"].dz(z, y), [0.0, 0.0])
+    assert_array_equal(slope(LOSSES["squared-error"], z, y), [0.0, 0.0])
 
 
 @given(st.lists(st.tuples(st.floats(-30, 30), st.booleans()), min_size=1, max_size=20))
@@ -75,14 +83,14 @@ def test_dz_is_the_derivative_of_the_value(loss: Loss, label: float) -> None:
     z, h = np.linspace(-30, 30, 601), 1e-5
     y = np.full(z.shape, label)
     numeric = (loss.value(z + h, y) - loss.value(z - h, y)) / (2 * h)
-    assert_allclose(loss.dz(z, y), numeric, rtol=0, atol=1e-8)
+    assert_allclose(slope(loss, z, y), numeric, rtol=0, atol=1e-8)
 
 
 @losses
 @labels
 def test_dz_leaves_its_arguments_alone(loss: Loss, label: float) -> None:
     z, y = np.linspace(-3, 3, 7), np.full(7, label)
-    loss.dz(z, y)
+    slope(loss, z, y)
     assert_array_equal(z, np.linspace(-3, 3, 7))
     assert_array_equal(y, np.full(7, label))
 
@@ -93,7 +101,7 @@ def test_curvature_is_the_largest_second_derivative(loss: Loss) -> None:
     largest = 0.0
     for label in (0.0, 1.0):
         y = np.full(z.shape, label)
-        second = (loss.dz(z + h, y) - loss.dz(z - h, y)) / (2 * h)
+        second = (slope(loss, z + h, y) - slope(loss, z - h, y)) / (2 * h)
         largest = max(largest, float(np.abs(second).max()))
     assert_allclose(loss.curvature, largest, rtol=1e-6)
 
@@ -109,7 +117,7 @@ def test_dw_and_db_are_the_gradient_of_the_cost(loss: Loss, seed: int) -> None:
     rng = np.random.default_rng(seed)
     X, y = rng.standard_normal((4, 9)), reference.labels(9, seed)
     at = rng.standard_normal(5)
-    dz = loss.dz(at[:-1] @ X + at[-1], y)
+    dz = slope(loss, at[:-1] @ X + at[-1], y)
     h = 1e-6
     numeric = [
         (mean_loss(loss, X, y, at + h * one) - mean_loss(loss, X, y, at - h * one)) / (2 * h)

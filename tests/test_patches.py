@@ -59,12 +59,12 @@ def weight(cell: int, cells: int, centre: int, grid: int) -> float:
 
 
 def responses(picture: UInt8, filters: Array) -> Array:
-    """z of every position and filter, patch by patch: (side, side, FILTERS)."""
-    side = len(picture) - 5
-    z = np.empty((side, side, filters.shape[1]))
-    for row in range(side):
-        for column in range(side):
-            p = picture[row : row + 6, column : column + 6].astype(np.float64).ravel()
+    """z of every position and filter, patch by patch: (rows, columns, FILTERS)."""
+    columns = len(picture) - 5
+    z = np.empty(((columns + 1) // 2, columns, filters.shape[1]))
+    for row in range(len(z)):
+        for column in range(columns):
+            p = picture[2 * row : 2 * row + 6, column : column + 6].astype(np.float64).ravel()
             q = (p - p.mean()) / np.sqrt(p.var() + 1000)
             z[row, column] = q @ filters[:108] + filters[108]
     return z
@@ -73,12 +73,12 @@ def responses(picture: UInt8, filters: Array) -> Array:
 def box_means(picture: UInt8, filters: Array) -> Array:
     """The four statistics in each box: (cells, cells, 4, FILTERS)."""
     z = responses(picture, filters.astype(np.float64))
-    side = len(z)
-    cells = min(9, side)
+    rows, columns = z.shape[:2]
+    cells = max(odd for odd in (1, 3, 5, 7, 9) if odd <= rows)
     boxes: dict[tuple[int, int], list[Array]] = {}
-    for row in range(side):
-        for column in range(side):
-            box = cell_of(row, side, cells), cell_of(column, side, cells)
+    for row in range(rows):
+        for column in range(columns):
+            box = cell_of(row, rows, cells), cell_of(column, columns, cells)
             boxes.setdefault(box, []).append(z[row, column])
     means = np.empty((cells, cells, 4, filters.shape[1]))
     for box, values in boxes.items():
@@ -155,9 +155,16 @@ def test_bands_of_any_height_give_the_same_features(
     assert_allclose(features.rows(images), whole, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"), [(6, 1), (9, 1), (10, 3), (13, 3), (14, 5), (21, 7), (22, 9), (64, 9)]
+)
+def test_boxes_are_odd_in_number_and_have_a_row_of_patches_each(size: int, expected: int) -> None:
+    assert responses_module.cells_of(size) == expected
+
+
 @pytest.mark.parametrize("side", range(1, 70))
 def test_boxes_are_symmetric_and_nearly_equal(side: int) -> None:
-    cells = min(responses_module.CELLS, side)
+    cells = min(responses_module.CELLS, side - 1 + side % 2)
     widths = responses_module._widths(side, cells)
     assert len(widths) == cells
     assert widths.sum() == side
@@ -280,12 +287,12 @@ def test_pictures_smaller_than_a_patch_are_refused(size: int) -> None:
 
 @pytest.mark.parametrize("grid", [-1, 0, 4])
 def test_a_grid_without_a_patch_in_every_cell_is_refused(grid: int) -> None:
-    with pytest.raises(ConfigError, match=f"grid = {grid}: must be between 1 and 3 for .* size 8"):
-        Patches.learn(np.zeros((2, 8, 8, 3), np.uint8), grid=grid)
+    with pytest.raises(ConfigError, match=f"grid = {grid}: must be between 1 and 3 for .* size 10"):
+        Patches.learn(np.zeros((2, 10, 10, 3), np.uint8), grid=grid)
 
 
 @pytest.mark.parametrize(
-    ("m", "size", "expected"), [(1, 8, 2), (249, 8, 2), (250, 8, 3), (250, 7, 2), (1, 6, 1)]
+    ("m", "size", "expected"), [(1, 10, 2), (249, 10, 2), (250, 10, 3), (250, 9, 1), (1, 6, 1)]
 )
 def test_many_pictures_have_a_finer_grid_if_they_are_large_enough(
     m: int, size: int, expected: int, monkeypatch: pytest.MonkeyPatch
@@ -307,8 +314,9 @@ def test_restore_undoes_settings_and_arrays(learned: Patches) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"size": None}, "expected a size of at least 7, found None"),
-        ({"size": 6}, "expected a size of at least 7, found 6"),
+        ({"size": None}, "expected a size of at least 6, found None"),
+        ({"size": 6}, "expected a grid of at most 1, found 2"),
+        ({"row_step": 1}, "expected row_step = 2, found 1"),
         ({"size": 64.0}, "expected a size"),
         ({"size": True}, "expected a size"),
         ({"grid": 0}, "expected a grid of at least 1, found 0"),

@@ -14,12 +14,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from catclf.config import DescentSettings, TrainSettings
-from catclf.errors import ConfigError, DataError, TrainingError
+from catclf.errors import ConfigError, DataError, TooFewPicturesError, TrainingError
 from catclf.features.pixels import Pixels
 from catclf.images.labelled import LabelledPictures
 from catclf.model import Model, load, save
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
-from catclf.pipeline.evaluation import evaluate
+from catclf.pipeline.evaluation import compare, evaluate
 from catclf.pipeline.prediction import PREDICT_CHUNK, Prediction, predict
 from catclf.pipeline.training import Fit, train
 from catclf.progress import Progress
@@ -294,6 +294,39 @@ def test_other_data_can_be_held_out(tmp_path: Path, data: Path, fitted: Fit) -> 
     assert_allclose(fit.model.w, fitted.model.w, rtol=1e-9, atol=1e-12)
 
 
+def test_other_data_held_out_is_read_and_told_of_as_the_data_itself(tmp_path: Path, data: Path) -> None:
+    other = class_folder(tmp_path / "other", m=8, seed=9)
+    (other / "cat" / "bad.png").write_bytes(b"")
+    (other / "dog" / "Thumbs.db").write_bytes(b"")
+    fit = train(data, settings(validation=str(other)))
+    assert [error.path for error in fit.skipped] == [str(other / "cat" / "bad.png")]
+    assert (fit.passed_over, fit.counts) == (1, {"non-cat": 12, "cat": 12})
+    pixels, y = cats_and_dogs(8, seed=9)
+    keys: dict[str, Any] = {"x_key": "pictures", "y_key": "labels"}
+    stored = [
+        save_h5(tmp_path / name, pictures=some, labels=of, list_classes=np.array([b"non-cat", b"cat"]))
+        for name, some, of in (("a.h5", *cats_and_dogs(24)), ("b.h5", pixels, y))
+    ]
+    by_key = train(stored[0], settings(validation=str(stored[1]), **keys))
+    assert by_key.validation is not None
+    assert (by_key.validation.n, by_key.validation.accuracy) == (8, 1.0)
+
+
+def test_pictures_held_out_and_trained_on_are_warned_of(tmp_path: Path, data: Path) -> None:
+    other = course_h5(tmp_path / "other.h5", m=3, seed=9)
+    assert train(data, settings(validation=str(other))).warnings == ()
+    pixels, y = cats_and_dogs(24)
+    classes = np.array([b"non-cat", b"cat"])
+    leaky = tmp_path / "leaky.h5"
+    save_h5(leaky, a_set_x=pixels[20:], a_set_y=y[20:], list_classes=classes)
+    _, leak = train(data, settings(validation=str(leaky))).warnings
+    what = "4 pictures are held out and trained on as well, which flatters the validation"
+    assert leak == f"{what}; the first: {leaky}[0] is {data}[20]"
+    twice = np.concatenate([pixels, pixels])  # so is a share of the pictures itself
+    path = save_h5(tmp_path / "twice.h5", a_set_x=twice, a_set_y=np.concatenate([y, y]))
+    assert "are held out and trained on" in train(path, settings(validation=0.25)).warnings[1]
+
+
 def test_patience_stops_early_and_keeps_the_best(tmp_path: Path) -> None:
     pixels, y = cats_and_dogs(20)
     wrong = save_h5(tmp_path / "wrong.h5", a_set_x=pixels, a_set_y=1 - y)
@@ -302,13 +335,30 @@ def test_patience_stops_early_and_keeps_the_best(tmp_path: Path) -> None:
     assert (fit.stop_reason, fit.iterations, fit.last.step) == ("patience", 5, 0)
 
 
-def test_too_few_pictures_to_hold_out_or_to_fold_is_a_matter_of_settings(tmp_path: Path) -> None:
+def test_too_few_pictures_to_hold_out_or_to_fold_are_counted(tmp_path: Path) -> None:
     pixels, y = cats_and_dogs(3)
     path = save_h5(tmp_path / "a.h5", a_set_x=pixels, a_set_y=y)
-    with pytest.raises(ConfigError, match=r"validation = 0\.5: must be possible"):
+    with pytest.raises(TooFewPicturesError, match=r"too few pictures to hold any out \(1\)"):
         train(path, settings(validation=0.5))
-    with pytest.raises(ConfigError, match="cv = 2: must be possible"):
+    with pytest.raises(TooFewPicturesError, match=r"too few pictures for 2 folds \(1\)"):
         train(path, settings(cv=2))
+
+
+def test_what_a_fold_refuses_is_not_laid_to_the_number_of_folds(tmp_path: Path) -> None:
+    path = course_h5(tmp_path / "a.h5", m=4)  # without one of them a class is too small to choose λ
+    with pytest.raises(ConfigError, match="l2 = 'auto': must be a number here"):
+        train(path, settings({"l2": "auto"}, cv=2))
+
+
+def test_cross_validated_scores_are_not_at_the_threshold_tuned_on_them(tmp_path: Path) -> None:
+    pixels, y = cats_and_dogs(24)
+    y[:6] = 1 - y[:6]
+    path = save_h5(tmp_path / "a.h5", a_set_x=pixels, a_set_y=y)
+    plain, tuned = (train(path, settings(cv=3, tune_threshold=goal)) for goal in (None, "recall=1"))
+    assert tuned.model.threshold < 0.5
+    assert tuned.cv == plain.cv
+    assert tuned.cv is not None
+    assert tuned.cv.threshold == 0.5
 
 
 def test_cross_validation_scores_every_picture_and_leaves_the_fit_alone(data: Path, fitted: Fit) -> None:
@@ -341,7 +391,6 @@ def test_a_resumed_descent_goes_on_where_it_stopped(tmp_path: Path, data: Path) 
         (settings(class_weight="balanced"), "class_weight"),
         (settings(flip=True), "flip"),
         (settings(size=4), "size"),
-        (settings(validation=0.25), "m"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -354,8 +403,18 @@ def test_another_problem_is_not_resumed(
 
 
 def test_other_data_is_not_resumed(tmp_path: Path, fitted: Fit) -> None:
-    with pytest.raises(ConfigError, match="as of the model to be resumed"):
-        train(course_h5(tmp_path / "a.h5", m=20), settings(), resume=fitted.model)
+    path = course_h5(tmp_path / "a.h5", m=20)
+    with pytest.raises(DataError) as caught:
+        train(path, settings(), resume=fitted.model)
+    assert str(caught.value) == (
+        f"{path}: has the classes {{'non-cat': 10, 'cat': 10}}; "
+        "expected {'non-cat': 12, 'cat': 12}, as of the model to be resumed"
+    )
+
+
+def test_fewer_pictures_are_not_resumed(data: Path, fitted: Fit) -> None:
+    with pytest.raises(DataError, match="has the number of training pictures 18; expected 24"):
+        train(data, settings(validation=0.25), resume=fitted.model)
 
 
 # --- evaluate ---
@@ -387,6 +446,13 @@ def test_data_of_one_class_can_be_evaluated(tmp_path: Path, fitted: Fit) -> None
         for k, picture in enumerate(pixels[keep]):
             save_picture(folder / name / f"{k}.png", picture)
         assert evaluate(fitted.model, folder).scores.accuracy == 1.0
+
+
+def test_models_of_other_classes_are_not_compared(data: Path, fitted: Fit) -> None:
+    other = train(data, settings(positive="non-cat"))
+    with pytest.raises(DataError) as caught:
+        compare(evaluate(fitted.model, data), evaluate(other.model, data))
+    assert "the positive class of the one model is 'cat', of the other 'non-cat'" in str(caught.value)
 
 
 # --- predict ---

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from catclf.cli import COMMANDS
+
 README = Path(__file__).resolve().parents[1] / "README.md"
 TEXT = README.read_text("utf-8")
 TOOLS = ("bash", "jq", "xargs", "find", "split")
@@ -33,7 +35,7 @@ def noise(k: int, kind: str, side: int = 64) -> np.ndarray[tuple[int, ...], np.d
 
 @pytest.fixture
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with photos/, album/, test.h5 and a photo, and catclf on the path."""
+    """A folder with photos/, album/, test.h5 and photos, and catclf on the path."""
     for kind in ("cat", "other"):
         (tmp_path / "photos" / kind).mkdir(parents=True)
         for k in range(8):
@@ -74,6 +76,21 @@ def test_the_commands_of_the_first_section_run(workshop: Path) -> None:
     assert (workshop / "cat.npz").exists()
 
 
+def test_the_session_shows_what_is_printed(workshop: Path) -> None:
+    os.symlink(README.parent / "data", workshop / "data")
+    (session,) = blocks("Train, evaluate, predict", "console")
+    for exchange in session.split("$ ")[1:]:
+        command, _, shown = exchange.partition("\n")
+        printed = shell(f"{{ {command}; }} 2>&1")
+        words, expected = printed.split(), shown.split()
+        assert len(words) == len(expected), printed
+        for word, wanted in zip(words, expected, strict=True):
+            if re.fullmatch(r"[\d.]+", wanted) and "." in wanted:  # another processor, other last digits
+                assert float(word) == pytest.approx(float(wanted), rel=0.05, abs=0.003)
+            else:
+                assert word == wanted
+
+
 def test_the_pipelines_do_what_their_comments_say(workshop: Path) -> None:
     shell("catclf train photos/ -o cat.npz -q")
     (script,) = blocks("In a pipeline", "sh")
@@ -91,6 +108,15 @@ def test_the_pipelines_do_what_their_comments_say(workshop: Path) -> None:
     assert sum(text.count("\n") for text in shards) == 4
 
 
+@pytest.mark.usefixtures("workshop")
+def test_the_line_for_bash_completes() -> None:
+    (script,) = blocks("Completion", "sh")
+    for_bash = script.splitlines()[0]
+    assert "catclf" in shell(f"{for_bash}\ncomplete -p catclf")
+    assert "zsh_source" in script
+    assert "fish_source" in script
+
+
 @pytest.mark.parametrize("section", ["Many pictures", "Evaluation that cannot mislead", "Features"])
 def test_the_commands_of_a_section_run(workshop: Path, section: str) -> None:
     pytest.importorskip("matplotlib", reason="the page and the plot need the extra report")
@@ -104,6 +130,17 @@ def test_the_commands_of_a_section_run(workshop: Path, section: str) -> None:
     else:
         assert len(list((workshop / "why").iterdir())) == 4
         assert b"<!doctype html>" in (workshop / "page.html").read_bytes()
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_the_examples_of_the_help_run(workshop: Path, command: str) -> None:
+    shell("catclf train photos/ -o cat.npz -q && mkdir cats && cp test.h5 train.h5")
+    text = shell(f"catclf {command} --help").partition("Example:\n")[2]
+    example = text.partition("\n\n")[0]
+    if "-o cat.npz" in example:
+        (workshop / "cat.npz").unlink()
+    assert example.count("catclf ") >= 1
+    shell(example)
 
 
 @pytest.mark.usefixtures("workshop")

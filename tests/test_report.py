@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import catclf
-from catclf.cli import main
+from catclf import load, predict
+from catclf.report.figures import _learning_curve
+from tests.conftest import Runner, run
 
 HOSTILE = "<img onerror=alert(1) src=x>.png"
 
@@ -49,17 +51,10 @@ def album(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def model(album: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "m.npz"
-    assert main(["train", str(album), "-o", str(path), "--size", "8", "-i", "30", "-q"]) == 0
-    return path
-
-
-@pytest.fixture
-def page(album: Path, model: Path, tmp_path: Path) -> str:
+def page(catclf: Runner, album: Path, model: Path, tmp_path: Path) -> str:
     path = tmp_path / "page.html"
-    arguments = ["eval", "-m", str(model), str(album), "--report", str(path), "-t", "0.99"]
-    assert main(arguments) == 3  # one file cannot be read
+    result = catclf("eval", "-m", model, album, "--report", path, "-t", "0.99")
+    assert result.code == 3  # one file cannot be read
     return path.read_text("utf-8")
 
 
@@ -100,35 +95,37 @@ def test_pictures_that_cannot_be_read_are_named(page: str) -> None:
     assert "broken.png" in Page(page).text
 
 
-def test_the_same_page_twice(page: str, album: Path, model: Path, tmp_path: Path) -> None:
+def test_the_same_page_twice(
+    catclf: Runner, page: str, album: Path, model: Path, tmp_path: Path
+) -> None:
     again = tmp_path / "again.html"
-    main(["eval", "-m", str(model), str(album), "--report", str(again), "-t", "0.99"])
+    catclf("eval", "-m", model, album, "--report", again, "-t", "0.99")
     assert again.read_text("utf-8") == page
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "jinja2"])
 def test_a_missing_extra_is_named_with_the_command_that_helps(
+    catclf: Runner,
     missing: str,
     album: Path,
     model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    code = main(["eval", "-m", str(model), str(album), "--report", str(tmp_path / "p.html")])
-    assert code == 2
-    assert "pip install 'catclf[report]'" in capfd.readouterr().err
+    result = catclf("eval", "-m", model, album, "--report", tmp_path / "p.html")
+    assert result.code == 2
+    assert "pip install 'catclf[report]'" in result.err
     assert not (tmp_path / "p.html").exists()
 
 
-def test_the_weights_and_the_curve_are_pictures(album: Path, model: Path, tmp_path: Path) -> None:
+def test_the_weights_and_the_curve_are_pictures(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
     weights, curve = tmp_path / "w.png", tmp_path / "c.png"
-    assert main(["info", str(model), "--weights", str(weights)]) == 0
-    new = str(tmp_path / "n.npz")
-    assert (
-        main(["train", str(album), "-o", new, "--size", "8", "-i", "0", "--plot", str(curve), "-q"]) == 0
-    )
+    assert catclf("info", model, "--weights", weights).code == 0
+    settings = ("--size", "8", "-i", "0", "--plot", curve)
+    assert catclf("train", album, "-o", tmp_path / "n.npz", *settings).code == 0
     for path in (weights, curve):
         with Image.open(path) as image:
             image.load()
@@ -136,56 +133,48 @@ def test_the_weights_and_the_curve_are_pictures(album: Path, model: Path, tmp_pa
             assert min(image.size) > 200
 
 
+@pytest.mark.parametrize(("last", "scale"), [(1e-4, "log"), (0.3, "linear"), (0.0, "linear")])
+def test_the_cost_axis_shows_how_far_it_falls(last: float, scale: str) -> None:
+    steps = np.arange(5.0)
+    history = np.column_stack([steps, np.linspace(0.69, last, 5), np.ones(5)])
+    costs, _ = _learning_curve(history).axes
+    assert costs.get_yscale() == scale
+
+
 def test_an_explanation_for_each_picture_and_nothing_elsewhere(
-    album: Path, model: Path, tmp_path: Path
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "why"
     before = sorted(path for path in tmp_path.rglob("*"))
-    main(["predict", "-m", str(model), str(album), "--explain", str(folder), "-o", str(tmp_path / "o")])
+    catclf("predict", "-m", model, album, "--explain", folder, "-o", tmp_path / "o")
     written = sorted(set(tmp_path.rglob("*")) - set(before) - {folder, tmp_path / "o"})
     assert len(written) == 12
     assert all(path.parent == folder and path.suffix == ".png" for path in written)
 
 
-def test_an_explanation_is_not_an_input(album: Path, model: Path) -> None:
-    folder = album / "zzz"
-    arguments = ["predict", "-m", str(model), str(album), "--explain", str(folder), "-q"]
-    assert main(arguments) == 2
+def test_an_explanation_is_not_an_input(catclf: Runner, album: Path, model: Path) -> None:
+    assert catclf("predict", "-m", model, album, "--explain", album / "zzz").code == 2
 
 
 def test_answers_do_not_hold_on_to_pixels(album: Path, model: Path) -> None:
-    answers = list(catclf.predict(str(model), [str(album)]))
+    answers = list(predict(str(model), [str(album)]))
     assert all(answer.pixels is None for answer in answers)
 
 
 def test_no_file_is_left_in_the_home(album: Path, model: Path, tmp_path: Path) -> None:
-    import os
-    import subprocess
-
     home = tmp_path / "home"
     home.mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("XDG", "MPL"))}
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "catclf",
-            "eval",
-            "-m",
-            str(model),
-            str(album),
-            "--report",
-            str(tmp_path / "h"),
-        ],
+    done = run(
+        *("eval", "-m", model, album, "--report", tmp_path / "h"),
         env=environment | {"HOME": str(home)},
-        capture_output=True,
-        check=False,
     )
+    assert done.returncode == 3
     assert list(home.rglob("*")) == []
 
 
 def test_contributions_add_up_to_z_minus_b(model: Path) -> None:
-    loaded = catclf.load(str(model))
+    loaded = load(str(model))
     image = np.random.default_rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     x = loaded.features.rows(image[None])[0] * loaded.features.scale
     total = loaded.features.by_place(loaded.w * x).sum()

@@ -11,6 +11,7 @@ import click
 from catclf.cli import libraries
 from catclf.cli.console import report_error
 from catclf.cli.group import LazyGroup
+from catclf.cli.output import abandon_stdout, named_stdout
 from catclf.cli.signals import Interrupted, signals
 from catclf.errors import CatclfError, ConfigError
 
@@ -27,10 +28,7 @@ COMMANDS = {
 _EPILOG = """\b
 Example:
   catclf train photos/ -o cat.npz
-  catclf predict -m cat.npz album/ > answers.tsv
-
-Exit codes: 0 done, 1 failed, 2 usage, 3 finished but some inputs failed, 4 a --fail-under
-was missed, 130 interrupted, 143 terminated."""
+  catclf predict -m cat.npz album/ > answers.tsv"""
 
 
 @click.group(
@@ -49,6 +47,9 @@ def cli() -> None:
 
     Results go to stdout, everything else to stderr. Every option can be set in the environment as
     CATCLF_<COMMAND>_<OPTION>.
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 finished but some inputs failed, 4 a --fail-under was
+    missed, 130 interrupted, 143 terminated.
     """
 
 
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # well would fight with them, and results would depend on how many there are.
     for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[variable] = "1"
-    with libraries.silenced():
+    with libraries.silenced(), named_stdout():
         return _guarded(sys.argv[1:] if arguments is None else list(arguments))
 
 
@@ -82,19 +83,12 @@ def _guarded(arguments: list[str]) -> int:
         # With --exit-status 1 is an answer, and 2 says that there is none.
         return USAGE if "--exit-status" in arguments else FAILED
     except (Interrupted, KeyboardInterrupt) as exc:
-        _abandon_stdout()
+        abandon_stdout()
         return 128 + (exc.signal_number if isinstance(exc, Interrupted) else 2)
     except BrokenPipeError:
-        _abandon_stdout()
         return 0
     except MemoryError as exc:
         report_error(f"there is not enough memory ({str(exc) or 'no more is known'})")
-        return FAILED
-    except OSError as exc:
-        if not _is_about_stdout(exc):
-            raise
-        _abandon_stdout()
-        report_error(f"cannot write to standard output ({exc.strerror})")
         return FAILED
 
 
@@ -109,16 +103,3 @@ def _run(arguments: list[str]) -> int:
 def _flush_stdout() -> None:
     if sys.stdout is not None:
         sys.stdout.flush()
-
-
-def _is_about_stdout(exc: OSError) -> bool:
-    # Every file that is opened by name has its errors turned into a CatclfError, which names it.
-    return exc.filename is None
-
-
-def _abandon_stdout() -> None:
-    """Let the interpreter's last flush go nowhere, since nobody can read it any more."""
-    if sys.stdout is not None:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)

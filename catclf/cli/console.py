@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from typing import BinaryIO
 
 import click
 
-from catclf.errors import OutputError
 from catclf.printable import printable
-
-
-def result_stream() -> BinaryIO:
-    """Standard output, as bytes.
-
-    Raises
-    ------
-    OutputError
-        If the program was started without one.
-    """
-    if sys.stdout is None:
-        raise OutputError("standard output", "is closed")
-    return sys.stdout.buffer
-
-
-def print_result(text: str) -> None:
-    """Write a result, with the bytes of its paths, to standard output."""
-    result_stream().write(os.fsencode(text) + b"\n")
 
 
 def report_error(message: str) -> None:
@@ -36,7 +17,9 @@ def report_error(message: str) -> None:
 
 
 def _write(line: str) -> None:
-    if sys.stderr is not None:
+    if sys.stderr is None:
+        return
+    with contextlib.suppress(OSError):  # such as a full disk: there is nobody left to be told
         click.echo(line, err=True, color=_colour_wanted())
 
 

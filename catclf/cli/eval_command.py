@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from catclf.cli.console import Console, print_result
+from catclf.cli.console import Console
+from catclf.cli.group import ExampleFirst
 from catclf.cli.options import (
     FiniteRange,
+    PathName,
+    check_file,
     check_table,
     jobs_option,
     key_options,
@@ -21,6 +23,7 @@ from catclf.cli.options import (
     talk_options,
     threshold_option,
 )
+from catclf.cli.output import check_output, print_json, print_text
 from catclf.images.hdf5_process import start_ahead
 
 if TYPE_CHECKING:
@@ -51,23 +54,34 @@ def _parse_gates(
     return gates
 
 
-@click.command("eval", epilog=_EPILOG)
-@click.argument("data")
-@model_option
+@click.command("eval", cls=ExampleFirst, epilog=_EPILOG)
+@click.argument("data", type=PathName())
+@model_option("eval")
 @threshold_option
 @click.option(
     "-F", "--format", "format_name", envvar="CATCLF_EVAL_FORMAT", type=click.Choice(("text", "json")),
     default="text", show_default=True, help="Of the report.",
 )  # fmt: skip
-@click.option("-o", "--output", metavar="FILE", help="Write the report there instead of stdout.")
+@click.option(
+    "-o", "--output", type=PathName(), metavar="FILE", help="Write the report there instead of stdout."
+)
 @click.option(
     "--errors", type=click.Choice(("skip", "fail")), default="skip", show_default=True,
     help="What to do with a picture that cannot be read.",
 )  # fmt: skip
 @prior_option
-@click.option("--predictions", metavar="FILE", help="Every picture as a row of a .csv or .jsonl file.")
-@click.option("--report", metavar="FILE.html", help="A page with curves, mistakes and weights.")
-@click.option("--against", metavar="MODEL", help="Compare with another model, picture by picture.")
+@click.option(
+    "--predictions",
+    type=PathName(),
+    metavar="FILE",
+    help="Every picture as a row of a .csv or .jsonl file.",
+)
+@click.option(
+    "--report", type=PathName(), metavar="FILE.html", help="A page with curves, mistakes and weights."
+)
+@click.option(
+    "--against", type=PathName(), metavar="MODEL", help="Compare with another model, picture by picture."
+)
 @click.option(
     "--fail-under", metavar="METRIC=X", multiple=True, callback=_parse_gates,
     help="Exit 4 if a score is below X; may be repeated.",
@@ -100,14 +114,15 @@ def command(
     console = Console(quiet, verbose)
     start_ahead(data)
 
-    from catclf.atomic import check_replaceable, replacing
+    from catclf.atomic import replacing
     from catclf.cli import evaluation_report
     from catclf.model import load
     from catclf.pipeline.evaluation import compare, evaluate
 
+    check_output(output)
     check_table(predictions, "--predictions")
     if report is not None:
-        check_replaceable(report)
+        check_file(report, "--report")
         require_report_extra("--report")
     how: dict[str, Any] = {"prior": prior, "on_error": errors, "jobs": jobs}
     how |= {"max_pixels": max_pixels, "x_key": x_key, "y_key": y_key}
@@ -128,14 +143,9 @@ def command(
             file.write(render(load(model), evaluation, data).encode())
     if format_name == "json":
         facts = evaluation.to_dict() | ({} if duel is None else {"against": duel.to_dict()})
-        text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
+        print_json(facts, output)
     else:
-        text = "\n".join(evaluation_report.page(evaluation, duel))
-    if output is None:
-        print_result(text)
-    else:
-        with replacing(output) as file:
-            file.write((text + "\n").encode("utf-8", "surrogateescape"))
+        print_text("\n".join(evaluation_report.page(evaluation, duel)), output)
     missed = _missed(evaluation.scores, fail_under)
     for line in missed:
         console.warn(line)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from catclf.atomic import replacing
-from catclf.cli.rows import csv_line, csv_path, json_path
+from catclf.cli.rows import csv_line, csv_path, json_bytes
 from catclf.metrics import calibration
 from catclf.pipeline.evaluation import Duel, Evaluation
 from catclf.printable import printable
@@ -108,8 +107,8 @@ def write_table(evaluation: Evaluation, path: str) -> None:
             file.write(b"path,label,probability,loss\n")
         for picture, label, p, loss in rows:
             if as_json:
-                row = {**json_path(picture), "label": label, "probability": p, "loss": loss}
-                file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+                row = {"path": picture, "label": label, "probability": p, "loss": loss}
+                file.write(json_bytes(row) + b"\n")
             else:
                 file.write(csv_line(csv_path(picture), label, f"{p:.6f}", f"{loss:.6f}"))
 

@@ -1,4 +1,4 @@
-"""A Click group that imports a command only when it is called: `--help` needs none of them."""
+"""Commands whose help begins with an example, in a group that imports a command when it is called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from typing import Any
 import click
 
 
-class LazyGroup(click.Group):
+class ExampleFirst(click.Command):
+    """A command whose help shows its example, the epilog, before the options."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write usage, purpose, example, options."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+        self.format_options(ctx, formatter)
+
+
+class LazyGroup(ExampleFirst, click.Group):
     """Commands live as ``command`` in ``catclf.cli.<name>_command``.
 
     Parameters

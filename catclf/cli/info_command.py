@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from catclf.cli.console import print_result
+from catclf.cli.group import ExampleFirst
+from catclf.cli.options import PathName, check_file, refuse_overwriting
+from catclf.cli.output import print_json, print_text
 from catclf.printable import printable
 
 _EPILOG = """\b
@@ -15,12 +16,16 @@ Example:
   catclf info cat.npz"""
 
 
-@click.command("info", epilog=_EPILOG)
-@click.argument("model")
+@click.command("info", cls=ExampleFirst, epilog=_EPILOG)
+@click.argument("model", type=PathName())
 @click.option("--json", "as_json", envvar="CATCLF_INFO_JSON", is_flag=True, help="Print it as JSON.")
-@click.option("--weights", metavar="FILE.png", help="Draw what the model looks for.")
+@click.option("--weights", type=PathName(), metavar="FILE.png", help="Draw what the model looks for.")
 def command(model: str, as_json: bool, weights: str | None) -> int:
     """Show what is in the file MODEL: classes, features, and how it was trained."""
+    if weights is not None:
+        refuse_overwriting((weights,), (model,))
+        check_file(weights, "--weights")
+
     from catclf.model import describe, load
 
     classifier = load(model)
@@ -32,10 +37,9 @@ def command(model: str, as_json: bool, weights: str | None) -> int:
             file.write(png(weights_picture(classifier)))
     facts = describe(classifier)
     if as_json:
-        print_result(json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(facts)
     else:
-        for name, value in facts.items():
-            print_result(f"{name:<15} {_shown(value)}")
+        print_text("\n".join(f"{name:<15} {_shown(value)}" for name, value in facts.items()))
     return 0
 
 

@@ -8,11 +8,15 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from functools import reduce
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import click
 
+from catclf.atomic import check_replaceable
 from catclf.config import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,21 +30,27 @@ def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
     return decorate
 
 
-def check_table(path: str | None, option: str) -> None:
-    """Refuse a table of another kind, or one that cannot be written, before any work is done."""
-    from catclf.atomic import check_replaceable
+def check_file(path: str, option: str) -> None:
+    """Refuse a file that cannot be written, or standard output in its place, before any work is done."""
+    if path == "-":
+        reason = "this cannot go to standard output; name a file (./- if it is to be called -)"
+        raise click.BadParameter(reason, param_hint=option)
+    check_replaceable(path)
 
+
+def check_table(path: str | None, option: str) -> None:
+    """Refuse a table of another kind as well; None is none."""
     if path is not None:
         if not path.endswith((".csv", ".jsonl")):
             raise click.BadParameter(f"{path} is neither .csv nor .jsonl", param_hint=option)
-        check_replaceable(path)
+        check_file(path, option)
 
 
 def refuse_overwriting(outputs: Iterable[str | None], inputs: Iterable[str | None]) -> None:
     """Stop if a file is to be written that is read, or written, under another option as well."""
     taken = {os.path.realpath(path) for path in inputs if path is not None}
     for path in outputs:
-        if path is None or (os.path.exists(path) and not os.path.isfile(path)):
+        if path in (None, "-") or (os.path.exists(path) and not os.path.isfile(path)):
             continue
         if os.path.realpath(path) in taken:
             raise click.UsageError(f"{path} would be overwritten: it is used otherwise in this command")
@@ -65,6 +75,11 @@ class NumberOrAuto(click.ParamType[Any]):
 
     def __init__(self, number: click.ParamType[Any]) -> None:
         self._number = number
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The name as it is: the word is typed in small letters."""
+        del param, ctx
+        return self.name
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -94,7 +109,22 @@ class ByteSize(click.ParamType[Any]):
         return int(float(found[1]) * factor)
 
 
-class FractionOrPath(click.ParamType[Any]):
+class PathName(click.ParamType[Any]):
+    """The name of a file or folder, for shells to complete; nothing looks whether it is there."""
+
+    name = "PATH"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete it by itself."""
+        del ctx, param
+        from click.shell_completion import CompletionItem  # only shells need it
+
+        return [CompletionItem(incomplete, type="file")]
+
+
+class FractionOrPath(PathName):
     """A share between 0 and 1, or where other data is."""
 
     name = "FRACTION|DATA"
@@ -130,14 +160,19 @@ max_pixels_option = click.option(
     help="Refuse pictures of more pixels.",
 )
 
-model_option = click.option(
-    "-m",
-    "--model",
-    required=True,
-    metavar="MODEL",
-    envvar=["CATCLF_MODEL"],
-    help="The model file; or set CATCLF_MODEL.",
-)
+
+def model_option(command: str) -> Callable[[Command], Command]:
+    """The model, also from the environment: what is set for `command` comes first."""
+    return click.option(
+        "-m",
+        "--model",
+        type=PathName(),
+        required=True,
+        metavar="MODEL",
+        envvar=[f"CATCLF_{command.upper()}_MODEL", "CATCLF_MODEL"],
+        help="The model file; or set CATCLF_MODEL.",
+    )
+
 
 threshold_option = click.option(
     "-t",

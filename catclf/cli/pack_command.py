@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Iterator
@@ -11,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catclf import config
-from catclf.cli.console import Console, print_result
+from catclf.cli.console import Console
+from catclf.cli.group import ExampleFirst
 from catclf.cli.options import (
+    PathName,
     jobs_option,
     key_options,
     max_pixels_option,
     refuse_overwriting,
     talk_options,
 )
+from catclf.cli.output import print_json
 from catclf.images.hdf5_process import HDF5_SUFFIXES, is_hdf5_name, start_ahead
 
 if TYPE_CHECKING:
@@ -26,13 +28,13 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Example:
-  catclf pack photos/ photos.h5            (photos/cat/*.jpg, photos/other/*.jpg)
-  catclf train photos.h5 -o cat.npz        (the same model as from photos/)"""
+  catclf pack photos/ photos.h5            # photos/cat/*.jpg, photos/other/*.jpg
+  catclf train photos.h5 -o cat.npz        # the same model as from photos/"""
 
 
-@click.command("pack", epilog=_EPILOG)
-@click.argument("data")
-@click.argument("output", metavar="OUT.h5")
+@click.command("pack", cls=ExampleFirst, epilog=_EPILOG)
+@click.argument("data", type=PathName())
+@click.argument("output", type=PathName(), metavar="OUT.h5")
 @click.option("-f", "--force", is_flag=True, help="Replace OUT.h5 if it exists.")
 @click.option(
     "--size",
@@ -110,8 +112,7 @@ def command(
     for sentence in _summary(packed, output):
         console.say(sentence)
     if as_json:
-        text = json.dumps({"output": output, **packed.to_dict()}, indent=2, ensure_ascii=False)
-        print_result(text)
+        print_json({"output": output, **packed.to_dict()})
     return 0
 
 

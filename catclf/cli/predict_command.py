@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -13,8 +12,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from catclf.cli.console import Console, result_stream
+from catclf.cli.console import Console
+from catclf.cli.group import ExampleFirst
 from catclf.cli.options import (
+    PathName,
     jobs_option,
     max_pixels_option,
     model_option,
@@ -23,6 +24,7 @@ from catclf.cli.options import (
     talk_options,
     threshold_option,
 )
+from catclf.cli.output import opened
 from catclf.cli.signals import signals
 from catclf.errors import DataError, OutputError
 from catclf.images.hdf5_process import start_ahead
@@ -42,16 +44,20 @@ Example:
   if catclf predict -m cat.npz photo.jpg --exit-status -q; then echo meow; fi"""
 
 
-@click.command("predict", epilog=_EPILOG)
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
-@model_option
-@click.option("--files-from", metavar="FILE|-", help="Read more paths from a file, one a line.")
-@click.option("-0", "--null", is_flag=True, help="Paths are separated by NUL, in and out.")
+@click.command("predict", cls=ExampleFirst, epilog=_EPILOG)
+@click.argument("paths", type=PathName(), nargs=-1, metavar="[PATH]...")
+@model_option("predict")
+@click.option(
+    "--files-from", type=PathName(), metavar="FILE|-", help="Read more paths from a file, one a line."
+)
+@click.option("-0", "--null", is_flag=True, help="NUL ends the paths of --files-from and --only.")
 @click.option(
     "-F", "--format", "format_name", envvar="CATCLF_PREDICT_FORMAT", type=click.Choice(FORMAT_NAMES),
     default="text", show_default=True, help="Of the rows.",
 )  # fmt: skip
-@click.option("-o", "--output", metavar="FILE", help="Write the rows there instead of stdout.")
+@click.option(
+    "-o", "--output", type=PathName(), metavar="FILE", help="Write the rows there instead of stdout."
+)
 @threshold_option
 @prior_option
 @click.option("--only", metavar="CLASS", help="Print just the paths predicted CLASS.")
@@ -64,6 +70,7 @@ Example:
 )  # fmt: skip
 @click.option(
     "--explain",
+    type=PathName(),
     metavar="DIR",
     help="Write each picture beside the map of w * x there, as a PNG: where it is orange, the picture"
     " speaks for the positive class. For pixels the map adds up to z - b; for patches it has the"
@@ -100,6 +107,10 @@ def command(
     """
     if not paths and files_from is None:
         raise click.UsageError("name a picture, a folder, or --files-from")
+    if _was_given("null") and only is None and files_from is None:
+        raise click.UsageError("--null is about the paths of --files-from and --only; give one of them")
+    if only is not None and _was_given("format_name"):
+        raise click.UsageError("--only prints paths and nothing else; leave --format out")
     if "-" in paths and files_from == "-":
         raise click.UsageError("stdin can be a picture or a list of paths, not both")
     if explain is not None:
@@ -129,12 +140,18 @@ def command(
         on_passed_over=lambda path: console.detail(f"{path}: passed over"),
     )
     tally = _Tally(classifier.positive, console)
-    with contextlib.closing(predictions), _opened(output) as file:
+    with contextlib.closing(predictions), opened(output) as file:
         rows = tally.count(predictions, fail=errors == "fail")
         if explain is not None:
             rows = _explained(rows, classifier, explain)
         _write(file, _paths_of(rows, only, null) if only else _formatted(rows, format_name))
     return tally.exit_code(exit_status)
+
+
+def _was_given(parameter: str) -> bool:
+    """Whether an option stands on the command line itself, and not in the environment."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _stdin() -> BinaryIO:
@@ -167,27 +184,6 @@ def _split_at_nul(file: BinaryIO) -> Iterator[bytes]:
         *whole, rest = (rest + block).split(b"\0")
         yield from whole
     yield rest
-
-
-@contextlib.contextmanager
-def _opened(output: str | None) -> Iterator[BinaryIO]:
-    from catclf.atomic import replacing
-
-    if output is None:
-        yield result_stream()
-    elif _is_device(output):
-        with open(output, "wb") as device:  # a terminal, a pipe: nothing there to be replaced
-            yield device
-    else:
-        with replacing(output) as file:
-            yield file
-
-
-def _is_device(path: str) -> bool:
-    """Whether `path` is a terminal, a pipe or the like: nothing there to be replaced."""
-    return os.path.exists(path) and any(
-        kind(os.stat(path).st_mode) for kind in (stat.S_ISCHR, stat.S_ISFIFO)
-    )
 
 
 class _Tally:

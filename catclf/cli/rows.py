@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from catclf.pipeline.prediction import Prediction
+if TYPE_CHECKING:
+    from catclf.pipeline.prediction import Prediction
 
 _ESCAPES = {bytes((code,)): f"\\x{code:02x}".encode() for code in (*range(32), 127)}
 _ESCAPES |= {b"\t": b"\\t", b"\n": b"\\n", b"\\": b"\\\\"}
 _ODD = re.compile(rb"[\x00-\x1f\x7f\\]")
+_NO_CHARACTER = re.compile("[\ud800-\udfff]")  # such as a byte of a path that is not UTF-8
 
 
 def escaped(text: str) -> bytes:
@@ -59,21 +62,41 @@ def csv_path(path: str) -> str:
 
 def json_row(prediction: Prediction) -> bytes:
     """Return one object without line end."""
-    row: dict[str, str | float | None] = {**json_path(prediction.path)}
     probability = prediction.probability
-    row["label"] = prediction.label
-    row["probability"] = None if probability is None else round(probability, 6)
-    row["error"] = prediction.error.reason if prediction.error is not None else None
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
+    row = {
+        "path": prediction.path,
+        "label": prediction.label,
+        "probability": None if probability is None else round(probability, 6),
+        "error": prediction.error.reason if prediction.error is not None else None,
+    }
+    return json_bytes(row)
 
 
-def json_path(path: str) -> dict[str, str]:
-    """`path`, and for a path that is not UTF-8 also its bytes, base64, in `path_bytes`."""
-    raw = os.fsencode(path)
-    text = raw.decode("utf-8", "replace")
-    if text.encode() == raw:
-        return {"path": text}
-    return {"path": text, "path_bytes": base64.b64encode(raw).decode("ascii")}
+def json_bytes(values: Any, indent: int | None = None) -> bytes:
+    """Plain values as JSON in UTF-8, without line end.
+
+    What is not Unicode becomes U+FFFD. A ``path`` of which that is true is followed by its bytes,
+    base64, in ``path_bytes``. A number that is not finite is null.
+    """
+    return json.dumps(_sayable(values), indent=indent, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _sayable(value: Any) -> Any:
+    """`value` as it can be said in JSON."""
+    if isinstance(value, str):
+        return _NO_CHARACTER.sub("\ufffd", value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [_sayable(item) for item in value]
+    if isinstance(value, dict):
+        said = {}
+        for key, item in value.items():
+            said[_sayable(key)] = shown = _sayable(item)
+            if key == "path" and shown != item:
+                said["path_bytes"] = base64.b64encode(os.fsencode(item)).decode("ascii")
+        return said
+    return value
 
 
 def _digits(prediction: Prediction) -> bytes:

@@ -9,10 +9,13 @@ import click
 
 from catclf import config
 from catclf.cli.console import Console
+from catclf.cli.group import ExampleFirst
 from catclf.cli.options import (
     ByteSize,
     FractionOrPath,
     NumberOrAuto,
+    PathName,
+    check_file,
     check_table,
     jobs_option,
     key_options,
@@ -32,7 +35,9 @@ _DEFAULTS = config.TrainSettings()
 _DESCENT = _DEFAULTS.descent
 
 _data_options = options(
-    click.option("-o", "--output", required=True, metavar="FILE", help="Where the model goes."),
+    click.option(
+        "-o", "--output", type=PathName(), required=True, metavar="FILE", help="Where the model goes."
+    ),
     click.option("-f", "--force", is_flag=True, help="Replace the model file if it exists."),
     click.option(
         "--positive",
@@ -157,7 +162,7 @@ _run_options = options(
         "--tune-threshold",
         metavar="GOAL",
         help="Choose the model's threshold on cross-validated probabilities: accuracy,"
-        " balanced_accuracy, f1, precision=P or recall=R.",
+        " balanced_accuracy, f1, precision=P or recall=R. The scores of --cv stay those at 0.5.",
     ),
     click.option(
         "--engine",
@@ -174,9 +179,19 @@ _run_options = options(
         help="Budget for the pixels, and again for what an engine adds; pixels that do not fit stay in"
         " their HDF5 file, which `catclf pack` makes.",
     ),
-    click.option("--resume", metavar="MODEL", help="Go on from a saved model."),
-    click.option("--history", metavar="FILE", help="Write the recorded steps to a .csv or .jsonl file."),
-    click.option("--plot", metavar="FILE.png", help="Draw the cost and the gradient over the steps."),
+    click.option("--resume", type=PathName(), metavar="MODEL", help="Go on from a saved model."),
+    click.option(
+        "--history",
+        type=PathName(),
+        metavar="FILE",
+        help="Write the recorded steps to a .csv or .jsonl file.",
+    ),
+    click.option(
+        "--plot",
+        type=PathName(),
+        metavar="FILE.png",
+        help="Draw the cost and the gradient over the steps.",
+    ),
     click.option(
         "--errors",
         type=click.Choice(config.ON_ERROR),
@@ -194,12 +209,12 @@ _run_options = options(
 
 _EPILOG = """\b
 Example:
-  catclf train photos/ -o cat.npz          (photos/cat/*.jpg, photos/other/*.jpg)
-  catclf train train.h5 -o cat.npz -l 0.005 -i 2000 --stop none --history cost.csv"""
+  catclf train photos/ -o cat.npz          # photos/cat/*.jpg, photos/other/*.jpg
+  catclf train train.h5 -o course.npz -l 0.005 -i 2000 --stop none --history cost.csv"""
 
 
-@click.command("train", epilog=_EPILOG)
-@click.argument("data")
+@click.command("train", cls=ExampleFirst, epilog=_EPILOG)
+@click.argument("data", type=PathName())
 @_data_options
 @_descent_options
 @_run_options
@@ -279,14 +294,12 @@ def _settings(
 
 def _check_outputs(output: str, force: bool, history: str | None, plot: str | None) -> None:
     """Find out before the work starts whether its results can be kept."""
-    from catclf.atomic import check_replaceable
-
+    check_file(output, "--output")
     if os.path.lexists(output) and not force:
         raise click.UsageError(f"{output} exists; replace it with --force, or name another file")
-    check_replaceable(output)
     check_table(history, "--history")
     if plot is not None:
-        check_replaceable(plot)
+        check_file(plot, "--plot")
         require_report_extra("--plot")
 
 
@@ -300,4 +313,4 @@ def _tell(console: Console, fit: Fit, output: str, as_json: bool) -> None:
     for line in report.summary(fit, output):
         console.say(line)
     if as_json:
-        report.print_json(fit, output)
+        report.print_fit(fit, output)

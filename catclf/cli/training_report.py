@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from catclf.atomic import replacing
-from catclf.cli.console import Console, print_result
+from catclf.cli.console import Console
 from catclf.cli.live import LiveLine, counted
+from catclf.cli.output import print_json
+from catclf.cli.rows import csv_line, json_bytes
 from catclf.cli.signals import signals
 from catclf.descent import Step
 from catclf.errors import TrainingError
@@ -130,40 +131,33 @@ def summary(fit: Fit, output: str) -> Iterator[str]:
     if fit.validation is not None:
         yield f"held-out pictures: {fit.validation.verdict}"
     if fit.cv is not None:
-        yield f"cross-validated: {fit.cv.verdict}"
+        yield f"cross-validated, at the threshold {fit.cv.threshold:g}: {fit.cv.verdict}"
+    if fit.model.threshold != 0.5:
+        yield f"threshold tuned on the cross-validated probabilities: {fit.model.threshold:.4g}"
     yield f"saved {output}: says {fit.model.positive!r} or {fit.model.negative!r}"
     yield f"next: catclf eval -m {shlex.quote(output)} OTHER_DATA"
 
 
-def print_json(fit: Fit, output: str) -> None:
+def print_fit(fit: Fit, output: str) -> None:
     """Print the summary as one JSON object."""
-    _print({"model": output, **fit.to_dict()})
+    print_json({"model": output, **fit.to_dict()})
 
 
 def print_divergence(error: TrainingError) -> None:
     """Print what is known of a descent that diverged, as one JSON object."""
     facts = {"model": None, "stop_reason": "diverged", "converged": False}
-    _print({**facts, "iterations": error.step, "cost": error.cost, "advice": error.advice})
-
-
-def _print(values: dict[str, Any]) -> None:
-    finite = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in values.items()
-    }
-    print_result(json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False))
+    print_json({**facts, "iterations": error.step, "cost": error.cost, "advice": error.advice})
 
 
 def write_history(history: Iterable[Step], path: str) -> None:
     """Write the recorded steps, one a row, to a .csv or .jsonl file; undefined numbers stay empty."""
-    rows = [{key: _blank(value) for key, value in step._asdict().items()} for step in history]
     if path.endswith(".jsonl"):
-        lines = [json.dumps(row) for row in rows]
+        lines = [json_bytes(step._asdict()) + b"\n" for step in history]
     else:
-        lines = [",".join(Step._fields)]
-        lines += [",".join("" if v is None else repr(v) for v in row.values()) for row in rows]
+        lines = [csv_line(*Step._fields)]
+        lines += [csv_line(*(repr(x) if math.isfinite(x) else "" for x in step)) for step in history]
     with replacing(path) as file:
-        file.write(("\n".join(lines) + "\n").encode())
+        file.writelines(lines)
 
 
 def draw_history(history: NDArray[np.float64], path: str) -> None:
@@ -172,7 +166,3 @@ def draw_history(history: NDArray[np.float64], path: str) -> None:
 
     with replacing(path) as file:
         file.write(learning_curve_png(history))
-
-
-def _blank(value: float) -> float | None:
-    return value if math.isfinite(value) else None

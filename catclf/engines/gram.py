@@ -60,16 +60,17 @@ class GramEngine:
 
     def sweep(self, c: NDArray[np.float64], b: float, summand: Summand, losses: bool = False) -> Sweep:
         """See `catclf.engines.Engine`."""
-        z = c[1, : self.m] + b
         xr = np.empty(c.shape)
         if self._w0 is None:
-            r = xr[0]
+            r, z = xr[0], c[1]
         else:
-            r = xr[0, : self.m]
+            r, z = xr[0, : self.m], c[1, : self.m]
             xr[0, self.m :] = 0.0  # w₀ has no part in a gradient
-        summand.residual(z, EVERY_PICTURE, r)
+        np.add(z, b, r)  # z, until r takes its place
+        lost = summand.losses(r, EVERY_PICTURE) if losses else None
+        summand.residual(r, EVERY_PICTURE, r)
         self._gram.dot(xr[0], xr[1])
-        return xr, self._ones.dot(r), summand.losses(z, EVERY_PICTURE) if losses else None
+        return xr, self._ones.dot(r), lost
 
     def scores(self, c: NDArray[np.float64], b: float) -> Vector:
         """Z = K a + b (m,)."""

@@ -54,6 +54,7 @@ class StreamEngine:
         """See `catclf.engines.Engine`."""
         scaled = self._scaled(c)
 
+        @np.errstate(over="ignore", invalid="ignore")  # as in `descend`, which is another thread
         def sum_up(part: slice) -> Sweep:
             xr = np.zeros(self.n_x)
             z, r = np.empty(part.stop - part.start), np.empty(part.stop - part.start)

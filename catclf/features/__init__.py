@@ -38,14 +38,18 @@ class Features(Protocol):
 
 
 class FeatureKind(Protocol):
-    """How features come into being: learned from training pictures, or restored from a model.
-
-    ``learned`` says whether the pictures matter, or only their size.
-    """
+    """How features come into being: learned from training pictures, or restored from a model."""
 
     @property
-    def learned(self) -> bool: ...
-    def learn(self, images: NDArray[np.uint8], *, seed: int = 0, jobs: int = 1) -> Features: ...
+    def standardised(self) -> bool: ...
+    def learn(
+        self,
+        images: NDArray[np.uint8],
+        train: NDArray[np.bool_] | None = None,
+        *,
+        seed: int = 0,
+        jobs: int = 1,
+    ) -> Features: ...
     def restore(self, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Features: ...
 
 

@@ -24,7 +24,7 @@ from catclf.features.dictionary import (
     Pictures,
     learn_filters,
 )
-from catclf.features.responses import CELLS, STATISTICS, THRESHOLD, Responses
+from catclf.features.responses import CELLS, ROW_STEP, STATISTICS, THRESHOLD, Responses, cells_of
 from catclf.parallel import ordered_map
 
 GRID, GRID_OF_MANY, MANY = 2, 3, 250
@@ -47,10 +47,10 @@ _PAIRS = np.triu_indices(COMPONENTS)
 class Patches:
     """Pooled responses of a learned dictionary, the same for a picture and its mirror image.
 
-    A patch p (108 numbers) at each position is normalised, q = (p − mean p) / √(var p + CONTRAST),
-    and a filter f of the dictionary responds z = fᵀq + f₀. With t = THRESHOLD, each of CELLS × CELLS
-    boxes of the picture has four means for each filter: of max(z − t, 0), max(−z − t, 0), [z > t] and
-    [−z > t]. From these there are two groups of features:
+    A patch p (108 numbers) at each position, every ROW_STEP rows, is normalised,
+    q = (p − mean p) / √(var p + CONTRAST), and a filter f of the dictionary responds z = fᵀq + f₀. With
+    t = THRESHOLD, each of CELLS × CELLS boxes of the picture has four means for each filter: of
+    max(z − t, 0), max(−z − t, 0), [z > t] and [−z > t]. From these there are two groups of features:
 
     - what is where: the means over grid × grid larger cells, triangular weights, square root; averaged
       over the picture and its mirror image, STATISTICS · FILTERS · grid² in all;
@@ -84,15 +84,20 @@ class Patches:
     components: Floats
     name: ClassVar[str] = "patches"
     scale: ClassVar[float] = 1.0
-    learned: ClassVar[bool] = True
     standardised: ClassVar[bool] = True
     mirror_invariant: ClassVar[bool] = True
 
     @classmethod
     def learn(
-        cls, images: Pictures, *, seed: int = 0, jobs: int = 1, grid: int | None = None
+        cls,
+        images: Pictures,
+        train: NDArray[np.bool_] | None = None,
+        *,
+        seed: int = 0,
+        jobs: int = 1,
+        grid: int | None = None,
     ) -> Patches:
-        """Learn a dictionary from the training pictures `images` (m, s, s, 3), m ≥ 1.
+        """Learn a dictionary from `images` (m, s, s, 3), those of `train` (m,), m ≥ 1.
 
         Labels play no part. `grid` None follows the rule at `GRID`.
 
@@ -101,10 +106,12 @@ class Patches:
         ConfigError
             If the pictures are smaller than a patch, or have fewer positions than cells.
         """
+        if train is not None and not train.all():
+            images = images[train]
         m, size = images.shape[:2]
         if size < PATCH:
             raise ConfigError("size", size, f"at least {PATCH} for patch features")
-        cells = min(CELLS, size - PATCH + 1)
+        cells = cells_of(size)
         if grid is None:
             grid = min(GRID_OF_MANY if m >= MANY else GRID, cells)
         if not 1 <= grid <= cells:
@@ -174,7 +181,9 @@ class Patches:
             If something is missing or impossible, with what was expected and found.
         """
         grid = _checked_integer(settings, "grid", 1)
-        size = _checked_integer(settings, "size", PATCH + grid - 1)
+        size = _checked_integer(settings, "size", PATCH)
+        if grid > cells_of(size):
+            raise ValueError(f"expected a grid of at most {cells_of(size)}, found {grid}")
         for name, expected in _CONSTANTS.items():
             if settings.get(name) != expected:
                 raise ValueError(f"expected {name} = {expected}, found {settings.get(name)!r}")
@@ -186,6 +195,7 @@ class Patches:
 
 _CONSTANTS: dict[str, int | float | str] = {
     "patch": PATCH,
+    "row_step": ROW_STEP,
     "cells": CELLS,
     "contrast": CONTRAST,
     "threshold": THRESHOLD,

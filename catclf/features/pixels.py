@@ -30,13 +30,22 @@ class Pixels:
     size: int
     name: ClassVar[str] = "pixels"
     scale: ClassVar[float] = 1.0 / 255.0
-    learned: ClassVar[bool] = False
     standardised: ClassVar[bool] = False
 
     @classmethod
-    def learn(cls, images: NDArray[np.uint8], *, seed: int = 0, jobs: int = 1) -> Pixels:
-        """Take the size from `images` (m, s, s, 3); nothing else is learned, nothing is random."""
-        del seed, jobs
+    def learn(
+        cls,
+        images: NDArray[np.uint8],
+        train: NDArray[np.bool_] | None = None,
+        *,
+        seed: int = 0,
+        jobs: int = 1,
+    ) -> Pixels:
+        """Take the size from `images` (m, s, s, 3); nothing else is learned, nothing is random.
+
+        Other features learn from those of `train` (m,), or from all of them.
+        """
+        del train, seed, jobs
         return cls(images.shape[1])
 
     @property

@@ -21,11 +21,21 @@ THRESHOLD = 0.5
 CELLS = 9
 """Statistics are taken over CELLS × CELLS boxes of the picture; odd, so that boxes of whole positions
 can lie symmetrically in any picture."""
+ROW_STEP = 2
+"""Patches begin in every column, but only in every second row: that halves the work, and in
+cross-validation it changes no accuracy by more than half a point, up or down. A step along the columns
+would not be the same for a picture and its mirror image."""
 STATISTICS = 4
 """Of a response z: means of max(z − t, 0), max(−z − t, 0), [z > t], [−z > t], t = THRESHOLD."""
 
 _HALF = PIXELS // 2
 _BLOCK = 1000  # at most so many patches at a time, so that their responses stay in cache
+
+
+def cells_of(size: int) -> int:
+    """Boxes along a side of a picture of `size`: CELLS, or the largest odd number that has positions."""
+    rows = -(-(size - PATCH + 1) // ROW_STEP)
+    return min(CELLS, rows - 1 + rows % 2)
 
 
 class Responses:
@@ -53,18 +63,20 @@ class Responses:
         self._even: Floats = np.vstack([even, filters[PIXELS:]], dtype=np.float32)
         self._odd: Floats = odd.astype(np.float32)
         self._size = size
-        self._side = size - PATCH + 1  # positions of a patch along a side
-        self.cells = min(CELLS, self._side)
-        offset = np.arange(size) - np.arange(self._side)[:, None]
-        self._box = ((offset >= 0) & (offset < PATCH)).astype(np.float32)  # (side, size)
-        self._box_rgb = np.repeat(self._box, 3, axis=1).T.copy()  # (3 size, side)
-        per_side = _widths(self._side, self.cells)
-        self._share = (1 / np.outer(per_side, per_side)).astype(np.float32)  # of a position
-        cell = np.repeat(np.arange(self.cells), per_side)  # of a row or column of positions
-        self._in_cell = (cell == np.arange(self.cells)[:, None]).astype(np.float32)
-        bands = -(-self._side // max(1, _BLOCK // self._side))
-        self._height = -(-self._side // bands)  # bands of nearly equal height
-        tops = range(0, self._side, self._height)
+        self.cells = cells_of(size)
+        columns = size - PATCH + 1  # positions of a patch from left to right
+        offset = np.arange(size) - np.arange(columns)[:, None]
+        box = ((offset >= 0) & (offset < PATCH)).astype(np.float32)  # (columns, size)
+        self._box = box[::ROW_STEP].copy()  # (rows, size)
+        self._box_rgb = np.repeat(box, 3, axis=1).T.copy()  # (3 size, columns)
+        rows = len(self._box)
+        heights, widths = _widths(rows, self.cells), _widths(columns, self.cells)
+        self._share = (1 / np.outer(heights, widths)).astype(np.float32)  # of a position
+        self._row_in_cell, self._column_in_cell = _membership(heights), _membership(widths)
+        bands = -(-rows // max(1, _BLOCK // columns))
+        self._height = -(-rows // bands)  # bands of nearly equal height
+        cell = np.repeat(np.arange(self.cells), heights)  # of a row
+        tops = range(0, rows, self._height)
         self._bands = [(top, cell[top], cell[top : top + self._height][-1] + 1) for top in tops]
 
     def maps(self, pictures: Pictures) -> Iterator[Floats]:
@@ -83,16 +95,16 @@ class Responses:
         for top, first, last in self._bands:
             rows = slice(top, top + self._height)
             even, odd = work.patches(top, scale[rows])
-            in_cell = self._in_cell[first:last, rows]
+            in_cell = self._row_in_cell[first:last, rows]
             totals = work.totals((even.T, self._even), (odd.T, self._odd), in_cell)
-            sums[first:last] += (self._in_cell @ totals).transpose(2, 3, 0, 1, 4)
+            sums[first:last] += (self._column_in_cell @ totals).transpose(2, 3, 0, 1, 4)
         means: Floats = sums * self._share[:, :, None, None, None]
         means[..., :2, :] -= np.float32(THRESHOLD)  # max(z − t, 0) = max(z, t) − t
         np.maximum(means, 0, out=means)  # subtle: rounding can leave −1e-8
         return means
 
     def _contrast_scale(self, picture: Pictures) -> Floats:
-        """1 / √(var + CONTRAST) of the patch at each position (side, side).
+        """1 / √(var + CONTRAST) of the patch at each position (rows, columns).
 
         Box sums as two small matrix products, exact: all are integers below 2²⁴.
         """
@@ -103,18 +115,24 @@ class Responses:
         return (1 / np.sqrt(variance + CONTRAST)).astype(np.float32)
 
 
-def _widths(side: int, cells: int) -> NDArray[np.intp]:
-    """Nearly equal widths of `cells` boxes, the same from right to left."""
-    left = (2 * np.arange(cells // 2 + 1) * side + cells) // (2 * cells)  # edges, rounded
-    edges = np.concatenate([left, side - left[::-1]]) if cells % 2 else np.arange(side + 1)
-    return np.diff(edges)
+def _widths(positions: int, cells: int) -> NDArray[np.intp]:
+    """Nearly equal widths of an odd number of boxes, the same from right to left."""
+    left = (2 * np.arange(cells // 2 + 1) * positions + cells) // (2 * cells)  # edges, rounded
+    return np.diff(np.concatenate([left, positions - left[::-1]]))
+
+
+def _membership(widths: NDArray[np.intp]) -> Floats:
+    """Which position is in which box, as 0 and 1: (boxes, positions)."""
+    cell = np.repeat(np.arange(len(widths)), widths)
+    membership: Floats = (cell == np.arange(len(widths))[:, None]).astype(np.float32)
+    return membership
 
 
 class _Workspace:
     """Buffers of one thread, used again for every band of every picture.
 
-    The patches of a band, up to `height` rows of them, are the columns of a matrix, each row of which
-    is copied from long runs of memory.
+    The patches of a band, up to `height` rows of positions, are the columns of a matrix, each row of
+    which is copied from long runs of memory.
     """
 
     def __init__(self, size: int, height: int) -> None:
@@ -125,7 +143,7 @@ class _Workspace:
         parity = np.empty((2, PATCH // 2, 3, size, self.side), np.float32)
         self._sums, self._differences = parity
         down = sliding_window_view(parity.reshape(2, -1, size, self.side), PATCH, axis=2)
-        self._windows = down.transpose(0, 4, 1, 2, 3)  # (2, 6, 9, side, side)
+        self._windows = down.transpose(0, 4, 1, 2, 3)[:, :, :, ::ROW_STEP]  # (2, 6, 9, rows, side)
         most = height * self.side
         self._patches = np.empty((PIXELS + 1) * most, np.float32)
         self._z, self._spare = np.empty((2, 2 * FILTERS * most), np.float32)

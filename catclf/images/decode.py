@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 import os
-import stat
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -18,6 +17,7 @@ from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
 from catclf.images.effort import refusal
 from catclf.images.picture import Picture, Pixels
+from catclf.regular import open_regular
 
 # Formats whose decoders are in Pillow itself; the most usual ones first, as they are tried in order.
 # EPS is left out because its decoder runs an external program, TGA because it has no magic number.
@@ -93,20 +93,13 @@ def _opened(picture: Picture) -> Iterator[BinaryIO]:
             raise _RefusedError("is empty")
         yield io.BytesIO(data)
         return
-    # Not blocking: opening a FIFO that nobody writes to would otherwise wait for ever.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    handle = os.open(picture.path, flags)
+    handle, size = open_regular(picture.path)
     try:
-        status = os.fstat(handle)
-        if stat.S_ISDIR(status.st_mode):  # subtle: open() would refuse it too, but leave it open
-            raise _RefusedError("is a directory")
-        if not stat.S_ISREG(status.st_mode):
-            raise _RefusedError("is not a regular file")
-        if status.st_size == 0:
+        if size == 0:
             raise _RefusedError("is empty")
         # Threads take turns at each call to the system: one call for a file instead of a dozen.
-        data = os.read(handle, status.st_size) if status.st_size <= _WHOLE_BYTES else b""
-        if len(data) == status.st_size:
+        data = os.read(handle, size) if size <= _WHOLE_BYTES else b""
+        if len(data) == size:
             yield io.BytesIO(data)
         else:
             os.lseek(handle, 0, os.SEEK_SET)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -17,6 +16,7 @@ from catclf.images import hdf5_process
 from catclf.images.guarded import ChildError, GuardedChild
 from catclf.images.picture import Pixels
 from catclf.images.stored import StoredPixels
+from catclf.regular import open_regular
 
 MEMORY_LIMIT = 1_000_000_000
 """Bytes of address space that the child process gets; the libraries alone take 120 MB of it."""
@@ -187,14 +187,9 @@ class Hdf5Pictures:
 
 def _opened(path: str) -> int:
     try:
-        # Not blocking: opening a FIFO that nobody writes to would otherwise wait for ever.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except (OSError, ValueError) as exc:  # ValueError: the path has a NUL
+        return open_regular(path)[0]
+    except (OSError, ValueError) as exc:
         raise DataError(path, (getattr(exc, "strerror", None) or str(exc)).lower()) from exc
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise DataError(path, "is not a regular file")
-    return handle
 
 
 def _start(path: str, handle: int, x_key: str | None, y_key: str | None) -> GuardedChild:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections.abc import Callable, Iterator
@@ -114,7 +115,8 @@ def read_labelled(
     pictures = ordered_map(
         lambda picture: decode(picture, size or DEFAULT_SIZE, max_pixels), listing.pictures, jobs
     )
-    return _collect(source, listing, size or DEFAULT_SIZE, pictures, on_error, on_read)
+    with contextlib.closing(pictures):
+        return _collect(source, listing, size or DEFAULT_SIZE, pictures, on_error, on_read)
 
 
 class Listing(NamedTuple):

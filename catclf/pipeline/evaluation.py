@@ -195,9 +195,12 @@ def compare(first: Evaluation, second: Evaluation) -> Duel:
     Raises
     ------
     DataError
-        If they are not of the same pictures.
+        If they are not of the same pictures, or not about the same class.
     """
-    if first.paths != second.paths or not np.array_equal(first.y, second.y):
+    if first.paths == second.paths and not np.array_equal(first.y, second.y):
+        found = f"of the one model is {first.positive!r}, of the other {second.positive!r}"
+        raise DataError("comparison", f"the positive class {found}; expected the same")
+    if first.paths != second.paths:
         found = f"{first.scores.n} and {second.scores.n} pictures"
         raise DataError("comparison", f"the models were not scored on the same pictures ({found})")
     called = [e.probabilities >= e.scores.threshold for e in (first, second)]

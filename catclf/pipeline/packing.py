@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -174,17 +175,18 @@ def _decode_rest(
         source.pictures(spool.taken),
         jobs,
     )
-    for pictures in _batches(decoded, height):
-        failures = []
-        for k, picture in enumerate(pictures, spool.taken):
-            progress.reading(k + 1, source.m)
-            if picture.error is not None:
-                if settings.on_error == "fail":
-                    raise picture.error
-                failures.append((k, picture.error.reason))
-        good = [picture.pixels for picture in pictures if picture.pixels is not None]
-        shape = (len(good), source.size, source.size, 3)
-        spool.append(np.array(good, dtype=np.uint8).reshape(shape), failures)
+    with contextlib.closing(decoded):
+        for pictures in _batches(decoded, height):
+            failures = []
+            for k, picture in enumerate(pictures, spool.taken):
+                progress.reading(k + 1, source.m)
+                if picture.error is not None:
+                    if settings.on_error == "fail":
+                        raise picture.error
+                    failures.append((k, picture.error.reason))
+            good = [picture.pixels for picture in pictures if picture.pixels is not None]
+            shape = (len(good), source.size, source.size, 3)
+            spool.append(np.array(good, dtype=np.uint8).reshape(shape), failures)
 
 
 def _batches(decoded: Iterator[Picture], height: int) -> Iterator[list[Picture]]:

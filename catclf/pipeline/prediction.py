@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
 from catclf.images.decode import decode
 from catclf.images.folder import OnPassedOver
-from catclf.images.inputs import Input, pictures_of
+from catclf.images.inputs import Inputs, pictures_of
 from catclf.images.picture import Picture
 from catclf.model import Model, load
 from catclf.parallel import core_count, ordered_map
@@ -46,7 +46,7 @@ class Prediction(NamedTuple):
 
 def predict(
     model: Model | str | os.PathLike[str],
-    inputs: Iterable[Input],
+    inputs: Inputs,
     *,
     threshold: float | None = None,
     prior: float | None = None,
@@ -61,7 +61,7 @@ def predict(
     Parameters
     ----------
     model : Model or path
-    inputs : iterable of paths or binary files
+    inputs : path, or iterable of paths, binary files and arrays
         See `catclf.images.inputs.pictures_of`. It is read as needed and no list of it is kept.
     threshold : float or None
         Replaces the model's.

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
 from catclf.design import Rows, joined
-from catclf.errors import ConfigError, DataError, TrainingError
-from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, fit, prepare
+from catclf.errors import ConfigError, DataError
+from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, divergence, fit, prepare
 from catclf.folds import held_out_mask
 from catclf.images.labelled import LabelledPictures, read_labelled
 from catclf.logistic import Vector
@@ -24,6 +24,7 @@ from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model, fingerprint
 from catclf.parallel import core_count
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
+from catclf.pipeline.classifier import Classifier
 from catclf.progress import Progress
 
 _BLOCK_BYTES = 4_000_000
@@ -35,15 +36,15 @@ class Fit:
 
     Attributes
     ----------
-    model : Model
+    model : Classifier
     m, n_x : int
         Pictures trained on (without mirror images) and features.
     counts : dict
         Number of pictures read of each class of the data.
     skipped : tuple of DataError
-        Pictures that could not be read.
+        Pictures that could not be read, here and in other data for validation.
     passed_over : int
-        Files not tried because of their names.
+        Files not tried because of their names, likewise.
     engine : str
     last : Step
         Cost and norms at the parameters of `model`.
@@ -59,13 +60,13 @@ class Fit:
     validation : Scores or None
         Of the held-out pictures.
     cv : Scores or None
-        Cross-validated.
+        Cross-validated, at the threshold 1/2 even if another one was tuned on the same probabilities.
     warnings : tuple of str
         Sentences that the user should read.
     seconds : float
     """
 
-    model: Model
+    model: Classifier
     m: int
     n_x: int
     counts: dict[str, int]
@@ -145,6 +146,8 @@ def train(
         If the data cannot be read or does not have both classes.
     ConfigError
         If settings do not fit the data.
+    TooFewPicturesError
+        If a class is too small to be divided as the settings say.
     TrainingError
         If the descent diverges.
     """
@@ -152,11 +155,12 @@ def train(
     settings = settings or TrainSettings()
     progress = progress or Progress()
     data = os.fspath(data)
-    labelled = _read(data, settings, progress)
+    labelled = _read(data, settings, settings.size, settings.memory, progress)
     positive = positive_class(labelled, settings.positive, data)
-    problem, trained_on = _problem(labelled, positive, settings, progress)
+    sources = (labelled, *_validation_data(settings, labelled, progress))
+    problem, trained_on = _problem(sources, positive, settings)
     if resume is not None:
-        _check_resumable(resume, problem, int(trained_on.sum()), labelled.counts(), positive)
+        _check_resumable(resume, problem, int(trained_on.sum()), labelled.counts(), positive, data)
     fits = 1 + (settings.cv or 0) * (settings.features == "pixels")
     start = None if resume is None else (resume.w, resume.b)
     marks = _fingerprints(problem.pixels)
@@ -169,12 +173,12 @@ def train(
     fitted = fit(prepared, trained_on, held_out=held_out, progress=progress)
     descent = fitted.descent
     if descent.stop_reason == "diverged":
-        raise _divergence(fitted)
+        raise divergence(fitted)
     scored = prepared.probabilities(descent)
     w, b = prepared.parameters(descent)
     accuracy = float(((scored >= threshold) == problem.y)[trained_on].mean())
     m = int(trained_on.sum())
-    model = Model(
+    model = Classifier(
         w=w,
         b=b,
         features=prepared.features,
@@ -190,8 +194,8 @@ def train(
         m=m,
         n_x=len(w),
         counts=labelled.counts(),
-        skipped=labelled.skipped,
-        passed_over=labelled.passed_over,
+        skipped=tuple(error for source in sources for error in source.skipped),
+        passed_over=sum(source.passed_over for source in sources),
         engine=prepared.engine_name,
         last=descent.last,
         stop_reason=descent.stop_reason,
@@ -204,23 +208,45 @@ def train(
         history=descent.history,
         validation=None if held_out is None else score(problem.y[held_out], scored[held_out], threshold),
         cv=cv,
-        warnings=(*_duplicates(labelled, marks), *_warnings(settings, fitted, cv)),
+        warnings=(
+            *_duplicates(
+                [path for source in sources for path in source.paths],
+                problem.y,
+                trained_on,
+                marks.tolist(),
+            ),
+            *_warnings(settings, fitted, cv),
+        ),
         seconds=time.perf_counter() - begun,
     )
 
 
-def _read(data: str, settings: TrainSettings, progress: Progress) -> LabelledPictures:
+def _read(
+    data: str, settings: TrainSettings, size: int | None, memory: int, progress: Progress
+) -> LabelledPictures:
     return read_labelled(
         data,
-        size=settings.size,
+        size=size,
         on_error=settings.on_error,
         jobs=settings.jobs or core_count(),
         max_pixels=settings.max_pixels,
         x_key=settings.x_key,
         y_key=settings.y_key,
         on_read=progress.reading,
-        memory=settings.memory,
+        memory=memory,
     )
+
+
+def _validation_data(
+    settings: TrainSettings, labelled: LabelledPictures, progress: Progress
+) -> Iterator[LabelledPictures]:
+    """Yield the pictures of other data to validate with, if there is any."""
+    if isinstance(settings.validation, str):
+        pixels = labelled.pixels
+        left = settings.memory - (pixels.nbytes if isinstance(pixels, np.ndarray) else 0)
+        other = _read(settings.validation, settings, pixels.shape[1], left, progress)
+        progress.note(f"{other.m} pictures read for validation")
+        yield other
 
 
 def _binary(labelled: LabelledPictures, positive: str) -> Vector:
@@ -229,31 +255,19 @@ def _binary(labelled: LabelledPictures, positive: str) -> Vector:
 
 
 def _problem(
-    labelled: LabelledPictures, positive: str, settings: TrainSettings, progress: Progress
+    sources: tuple[LabelledPictures, ...], positive: str, settings: TrainSettings
 ) -> tuple[Problem, Mask]:
     """All pictures, with those held out for validation, and which of them are trained on."""
-    pixels: Rows = labelled.pixels
+    labelled, *others = sources
+    pixels = joined([source.pixels for source in sources])
     y = _binary(labelled, positive)
     trained_on = np.ones(len(y), dtype=bool)
     validation = settings.validation
     if isinstance(validation, float):
-        try:
-            trained_on = ~held_out_mask(y, validation, settings.descent.seed)
-        except ValueError as exc:
-            raise ConfigError("validation", validation, f"possible: {exc}") from exc
-    elif validation is not None:
-        other = read_labelled(
-            validation,
-            size=pixels.shape[1],
-            on_error=settings.on_error,
-            jobs=settings.jobs or core_count(),
-            max_pixels=settings.max_pixels,
-            memory=max(0, settings.memory - (pixels.nbytes if isinstance(pixels, np.ndarray) else 0)),
-        )
-        progress.note(f"{len(other.labels)} pictures read for validation")
-        pixels = joined([pixels, other.pixels])
-        y = np.concatenate([y, labels_by_name(other, positive, None, validation)])
-        trained_on = np.arange(len(y)) < len(labelled.labels)
+        trained_on = ~held_out_mask(y, validation, settings.descent.seed)
+    for other in others:
+        y = np.concatenate([y, labels_by_name(other, positive, None, str(validation))])
+        trained_on = np.arange(len(y)) < labelled.m
     return Problem(pixels, y, settings, settings.jobs or core_count()), trained_on
 
 
@@ -264,10 +278,14 @@ def _fingerprints(pixels: Rows) -> NDArray[np.uint64]:
 
 
 def _check_resumable(
-    model: Model, problem: Problem, m: int, counts: dict[str, int], positive: str
+    model: Model, problem: Problem, m: int, counts: dict[str, int], positive: str, data: str
 ) -> None:
     """Refuse to go on with other data or another cost than the model was trained with."""
-    settings = problem.settings
+    settings, before = problem.settings, dict(model.training)
+    for name, found, what in (("classes", counts, "classes"), ("m", m, "number of training pictures")):
+        if before.get(name) != found:
+            expected = f"{before.get(name)}, as of the model to be resumed"
+            raise DataError(data, f"has the {what} {found}; expected {expected}")
     if settings.descent.start == "random":
         raise ConfigError("init", "random", "left out: a resumed model is the start")
     now: dict[str, Any] = {
@@ -276,16 +294,13 @@ def _check_resumable(
         "loss": settings.descent.loss,
         "class_weight": settings.class_weight,
         "flip": settings.flip,
-        "classes": counts,
-        "m": m,
         "positive": positive,
     }
     if isinstance(settings.validation, float):
         now["seed"] = settings.descent.seed  # another one would hold out pictures trained on
     if settings.penalty != "auto":
         now["l2"] = settings.penalty
-    before = {**model.training, "features": model.features.name, "size": model.size}
-    before["positive"] = model.positive
+    before |= {"features": model.features.name, "size": model.size, "positive": model.positive}
     for name, value in now.items():
         if before.get(name) != value:
             raise ConfigError(name, value, f"{before.get(name)}, as of the model to be resumed")
@@ -294,17 +309,14 @@ def _check_resumable(
 def _cross_validated(
     prepared: Prepared, trained_on: Mask, progress: Progress
 ) -> tuple[Scores | None, float]:
-    """Cross-validated scores, if they are wanted, and the threshold that they suggest."""
+    """Cross-validated scores at 1/2, if they are wanted, and the threshold for the model."""
     problem, settings = prepared.problem, prepared.problem.settings
     if settings.cv is None and settings.tune_threshold is None:
         return None, 0.5
     folds = settings.cv or USUAL_FOLDS
     progress.note(f"cross-validating in {folds} folds")
     shared = None if prepared.features.standardised else prepared
-    try:
-        probabilities = cross_validate(problem, trained_on, folds, shared)
-    except ValueError as exc:
-        raise ConfigError("cv", folds, f"possible: {exc}") from exc
+    probabilities = cross_validate(problem, trained_on, folds, shared)
     y, threshold = problem.y[trained_on], 0.5
     if settings.tune_threshold is not None:
         goal, at = parse_threshold_goal(settings.tune_threshold)
@@ -313,16 +325,7 @@ def _cross_validated(
             rule = "within reach: no threshold gives that in cross-validation"
             raise ConfigError("tune_threshold", settings.tune_threshold, rule)
         threshold = tuned
-    return score(y, probabilities, threshold), threshold
-
-
-def _divergence(fitted: Fitted) -> TrainingError:
-    rate, last = fitted.learning_rate, fitted.descent.history[-1]
-    advice = (
-        f"The learning rate {rate:.6g} is too large for these features: use --learning-rate auto or "
-        f"{1 / fitted.curvature:.3g} (the limit of stability is {2 / fitted.curvature:.3g})."
-    )
-    return TrainingError(last.step, last.cost, advice)
+    return score(y, probabilities), threshold
 
 
 def _warnings(settings: TrainSettings, fitted: Fitted, cv: Scores | None) -> Iterator[str]:
@@ -343,17 +346,23 @@ def _warnings(settings: TrainSettings, fitted: Fitted, cv: Scores | None) -> Ite
         yield "in cross-validation these features are no better than always saying the commoner class"
 
 
-def _duplicates(labelled: LabelledPictures, marks: NDArray[np.uint64]) -> Iterator[str]:
-    """Sentences about pictures of the data that occur more than once."""
+def _duplicates(paths: list[str], y: Vector, trained_on: Mask, marks: list[int]) -> Iterator[str]:
+    """Sentences about pictures that occur more than once."""
     first: dict[int, int] = {}
-    again = [(k, first.setdefault(mark, k)) for k, mark in enumerate(marks[: labelled.m].tolist())]
+    again = [(k, first.setdefault(mark, k)) for k, mark in enumerate(marks)]
     pairs = [(k, earlier) for k, earlier in again if k != earlier]
-    torn = [pair for pair in pairs if labelled.labels[pair[0]] != labelled.labels[pair[1]]]
-    for found, what in ((pairs, "occur more than once"), (torn, "occur with different labels")):
+    torn = [pair for pair in pairs if y[pair[0]] != y[pair[1]]]
+    seen = {mark: k for k, mark in enumerate(marks) if trained_on[k]}
+    held_out = np.flatnonzero(~trained_on).tolist()
+    leaked = [(k, seen[marks[k]]) for k in held_out if marks[k] in seen]
+    for found, what in (
+        (pairs, "occur more than once"),
+        (torn, "occur with different labels"),
+        (leaked, "are held out and trained on as well, which flatters the validation"),
+    ):
         if found:
-            k, earlier = found[0]
-            example = f"{labelled.paths[k]} is {labelled.paths[earlier]}"
-            yield f"{len(found)} pictures {what}; the first: {example}"
+            k, other = found[0]
+            yield f"{len(found)} pictures {what}; the first: {paths[k]} is {paths[other]}"
 
 
 def _history_table(history: tuple[Step, ...]) -> NDArray[np.float64]:
@@ -371,7 +380,7 @@ def _provenance(
     resumed: Model | None,
 ) -> dict[str, Any]:
     descent, settings = fitted.descent, problem.settings
-    before = 0 if resumed is None else int(resumed.training.get("iterations", 0))
+    before = 0 if resumed is None else resumed.training.get("iterations")
     return {
         "m": int(trained_on.sum()),
         "classes": labelled.counts(),
@@ -381,7 +390,7 @@ def _provenance(
         "l2": fitted.l2,
         "momentum": settings.descent.momentum,
         "learning_rate": fitted.learning_rate,
-        "iterations": descent.last.step + before,
+        "iterations": descent.last.step + (before if isinstance(before, int) else 0),
         "stop_reason": descent.stop_reason,
         "cost": descent.last.cost,
         "gradient_norm": descent.last.gradient_norm,

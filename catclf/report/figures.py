@@ -164,7 +164,10 @@ def _learning_curve(history: NDArray[np.float64]) -> Figure:
     if "validation_cost" in columns:
         costs.plot(steps, columns["validation_cost"], color=_NEGATIVE, label="held out, without penalty")
         costs.legend()
-    costs.set(xlabel="step + 1", ylabel="cost (nats)", xscale="log")
+    # From a tenth of the first cost on, a linear axis shows a line along its foot.
+    falls_far = 0 < columns["cost"].min() < 0.1 * columns["cost"].max()
+    scale = "log" if falls_far else "linear"
+    costs.set(xlabel="step + 1", ylabel="cost (nats)", xscale="log", yscale=scale)
     lengths = np.maximum(columns["gradient_norm"], 1e-300)  # nor is 0 on the other one
     gradients.plot(steps, lengths, color=_POSITIVE, marker="." if len(steps) == 1 else None)
     gradients.set(xlabel="step + 1", ylabel="‖gradient‖", xscale="log", yscale="log")

@@ -1,0 +1,86 @@
+"""A model that reads pictures by itself: what Python users hold in their hands."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf import model as model_file
+from catclf.config import MAX_PIXELS
+from catclf.images.inputs import Inputs
+from catclf.model import Model
+from catclf.pipeline.prediction import predict
+
+
+@dataclass(frozen=True)
+class Classifier(Model):
+    """A `Model` with the two methods that scikit-learn's users expect.
+
+    `pictures` is a path, an array (m, h, w, 3) uint8, or an iterable of paths, binary files and arrays
+    (h, w, 3) uint8 of any sizes. As in `catclf.predict`, a folder stands for the pictures below it, and
+    an HDF5 file for its rows; everything is resized to `size`.
+    """
+
+    @property
+    def classes_(self) -> NDArray[np.str_]:
+        """Names of the negative and of the positive class, in the order of the columns, (2,)."""
+        return np.array([self.negative, self.positive])
+
+    def predict_proba(
+        self, pictures: Inputs, *, jobs: int | None = None, max_pixels: int = MAX_PIXELS
+    ) -> NDArray[np.float64]:
+        """Probabilities of the two classes for each picture.
+
+        Parameters
+        ----------
+        pictures : path, array, or iterable of paths, binary files and arrays
+            See `Classifier`.
+        jobs : int or None
+            Threads; None is one for each core.
+        max_pixels : int
+            Largest width × height of a picture that is decoded.
+
+        Returns
+        -------
+        (m, 2) float64 in [0, 1]
+            Columns as in `classes_`: ``[:, 1]`` is the positive class. Rows in the order of `pictures`.
+
+        Raises
+        ------
+        DataError
+            At the first picture that cannot be read, with its path. `catclf.predict` goes on instead.
+        """
+        p = []
+        for answer in predict(self, pictures, jobs=jobs, max_pixels=max_pixels):
+            if answer.error is not None:
+                raise answer.error
+            p.append(answer.probability)
+        positive = np.array(p, dtype=np.float64)
+        return np.column_stack([1.0 - positive, positive])
+
+    def predict(
+        self, pictures: Inputs, *, jobs: int | None = None, max_pixels: int = MAX_PIXELS
+    ) -> NDArray[np.str_]:
+        """Name of the class of each picture, (m,): the positive one from `threshold` on.
+
+        Parameters and errors are those of `predict_proba`.
+        """
+        p = self.predict_proba(pictures, jobs=jobs, max_pixels=max_pixels)[:, 1]
+        names: NDArray[np.str_] = self.classes_[(p >= self.threshold).astype(int)]
+        return names
+
+
+def load(path: str | os.PathLike[str]) -> Classifier:
+    """Read a model file.
+
+    Nothing in it is run and no other file is opened; sizes are checked before data is read.
+
+    Raises
+    ------
+    ModelFileError
+        If it is not a model of this format, with what was expected and found.
+    """
+    return Classifier(**vars(model_file.load(os.fspath(path))))

@@ -1,0 +1,122 @@
+"""Copies the figures that the README shows from the pages in docs/ that scripts have measured.
+
+    python scripts/readme_tables.py          writes them between the README's markers
+
+Each table stands between ``<!-- table NAME -->`` and ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+
+DATA_SETS = {
+    "catvnoncat/": "course's cats, 209",
+    "pets/": "pets, 400",
+    "natural_images": "natural images, 990",
+    "data/drawings": "drawings, 600",
+}
+CLASSIFIERS = (
+    "always the commoner class",
+    "catclf, pixels",
+    "catclf, patches",
+    "scikit-learn, RBF SVM",
+    "PyTorch, small CNN",
+)
+LOOPS = ("textbook, float64", "PyTorch, float32", "gram")
+PREDICTORS = (
+    "catclf predict",
+    "plain Pillow loop",
+    "OpenCV loop",
+    "torchvision DataLoader",
+    "only decoding and resizing",
+)
+
+Table = list[list[str]]
+
+
+def section(page: str, start: str) -> str:
+    """The part of a page of docs/ below the first heading that begins with `start`."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    found = re.search(rf"^#+ {re.escape(start)}.*?(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise SystemExit(f"docs/{page} has no section {start}: run the script that writes it")
+    return found[0]
+
+
+def tables(text: str) -> list[Table]:
+    """Every table of a text: rows of cells, the first row being the head."""
+    blocks = re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE)
+    return [
+        [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
+        for lines in (block.splitlines()[:1] + block.splitlines()[2:] for block in blocks)
+    ]
+
+
+def rows(table: Table, names: Sequence[str], columns: Sequence[str]) -> Iterator[list[str]]:
+    """The rows called `names`, with the name and some columns."""
+    head, *body = table
+    by_name = {row[0]: row for row in body}
+    for name in names:
+        if name in by_name:
+            yield [name, *(by_name[name][head.index(column)] for column in columns)]
+
+
+def accuracy() -> Table:
+    """Cross-validated accuracy of some classifiers on every data set."""
+    found = {name: tables(section("accuracy.md", start))[0] for start, name in DATA_SETS.items()}
+    columns = [
+        [accuracy for _, accuracy in rows(table, CLASSIFIERS, ["accuracy"])] for table in found.values()
+    ]
+    body = [list(row) for row in zip(CLASSIFIERS, *columns, strict=True)]
+    return [["", *found], *body]
+
+
+def training() -> Table:
+    """Time of the same 2000 steps, and of a whole process that makes them."""
+    loop, process, _ = tables(section("bench_training.md", "train_catvnoncat"))
+    return [
+        ["2000 steps on 209 pictures", "s", "times the textbook's speed"],
+        *rows(loop, LOOPS, ["loop, s", "faster"]),
+        *([f"whole process: {name}", *rest] for name, *rest in rows(
+            process, [row[0] for row in process[1:]], ["wall, s", "faster"]
+        )),
+    ]  # fmt: skip
+
+
+def prediction() -> Table:
+    """Pictures a second, beside other ways from JPEG files to probabilities."""
+    (rates,) = tables(section("bench_predict.md", "Pictures a second"))
+    columns = ["pictures/s", "of the Pillow loop", "peak memory"]
+    return [["JPEG files to probabilities", *columns], *rows(rates, PREDICTORS, columns)]
+
+
+TABLES: dict[str, Callable[[], Table]] = {
+    "accuracy": accuracy,
+    "training": training,
+    "prediction": prediction,
+}
+
+
+def markdown(table: Table) -> str:
+    """`table` with figures to the right."""
+    head, *body = table
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def filled(text: str) -> str:
+    """`text` with all tables written anew."""
+
+    def table(found: re.Match[str]) -> str:
+        return f"{found[1]}\n{markdown(TABLES[found[2]]())}{found[3]}"
+
+    return re.sub(r"(<!-- table (\w+) -->\n)(?:.*?)(<!-- end -->)", table, text, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text("utf-8")), "utf-8")

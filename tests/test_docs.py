@@ -1,0 +1,38 @@
+"""The pages in docs/: their examples run, and what is made from the code is up to date."""
+
+from __future__ import annotations
+
+import doctest
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_option_reference_is_what_the_help_says(tmp_path: Path) -> None:
+    script, made = ROOT / "scripts" / "option_reference.py", tmp_path / "options.md"
+    subprocess.run([sys.executable, script, made], check=True, timeout=60)
+    assert made.read_text("utf-8") == (ROOT / "docs" / "options.md").read_text("utf-8"), (
+        "run python scripts/option_reference.py docs/options.md"
+    )
+
+
+def test_the_examples_of_the_python_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "python.md"
+    failed, tried = doctest.testfile(
+        str(page), module_relative=False, optionflags=doctest.FAIL_FAST, encoding="utf-8"
+    )
+    assert tried > 0
+    assert failed == 0
+
+
+def test_the_tables_of_the_readme_are_those_that_were_measured() -> None:
+    filled = runpy.run_path(str(ROOT / "scripts" / "readme_tables.py"))["filled"]
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert "<!-- table accuracy -->" in text
+    assert filled(text) == text, "run python scripts/readme_tables.py"
