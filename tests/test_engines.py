@@ -53,7 +53,7 @@ def make_design(kind: str, m: int, n_x: int) -> Design:
 
 def matrix(design: Design) -> Vector:
     """X (n_x, m) as floats."""
-    X: Vector = design.rows.T.astype(np.float64) * design.scale
+    X: Vector = design.rows[:].T.astype(np.float64) * design.scale
     return X
 
 
@@ -284,7 +284,7 @@ def test_results_are_the_same_bytes_for_any_number_of_threads(name: str, kind: s
 @pytest.mark.usefixtures("small_blocks")
 def test_gram_matrix_of_bytes_is_exact(shape: tuple[int, int], jobs: int) -> None:
     design = make_design("uint8", *shape)
-    rows: NDArray[np.int64] = design.rows.astype(np.int64)
+    rows: NDArray[np.int64] = design.rows[:].astype(np.int64)
     assert_array_equal(gram_matrix(design, jobs), (rows @ rows.T).astype(np.float64) * design.scale**2)
 
 

@@ -16,6 +16,7 @@ LEVELS = {
     "printable": 0,
     "parallel": 0,
     "regular": 0,
+    "cluster": 1,
     "config": 1,
     "logistic": 1,
     "atomic": 1,
@@ -23,6 +24,7 @@ LEVELS = {
     "folds": 1,
     "sample_data": 1,
     "metrics": 2,
+    "remote": 2,
     "objective": 2,
     "images": 2,
     "features": 2,
@@ -40,7 +42,7 @@ LEVELS = {
 }
 
 # Who may import what: module or folder → libraries.
-HEAVY = {"PIL", "h5py", "click", "numpy"}
+HEAVY = {"PIL", "h5py", "click", "numpy", "distributed", "dask", "fsspec"}
 NUMERICAL = (
     "logistic",
     "folds",
@@ -49,12 +51,14 @@ NUMERICAL = (
     "design",
     "model",
     "engines",
+    "remote",
     "objective",
     "curvature",
     "descent",
 )
 MAY_KNOW = {
-    "images": {"PIL", "h5py", "numpy"},
+    "images": {"PIL", "h5py", "numpy", "fsspec"},
+    "cluster": {"distributed"},
     "cli": {"click"},
     "report": {"numpy", "PIL"},
     **{name: {"numpy"} for name in (*NUMERICAL, "fitting", "estimator", "pipeline")},

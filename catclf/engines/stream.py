@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.design import Design
-from catclf.engines.sweep import Summand, Sweep, added, parts
+from catclf.design import Design, Rows
+from catclf.engines.sweep import Summand, Sweep, added
 from catclf.logistic import Vector
+from catclf.parallel import parts
 
 # A block of rows as float32 that stays in a core's cache between its three uses: converted,
 # multiplied for z, multiplied again for dw. Larger blocks spill, smaller ones pay more calls.
@@ -20,7 +20,7 @@ _BLOCK_BYTES = 1_500_000
 
 @np.errstate(over="ignore", invalid="ignore")  # as in `descend`, which is another thread
 def sweep_part(
-    rows: NDArray[Any],
+    rows: Rows,
     part: slice,
     scaled: NDArray[np.float32],
     b: float,
@@ -46,12 +46,12 @@ def sweep_part(
     return xr, float(r.sum()), summand.losses(z, part) if losses else None
 
 
-def score_part(rows: NDArray[Any], part: slice, scaled: NDArray[np.float32], b: float) -> Vector:
+def score_part(rows: Rows, part: slice, scaled: NDArray[np.float32], b: float) -> Vector:
     """z of the pictures `part` of `rows`; parameters as of `sweep_part`."""
     return np.concatenate([block @ scaled for _, block in _blocks(rows, part)]) + b
 
 
-def _blocks(rows: NDArray[Any], part: slice) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+def _blocks(rows: Rows, part: slice) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Yield the pictures of a part in blocks; each is gone when the next one comes."""
     n_x = rows.shape[1]
     height = max(1, _BLOCK_BYTES // (4 * n_x))

@@ -30,25 +30,8 @@ class Summand(Protocol):
 Sweep = tuple[NDArray[Any], float, Vector | None]
 """What a pass gives: coordinates of X r, the caller's own; Σ r; the losses where they were asked for."""
 
-# Pictures are cut into at least this many parts, each of at most so many values of X …
-_FEWEST_PARTS = 16
-_PART_VALUES = 2**27
-# … but not into more than this: whoever hands out work needs time for each part.
-_MOST_PARTS = 4096
-
-# Sums of neighbouring parts are added up by so many.
 FAN_IN = 4
-
-
-def parts(m: int, n_x: int) -> list[slice]:
-    """Cut m pictures into parts that depend on the data alone.
-
-    Their sums are added by `added`, so a result does not depend on how many threads or machines there
-    are to compute them.
-    """
-    count = min(max(_FEWEST_PARTS, -(-m * n_x // _PART_VALUES)), _MOST_PARTS)
-    bounds = np.linspace(0, m, count + 1).astype(int).tolist()
-    return [slice(i, j) for i, j in itertools.pairwise(bounds) if i < j]
+"""How many sums of neighbouring parts are added up at a time."""
 
 
 def added(sweeps: Iterable[Sweep]) -> Sweep:
