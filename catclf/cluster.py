@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 LOCAL = "local"
 """The scheduler's address that stands for worker processes on this machine."""
 
-_CONNECT_SECONDS = 30
+_CONNECT_SECONDS = 10
 _FIRST_WORKER_SECONDS = 120
 # Whatever is computed with: another version may give other bits.
 _COMPARED = ("catclf", "numpy", "pillow", "h5py", "dask", "distributed")
@@ -50,8 +50,7 @@ def connected(address: str, jobs: int | None = None) -> Iterator[Cluster]:
     from distributed import Client, LocalCluster
 
     with contextlib.ExitStack() as stack:
-        # Its log is for those who run a cluster; what matters comes as an exception.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        _silence()
         try:
             if address == LOCAL:
                 processes: Any = LocalCluster(  # type: ignore[no-untyped-call]
@@ -76,6 +75,13 @@ def connected(address: str, jobs: int | None = None) -> Iterator[Cluster]:
         if address == LOCAL:
             cluster.run_everywhere(_leave_interrupts_to_us)
         yield cluster
+
+
+def _silence() -> None:
+    """Stop Dask's log, which is for those who run a cluster; what matters comes as an exception."""
+    for name in [*logging.root.manager.loggerDict, "distributed"]:
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 class Cluster:
