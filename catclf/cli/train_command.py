@@ -238,8 +238,10 @@ def command(
     console = Console(choices.pop("quiet"), choices.pop("verbose"))
     as_json = choices.pop("as_json")
     settings = _settings(**choices)
-    if settings.scheduler is not None or settings.engine == "dask":
+    if settings.scheduler is not None:
         require_dask_extra()
+    elif settings.engine == "dask":
+        raise click.UsageError("--engine dask needs a --scheduler")
     refuse_overwriting((output, history, plot), (data,))
     _check_outputs(output, force, history, plot)
 
