@@ -20,10 +20,10 @@ from catclf.errors import ConfigError, TooFewPicturesError, TrainingError
 from catclf.features import FEATURES, Features
 from catclf.features.pixels import Pixels
 from catclf.folds import fold_numbers
+from catclf.images.remote import RemotePictures, RemoteRows
 from catclf.logistic import Vector, sigmoid
 from catclf.objective import Objective
 from catclf.progress import Progress
-from catclf.remote import RemotePictures, RemoteRows
 
 RANDOM_START_DEVIATION = 0.01
 """Standard deviation of the random start's weights: small enough for every p to begin near 1/2."""

@@ -66,7 +66,7 @@ def dask_step(m: int, workers: int, steps: int, part_numbers: int | None = None)
     from catclf.design import Design
     from catclf.engines.dask import DaskEngine
     from catclf.engines.sweep import FAN_IN
-    from catclf.remote import Piece, RemotePictures
+    from catclf.images.remote import Piece, RemotePictures
 
     if part_numbers is not None:
         parallel._PART_NUMBERS = part_numbers

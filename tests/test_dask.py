@@ -31,11 +31,11 @@ from catclf.engines.dask import DaskEngine
 from catclf.errors import ConfigError, DataError
 from catclf.images import on_workers
 from catclf.images.inputs import Input
+from catclf.images.remote import Piece, RemotePictures
 from catclf.images.store import fetch, files_below
 from catclf.objective import Objective
 from catclf.pipeline import prediction_on_workers
 from catclf.progress import Progress
-from catclf.remote import Piece, RemotePictures
 from tests import reference
 from tests.pictures import class_folder, course_h5, noise, save_picture
 

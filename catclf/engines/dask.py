@@ -13,9 +13,9 @@ from catclf.cluster import Cluster
 from catclf.design import Design
 from catclf.engines.stream import scaled_weights, score_part, sweep_part
 from catclf.engines.sweep import FAN_IN, Summand, Sweep, added
+from catclf.images.remote import RemoteRows
 from catclf.logistic import Vector
 from catclf.parallel import parts
-from catclf.remote import RemoteRows
 
 if TYPE_CHECKING:
     from distributed import Future

@@ -23,9 +23,9 @@ from catclf.images.labelled import (
     list_labelled,
 )
 from catclf.images.picture import Picture, Pixels
+from catclf.images.remote import Piece, RemotePictures
 from catclf.images.store import fetch, is_url
 from catclf.parallel import parts
-from catclf.remote import Piece, RemotePictures
 
 _FETCHED = 64
 """Encoded pictures that a worker holds at a time."""

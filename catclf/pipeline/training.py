@@ -19,6 +19,7 @@ from catclf.errors import ClusterError, ConfigError, DataError
 from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, divergence, fit, prepare
 from catclf.folds import held_out_mask
 from catclf.images.labelled import LabelledPictures, read_labelled
+from catclf.images.remote import RemotePictures
 from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model, fingerprint
@@ -26,7 +27,6 @@ from catclf.parallel import core_count
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
 from catclf.pipeline.classifier import Classifier
 from catclf.progress import Progress
-from catclf.remote import RemotePictures
 
 
 @dataclass(frozen=True)
