@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.logistic import Vector
+
+
+class Rows(Protocol):
+    """Rows that need not be in memory: an array, or what gives arrays of some neighbouring rows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __getitem__(self, part: slice, /) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -18,12 +26,12 @@ class Design:
     Parameters
     ----------
     rows : (m, n_x) uint8 or float32, C order
-        One picture a row; ``rows.T`` is a free view with one picture a column.
+        One picture a row; of an array, ``rows.T`` is a free view with one picture a column.
     scale : float
         Factor from rows to X, such as 1/255 for uint8 pixels.
     """
 
-    rows: NDArray[Any]
+    rows: Rows
     scale: float
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,9 @@ from catclf.engines import ENGINES, Engine
 from catclf.engines.choice import choose_engine
 from catclf.errors import ConfigError, TooFewPicturesError, TrainingError
 from catclf.features import FEATURES, Features
+from catclf.features.pixels import Pixels
 from catclf.folds import fold_numbers
+from catclf.images.remote import RemotePictures, RemoteRows
 from catclf.logistic import Vector, sigmoid
 from catclf.objective import Objective
 from catclf.progress import Progress
@@ -35,13 +38,14 @@ class Problem:
     Attributes
     ----------
     pixels : (m, s, s, 3) uint8
+        An array, or `RemotePictures`.
     y : (m,) float64, 0 or 1
     settings : TrainSettings
     jobs : int
         Threads.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Any
     y: Vector
     settings: TrainSettings
     jobs: int
@@ -141,20 +145,27 @@ def prepare(
     """
     settings, jobs = problem.settings, problem.jobs
     seed = settings.descent.seed
-    if features is None:
-        features = FEATURES[settings.features].learn(problem.pixels, train, seed=seed, jobs=jobs)
-    rows = features.rows(problem.pixels, jobs)
-    if settings.flip:
-        mirrored = np.ascontiguousarray(problem.pixels[:, :, ::-1])
-        rows = np.concatenate([rows, features.rows(mirrored, jobs)])
+    pixels = problem.pixels
     standardisation = None
-    if features.standardised:
-        used = np.tile(train, len(rows) // problem.m)
-        standardisation = Standardisation.fit(rows[used])
-        rows = standardisation.apply(rows)
-    design = Design(rows, features.scale)
+    if isinstance(pixels, RemotePictures):
+        features = Pixels(pixels.shape[1])
+        design = Design(_remote_rows(pixels, settings.flip), features.scale)
+    else:
+        if features is None:
+            features = FEATURES[settings.features].learn(pixels, train, seed=seed, jobs=jobs)
+        rows = features.rows(pixels, jobs)
+        if settings.flip:
+            mirrored = np.ascontiguousarray(pixels[:, :, ::-1])
+            rows = np.concatenate([rows, features.rows(mirrored, jobs)])
+        if features.standardised:
+            used = np.tile(train, len(rows) // problem.m)
+            standardisation = Standardisation.fit(rows[used])
+            rows = standardisation.apply(rows)
+        design = Design(rows, features.scale)
     name = settings.engine
-    if name == "auto":
+    if isinstance(pixels, RemotePictures):
+        name = "dask"
+    elif name == "auto":
         sweeps = fits * (settings.descent.iterations + 1)
         name = choose_engine(design.m, design.n_x, sweeps, settings.memory)
     w0, b0 = resumed or (start_weights(settings.descent, design.n_x), 0.0)
@@ -162,6 +173,10 @@ def prepare(
         w0, b0 = standardisation.unfold(w0, b0)
     engine = ENGINES[name](design, w0, jobs)
     return Prepared(problem, features, standardisation, engine, name, b0, resumed is not None)
+
+
+def _remote_rows(pixels: RemotePictures, flip: bool) -> RemoteRows:
+    return (pixels.joined(pixels.mirrored()) if flip else pixels).rows()
 
 
 def start_weights(settings: DescentSettings, n_x: int) -> Vector:

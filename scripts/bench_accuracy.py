@@ -299,7 +299,7 @@ def as_arrays(
     return facts
 
 
-def _labels(found: LabelledPictures, positive: str) -> Vector:
+def _labels(found: LabelledPictures[Any], positive: str) -> Vector:
     return np.equal(found.labels, found.classes.index(positive)).astype(np.float64)
 
 

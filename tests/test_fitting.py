@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from catclf import fitting
 from catclf.config import DescentSettings, TrainSettings
-from catclf.engines import ENGINES
 from catclf.errors import ConfigError
 from catclf.features import FEATURES
 from catclf.features.pixels import Pixels
@@ -21,6 +20,7 @@ from catclf.fitting import Mask, Prepared, Problem, choose_l2, cross_validate, f
 from catclf.folds import fold_numbers
 from catclf.logistic import LOSSES, Vector, sigmoid
 from tests import reference
+from tests.engines import LOCAL_ENGINES
 
 M = 30
 
@@ -41,7 +41,7 @@ def less_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 features = pytest.mark.parametrize("kind", ["pixels", "patches"])
 flips = pytest.mark.parametrize("flip", [False, True])
-engines = pytest.mark.parametrize("name", ENGINES)
+engines = pytest.mark.parametrize("name", LOCAL_ENGINES)
 
 SHORT = DescentSettings(iterations=60, stop="none", l2=0.0)
 

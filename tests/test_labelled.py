@@ -14,6 +14,7 @@ from catclf.errors import DataError
 from catclf.images.decode import resize
 from catclf.images.labelled import LabelledPictures, read_labelled
 from tests.pictures import (
+    Pixels,
     cats_and_dogs,
     class_folder,
     course_h5,
@@ -23,7 +24,7 @@ from tests.pictures import (
 )
 
 
-def read(source: Path, size: int | None = 8, jobs: int = 1) -> LabelledPictures:
+def read(source: Path, size: int | None = 8, jobs: int = 1) -> LabelledPictures[Pixels]:
     return read_labelled(str(source), size, jobs=jobs)
 
 

@@ -18,7 +18,7 @@ class PrimalEngine:
     def __init__(self, design: Design, w0: Vector, jobs: int = 1) -> None:
         del jobs
         self._w0 = w0
-        self._xt = np.multiply(design.rows, design.scale, dtype=np.float64)  # (m, n_x) = Xᵀ
+        self._xt = np.multiply(design.rows[:], design.scale, dtype=np.float64)  # (m, n_x) = Xᵀ
         self.m, self.n_x = design.m, design.n_x
 
     def start(self) -> Vector:

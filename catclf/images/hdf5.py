@@ -88,11 +88,11 @@ class Hdf5Pictures:
         m, height, width = self._stored_shape[:3]
         return m, height, width, 3
 
-    def blocks(self) -> Iterator[Pixels]:
-        """Yield the pictures (k, h, w, 3) uint8 in order, some 16 MB at a time."""
+    def blocks(self, rows: slice = slice(None)) -> Iterator[Pixels]:
+        """Yield the pictures (k, h, w, 3) uint8 of `rows` in order, some 16 MB at a time."""
         _, height, width, channels = self.shape
         stored_channels = self._stored_shape[3] if len(self._stored_shape) == 4 else 1
-        for start, stop in self._spans():
+        for start, stop in self._spans(rows):
             block = np.empty((stop - start, height, width, stored_channels), dtype=np.uint8)
             self._read("rows", start, stop, self._factor, into=block)
             yield block if stored_channels == channels else np.repeat(block, channels, axis=3)
@@ -114,11 +114,12 @@ class Hdf5Pictures:
             raise DataError(self.path, f"list_classes has a name twice: {shown}")
         return classes
 
-    def _spans(self) -> Iterator[tuple[int, int]]:
+    def _spans(self, rows: slice = slice(None)) -> Iterator[tuple[int, int]]:
         m, height, width, channels = self.shape
-        rows = max(1, _BLOCK_BYTES // (height * width * channels))
-        for start in range(0, m, rows):
-            yield start, min(m, start + rows)
+        many = max(1, _BLOCK_BYTES // (height * width * channels))
+        first, last, _ = rows.indices(m)
+        for start in range(first, last, many):
+            yield start, min(last, start + many)
 
     def _scale(self) -> float:
         """What floating-point pictures are multiplied by."""

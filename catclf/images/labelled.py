@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +18,27 @@ from catclf.errors import DataError
 from catclf.images.folder import class_folders, walk
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.picture import Picture, Pixels
+from catclf.images.store import class_files, is_url, read
 from catclf.parallel import ordered_map
+
+if TYPE_CHECKING:
+    from catclf.images.hdf5 import Hdf5Pictures
 
 DEFAULT_SIZE = 64
 
 OnRead = Callable[[int, int], None]
+Held = TypeVar("Held")
+Other = TypeVar("Other")
 
 
 @dataclass(frozen=True)
-class LabelledPictures:
-    """Pictures in memory with their classes.
+class LabelledPictures(Generic[Held]):
+    """Pictures with their classes.
 
     Attributes
     ----------
     pixels : (m, size, size, 3) uint8
+        `Pixels` in memory, or what stands for them.
     labels : (m,) intp
         Index into `classes`.
     classes : tuple of str
@@ -43,7 +51,7 @@ class LabelledPictures:
         The class that is positive if nobody says otherwise.
     """
 
-    pixels: Pixels
+    pixels: Held
     labels: NDArray[np.intp]
     classes: tuple[str, ...]
     paths: tuple[str, ...]
@@ -55,6 +63,18 @@ class LabelledPictures:
     def m(self) -> int:
         """Number of pictures."""
         return len(self.labels)
+
+    def holding(self, pixels: Other) -> LabelledPictures[Other]:
+        """Return the same with `pixels`."""
+        return LabelledPictures(
+            pixels=pixels,
+            labels=self.labels,
+            classes=self.classes,
+            paths=self.paths,
+            skipped=self.skipped,
+            passed_over=self.passed_over,
+            usual_positive=self.usual_positive,
+        )
 
     def counts(self) -> dict[str, int]:
         """Number of pictures of each class."""
@@ -71,7 +91,7 @@ def read_labelled(
     y_key: str | None = None,
     max_pixels: int = MAX_PIXELS,
     on_read: OnRead = lambda done, total: None,
-) -> LabelledPictures:
+) -> LabelledPictures[Pixels]:
     """Read every picture of `source` with its label.
 
     Parameters
@@ -98,14 +118,7 @@ def read_labelled(
     """
     if is_hdf5_name(source) and not os.path.isdir(source):
         return _read_hdf5(source, size, x_key, y_key, max_pixels)
-    if os.path.isdir(source):
-        listing = _list_folders(source)
-    elif source.lower().endswith(".csv"):
-        listing = _list_csv(source)
-    elif os.path.exists(source):
-        raise DataError(source, "is neither a folder, nor an .h5 file, nor a .csv of paths and labels")
-    else:
-        raise DataError(source, "no such file or directory")
+    listing = list_labelled(source)
     from catclf.images.decode import decode  # only where it is needed: it takes time to import
 
     pictures = ordered_map(
@@ -115,14 +128,41 @@ def read_labelled(
         return _collect(source, listing, size or DEFAULT_SIZE, pictures, on_error, on_read)
 
 
-class _Listing(NamedTuple):
+class Listing(NamedTuple):
+    """Pictures with their labels, not yet decoded.
+
+    Attributes
+    ----------
+    pictures : list of Picture
+    class_names : list of str
+        Of each picture.
+    classes : tuple of str
+    passed_over : int
+    """
+
     pictures: list[Picture]
-    class_names: list[str]  # of each picture
+    class_names: list[str]
     classes: tuple[str, ...]
     passed_over: int
 
 
-def _list_folders(folder: str) -> _Listing:
+def list_labelled(source: str) -> Listing:
+    """List the pictures of a folder or a CSV file; opens none of them. Raises as `read_labelled`.
+
+    Either may be a URL for fsspec, and so may the paths of a CSV file.
+    """
+    if os.path.isdir(source):
+        return _list_folders(source)
+    if source.lower().endswith(".csv"):
+        return _list_csv(source)
+    if is_url(source):
+        return _list_store(source)
+    if os.path.exists(source):
+        raise DataError(source, "is neither a folder, nor an .h5 file, nor a .csv of paths and labels")
+    raise DataError(source, "no such file or directory")
+
+
+def _list_folders(folder: str) -> Listing:
     passed_over: list[str] = []
     classes = class_folders(folder, passed_over.append)
     pictures: list[Picture] = []
@@ -131,10 +171,17 @@ def _list_folders(folder: str) -> _Listing:
         found = list(walk(os.path.join(folder, name), passed_over.append))
         pictures += found
         names += [name] * len(found)
-    return _Listing(pictures, names, tuple(classes), len(passed_over))
+    return Listing(pictures, names, tuple(classes), len(passed_over))
 
 
-def _list_csv(path: str) -> _Listing:
+def _list_store(url: str) -> Listing:
+    found, passed_over = class_files(url)
+    pictures = [Picture(file) for files in found.values() for file in files]
+    names = [name for name, files in found.items() for _ in files]
+    return Listing(pictures, names, tuple(found), passed_over)
+
+
+def _list_csv(path: str) -> Listing:
     pictures: list[Picture] = []
     names: list[str] = []
     folder = os.path.dirname(path)
@@ -143,14 +190,15 @@ def _list_csv(path: str) -> _Listing:
             raise DataError(path, f"line {line}: more fields than columns; quote a path with commas")
         if not row["path"] or not row["label"]:
             raise DataError(path, f"line {line}: expected a path and a label")
-        pictures.append(Picture(os.path.join(folder, row["path"])))
+        beside = not is_url(row["path"])
+        pictures.append(Picture(os.path.join(folder, row["path"]) if beside else row["path"]))
         names.append(row["label"])
-    return _Listing(pictures, names, tuple(sorted(set(names))), 0)
+    return Listing(pictures, names, tuple(sorted(set(names))), 0)
 
 
 def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with _opened_text(path) as file:
             reader = csv.DictReader(file, strict=True)
             if not {"path", "label"} <= set(reader.fieldnames or ()):
                 found = ", ".join(reader.fieldnames or ()) or "nothing"
@@ -163,37 +211,53 @@ def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
         raise DataError(path, f"is not a CSV file ({exc})") from exc
 
 
+def _opened_text(path: str) -> io.TextIOWrapper:
+    raw = io.BytesIO(read(path)) if is_url(path) else open(path, "rb")  # noqa: SIM115 - the caller's
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
 def _collect(
     source: str,
-    listing: _Listing,
+    listing: Listing,
     size: int,
     decoded: Iterator[Picture],
     on_error: str,
     on_read: OnRead,
-) -> LabelledPictures:
+) -> LabelledPictures[Pixels]:
     pixels = np.empty((len(listing.pictures), size, size, 3), dtype=np.uint8)
-    number = {name: k for k, name in enumerate(listing.classes)}
-    labels: list[int] = []
-    paths: list[str] = []
+    read: list[int] = []
     skipped: list[DataError] = []
-    for picture, name in zip(decoded, listing.class_names, strict=True):
-        on_read(len(labels) + len(skipped) + 1, len(listing.pictures))
+    for number, picture in enumerate(decoded):
+        on_read(number + 1, len(listing.pictures))
         if picture.pixels is not None:
-            pixels[len(labels)] = picture.pixels
-            labels.append(number[name])
-            paths.append(picture.path)
+            pixels[len(read)] = picture.pixels
+            read.append(number)
         elif picture.error is not None:
             if on_error == "fail":
                 raise picture.error
             skipped.append(picture.error)
-    if not labels:
+    return labelled(source, listing, pixels[: len(read)], read, skipped)
+
+
+def labelled(
+    source: str, listing: Listing, pixels: Held, read: Sequence[int], skipped: Sequence[DataError]
+) -> LabelledPictures[Held]:
+    """Put together `pixels`, which hold the pictures of `listing` that could be read, and labels.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    if not len(read):
         found = f"none of {len(skipped)} pictures could be read" if skipped else "has no pictures"
         raise DataError(source, found)
+    number = {name: k for k, name in enumerate(listing.classes)}
     return LabelledPictures(
-        pixels=pixels[: len(labels)],
-        labels=np.array(labels, dtype=np.intp),
+        pixels=pixels,
+        labels=np.array([number[listing.class_names[k]] for k in read], dtype=np.intp),
         classes=listing.classes,
-        paths=tuple(paths),
+        paths=tuple(listing.pictures[k].path for k in read),
         skipped=tuple(skipped),
         passed_over=listing.passed_over,
         usual_positive=next((name for name in ("cat", "cats") if name in number), None),
@@ -202,26 +266,32 @@ def _collect(
 
 def _read_hdf5(
     path: str, size: int | None, x_key: str | None, y_key: str | None, max_pixels: int
-) -> LabelledPictures:
+) -> LabelledPictures[Pixels]:
     from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
 
     with Hdf5Pictures(path, x_key, y_key, max_pixels) as file:
-        m, height, width, _ = file.shape
-        if size is None and height != width:
-            raise DataError(path, f"has pictures of {height}×{width}; give a side with --size")
-        side = size or height
-        labels, classes = file.labels(), file.classes()
-        if labels.min() < 0 or labels.max() >= len(classes):
-            found = f"labels from {labels.min()} to {labels.max()}"
-            raise DataError(path, f"has {found} and {len(classes)} class names")
-        pixels = np.empty((m, side, side, 3), dtype=np.uint8)
-        done = 0
-        for block in file.blocks():
-            stop = done + len(block)
-            pixels[done:stop] = block if (height, width) == (side, side) else _resized(block, side)
-            done = stop
+        described = described_hdf5(file, size)
+        pixels = hdf5_pixels(file, described.pixels, slice(0, described.m))
+    return described.holding(pixels)
+
+
+def described_hdf5(file: Hdf5Pictures, size: int | None) -> LabelledPictures[int]:
+    """Labels and classes of an open HDF5 file; the side that its pictures are to have stands for them.
+
+    Raises
+    ------
+    DataError
+        If there is no side, or a label without a class.
+    """
+    path, (m, height, width, _) = file.path, file.shape
+    if size is None and height != width:
+        raise DataError(path, f"has pictures of {height}×{width}; give a side with --size")
+    labels, classes = file.labels(), file.classes()
+    if labels.min() < 0 or labels.max() >= len(classes):
+        found = f"labels from {labels.min()} to {labels.max()}"
+        raise DataError(path, f"has {found} and {len(classes)} class names")
     return LabelledPictures(
-        pixels=pixels,
+        pixels=size or height,
         labels=labels,
         classes=classes,
         paths=tuple(f"{path}[{k}]" for k in range(m)),
@@ -229,6 +299,17 @@ def _read_hdf5(
         passed_over=0,
         usual_positive=classes[1] if len(classes) == 2 else None,
     )
+
+
+def hdf5_pixels(file: Hdf5Pictures, side: int, rows: slice) -> Pixels:
+    """Read some pictures of an open HDF5 file (k, side, side, 3)."""
+    pixels = np.empty((rows.stop - rows.start, side, side, 3), dtype=np.uint8)
+    done = 0
+    for block in file.blocks(rows):
+        stop = done + len(block)
+        pixels[done:stop] = block if block.shape[1:3] == (side, side) else _resized(block, side)
+        done = stop
+    return pixels
 
 
 def _resized(block: Pixels, side: int) -> Pixels:

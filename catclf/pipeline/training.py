@@ -6,18 +6,20 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.cluster import Cluster, connected
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
-from catclf.errors import ConfigError, DataError
+from catclf.errors import ClusterError, ConfigError, DataError
 from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, divergence, fit, prepare
 from catclf.folds import held_out_mask
 from catclf.images.labelled import LabelledPictures, read_labelled
+from catclf.images.remote import RemotePictures
 from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model, fingerprint
@@ -147,20 +149,36 @@ def train(
         If a class is too small to be divided as the settings say.
     TrainingError
         If the descent diverges.
+    ClusterError
+        If the settings' scheduler cannot be reached or is lost; its `model` is then the best so far.
     """
-    begun = time.perf_counter()
     settings = settings or TrainSettings()
     progress = progress or Progress()
     data = os.fspath(data)
-    labelled = _read(data, settings, settings.size, progress)
+    if settings.scheduler is None:
+        return _train(data, settings, resume, progress, None)
+    with connected(settings.scheduler, settings.jobs) as cluster:
+        return _train(data, settings, resume, progress, cluster)
+
+
+def _train(
+    data: str,
+    settings: TrainSettings,
+    resume: Model | None,
+    progress: Progress,
+    cluster: Cluster | None,
+) -> Fit:
+    begun = time.perf_counter()
+    labelled = _read(data, settings, settings.size, progress, cluster)
     positive = positive_class(labelled, settings.positive, data)
-    sources = (labelled, *_validation_data(settings, labelled.pixels.shape[1], progress))
+    others = _validation_data(settings, labelled.pixels.shape[1], progress, cluster)
+    sources = (labelled, *others)
     problem, trained_on = _problem(sources, positive, settings)
     if resume is not None:
         _check_resumable(resume, problem, int(trained_on.sum()), labelled.counts(), positive, data)
     fits = 1 + (settings.cv or 0) * (settings.features == "pixels")
     start = None if resume is None else (resume.w, resume.b)
-    marks = fingerprint(problem.pixels)
+    marks = _fingerprints(problem.pixels)
     progress.note(f"{problem.m} pictures read; computing {settings.features}")
     features = None if resume is None else resume.features
     prepared = prepare(problem, trained_on, fits, start, features)
@@ -171,9 +189,7 @@ def train(
     descent = fitted.descent
     if descent.stop_reason == "diverged":
         raise divergence(fitted)
-    scored = prepared.probabilities(descent)
     w, b = prepared.parameters(descent)
-    accuracy = float(((scored >= threshold) == problem.y)[trained_on].mean())
     m = int(trained_on.sum())
     model = Classifier(
         w=w,
@@ -182,12 +198,18 @@ def train(
         positive=positive,
         negative=negative_class(labelled.classes, positive),
         threshold=threshold,
-        training=_provenance(problem, trained_on, labelled, fitted, accuracy, resume),
+        training=_provenance(problem, trained_on, labelled, fitted, resume),
         fingerprints=marks[trained_on],
         history=_history_table(descent.history),
     )
+    try:
+        scored = prepared.probabilities(descent)
+    except ClusterError as exc:
+        exc.model = model
+        raise
+    accuracy = float(((scored >= threshold) == problem.y)[trained_on].mean())
     return Fit(
-        model=model,
+        model=replace(model, training={**model.training, "train_accuracy": accuracy}),
         m=m,
         n_x=len(w),
         counts=labelled.counts(),
@@ -206,6 +228,7 @@ def train(
         validation=None if held_out is None else score(problem.y[held_out], scored[held_out], threshold),
         cv=cv,
         warnings=(
+            *(cluster.differences() if cluster is not None else ()),
             *_duplicates(
                 [path for source in sources for path in source.paths],
                 problem.y,
@@ -218,7 +241,25 @@ def train(
     )
 
 
-def _read(data: str, settings: TrainSettings, size: int | None, progress: Progress) -> LabelledPictures:
+def _read(
+    data: str,
+    settings: TrainSettings,
+    size: int | None,
+    progress: Progress,
+    cluster: Cluster | None,
+) -> LabelledPictures[Any]:
+    if cluster is not None:
+        from catclf.images.on_workers import read_on_workers  # it takes time to import
+
+        return read_on_workers(
+            cluster,
+            data,
+            size=size,
+            on_error=settings.on_error,
+            max_pixels=settings.max_pixels,
+            x_key=settings.x_key,
+            y_key=settings.y_key,
+        )
     return read_labelled(
         data,
         size=size,
@@ -232,22 +273,22 @@ def _read(data: str, settings: TrainSettings, size: int | None, progress: Progre
 
 
 def _validation_data(
-    settings: TrainSettings, size: int, progress: Progress
-) -> Iterator[LabelledPictures]:
+    settings: TrainSettings, size: int, progress: Progress, cluster: Cluster | None
+) -> Iterator[LabelledPictures[Any]]:
     """Yield the pictures of other data to validate with, if there is any."""
     if isinstance(settings.validation, str):
-        other = _read(settings.validation, settings, size, progress)
+        other = _read(settings.validation, settings, size, progress, cluster)
         progress.note(f"{other.m} pictures read for validation")
         yield other
 
 
-def _binary(labelled: LabelledPictures, positive: str) -> Vector:
+def _binary(labelled: LabelledPictures[Any], positive: str) -> Vector:
     is_positive = np.equal(labelled.labels, labelled.classes.index(positive))
     return is_positive.astype(np.float64)
 
 
 def _problem(
-    sources: tuple[LabelledPictures, ...], positive: str, settings: TrainSettings
+    sources: tuple[LabelledPictures[Any], ...], positive: str, settings: TrainSettings
 ) -> tuple[Problem, Mask]:
     """All pictures, with those held out for validation, and which of them are trained on."""
     labelled, *others = sources
@@ -257,7 +298,7 @@ def _problem(
     if isinstance(validation, float):
         trained_on = ~held_out_mask(y, validation, settings.descent.seed)
     for other in others:
-        pixels = np.concatenate([pixels, other.pixels])
+        pixels = _joined(pixels, other.pixels)
         y = np.concatenate([y, labels_by_name(other, positive, None, str(validation))])
         trained_on = np.arange(len(y)) < labelled.m
     return Problem(pixels, y, settings, settings.jobs or core_count()), trained_on
@@ -332,6 +373,16 @@ def _warnings(settings: TrainSettings, fitted: Fitted, cv: Scores | None) -> Ite
         yield "in cross-validation these features are no better than always saying the commoner class"
 
 
+def _joined(pixels: Any, others: Any) -> Any:
+    if isinstance(pixels, RemotePictures):
+        return pixels.joined(others)
+    return np.concatenate([pixels, others])
+
+
+def _fingerprints(pixels: NDArray[np.uint8] | RemotePictures) -> NDArray[np.uint64]:
+    return pixels.each(fingerprint) if isinstance(pixels, RemotePictures) else fingerprint(pixels)
+
+
 def _duplicates(paths: list[str], y: Vector, trained_on: Mask, marks: list[int]) -> Iterator[str]:
     """Sentences about pictures that occur more than once."""
     first: dict[int, int] = {}
@@ -360,9 +411,8 @@ def _history_table(history: tuple[Step, ...]) -> NDArray[np.float64]:
 def _provenance(
     problem: Problem,
     trained_on: Mask,
-    labelled: LabelledPictures,
+    labelled: LabelledPictures[Any],
     fitted: Fitted,
-    accuracy: float,
     resumed: Model | None,
 ) -> dict[str, Any]:
     descent, settings = fitted.descent, problem.settings
@@ -380,7 +430,6 @@ def _provenance(
         "stop_reason": descent.stop_reason,
         "cost": descent.last.cost,
         "gradient_norm": descent.last.gradient_norm,
-        "train_accuracy": accuracy,
         "seed": settings.descent.seed,
         "positives": int(problem.y[trained_on].sum()),
         "positive_share": float(problem.shares(trained_on) @ problem.y),
