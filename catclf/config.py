@@ -12,7 +12,7 @@ Auto = Literal["auto"]
 
 FEATURE_NAMES = ("pixels", "patches")
 LOSS_NAMES = ("cross-entropy", "squared-error")
-ENGINE_NAMES = ("primal", "gram", "stream")
+ENGINE_NAMES = ("primal", "gram", "stream", "dask")
 STOP_RULES = ("gradient", "step", "none")
 STARTS = ("zeros", "random")
 CLASS_WEIGHTS = ("none", "balanced")
@@ -163,6 +163,9 @@ class TrainSettings:
     memory : int
         Budget in bytes for the pixels, and again for what an engine adds to them. Pixels that do not
         fit stay in their HDF5 file, if that is not compressed; other data is refused.
+    scheduler : str or None
+        Address of a Dask scheduler whose workers read the pictures and keep them, or "local" for
+        worker processes on this machine.
     on_error : str
         ``skip`` or ``fail`` at a picture that cannot be read.
     jobs : int or None
@@ -184,6 +187,7 @@ class TrainSettings:
     tune_threshold: str | None = None
     engine: str | Auto = "auto"
     memory: int = 1_000_000_000
+    scheduler: str | None = None
     on_error: str = "skip"
     jobs: int | None = None
     max_pixels: int = MAX_PIXELS
@@ -212,6 +216,12 @@ class TrainSettings:
             self.descent.patience,
             "used together with validation",
         )
+
+        if self.scheduler is not None:
+            engine_fits = self.engine in ("auto", "dask")
+            _check(engine_fits, "engine", self.engine, "auto or dask where there is a scheduler")
+            rule = "pixels where there is a scheduler: patches are learned in one memory"
+            _check(self.features == "pixels", "features", self.features, rule)
 
     @property
     def penalty(self) -> float | Auto:

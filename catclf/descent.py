@@ -11,6 +11,7 @@ import numpy as np
 
 from catclf.config import DescentSettings
 from catclf.engines import Coordinates, Engine
+from catclf.errors import ClusterError
 from catclf.objective import Objective
 
 # The descent is given up when the cost has passed this many times that of a blind guess …
@@ -70,7 +71,7 @@ class Descent:
     last : Step
         The record of the parameters returned.
     stop_reason : str
-        gradient | step | iterations | patience | diverged | interrupted
+        gradient | step | iterations | patience | diverged | interrupted | lost
     iterations : int
         Number of updates made, which is more than ``last.step`` if an earlier point was the best.
     history : tuple of Step
@@ -137,8 +138,14 @@ def descend(
     Returns
     -------
     Descent
-        At the last point; at the point of the lowest cost if diverged or interrupted; at that of the
-        lowest validation cost if there is a patience.
+        At the last point; at the point of the lowest cost if diverged, interrupted, or if the machines
+        that the engine computes on are lost; at that of the lowest validation cost if there is a
+        patience.
+
+    Raises
+    ------
+    ClusterError
+        If they are lost before there is a first point.
     """
     watch = _Watch(settings.patience if objective.has_held_out else None, observer)
     rate, bias_rate, l2 = learning_rate, learning_rate * bias_factor, objective.l2
@@ -151,7 +158,12 @@ def descend(
     reason: str | None = None
     while True:
         recorded = step == due
-        dc, db, losses = engine.sweep(c, b, objective, recorded or momentum is not None)
+        try:
+            dc, db, losses = engine.sweep(c, b, objective, recorded or momentum is not None)
+        except ClusterError:
+            if step == 0:
+                raise
+            return watch.result("lost")
         if l2:
             dc += l2 * c
         if recorded or by_gradient:
@@ -255,7 +267,7 @@ class _Watch:
 
     def result(self, reason: str) -> Descent:
         point = self._last
-        keep_best = self._patience is not None or reason in ("diverged", "interrupted")
+        keep_best = self._patience is not None or reason in ("diverged", "interrupted", "lost")
         if keep_best and self._best is not None:
             _, point = self._best
         return Descent(

@@ -13,15 +13,11 @@ from catclf.logistic import Vector
 
 
 class Rows(Protocol):
-    """What is known of an array of which slices along the first axis can be had: in memory, or not."""
+    """Rows that need not be in memory: an array, or what gives arrays of some neighbouring rows."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-
-    def __getitem__(self, key: Any, /) -> NDArray[Any]: ...
+    def __getitem__(self, part: slice, /) -> NDArray[Any]: ...
 
 
 class Encoded:
@@ -35,14 +31,12 @@ class Encoded:
     """
 
     def __init__(self, images: Rows, encode: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
-        none = encode(images[:0])
-        self.shape = (images.shape[0], *none.shape[1:])
-        self.dtype = none.dtype
+        self.shape = (images.shape[0], *encode(images[:0]).shape[1:])
         self._images = images
         self._encode = encode
 
-    def __getitem__(self, key: slice, /) -> NDArray[Any]:
-        return self._encode(self._images[key])
+    def __getitem__(self, part: slice, /) -> NDArray[Any]:
+        return self._encode(self._images[part])
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
@@ -54,16 +48,15 @@ def joined(parts: Sequence[Rows]) -> Rows:
 class _Joined:
     def __init__(self, parts: Sequence[Rows]) -> None:
         self.shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
-        self.dtype = parts[0].dtype
         self._parts = parts
 
-    def __getitem__(self, key: slice, /) -> NDArray[Any]:
-        start, stop, _ = key.indices(self.shape[0])
+    def __getitem__(self, part: slice, /) -> NDArray[Any]:
+        start, stop, _ = part.indices(self.shape[0])
         found = []
-        for part in self._parts:
-            m = part.shape[0]
+        for rows in self._parts:
+            m = rows.shape[0]
             if start < m and stop > 0:
-                found.append(part[max(start, 0) : min(stop, m)])
+                found.append(rows[max(start, 0) : min(stop, m)])
             start, stop = start - m, stop - m
         return found[0] if len(found) == 1 else np.concatenate(found or [self._parts[0][:0]])
 
@@ -74,8 +67,8 @@ class Design:
 
     Parameters
     ----------
-    rows : Rows (m, n_x) uint8 or float32, C order
-        One picture a row; ``rows.T`` is a free view with one picture a column.
+    rows : (m, n_x) uint8 or float32, C order
+        One picture a row; of an array, ``rows.T`` is a free view with one picture a column.
     scale : float
         Factor from rows to X, such as 1/255 for uint8 pixels.
     """
@@ -92,11 +85,6 @@ class Design:
     def n_x(self) -> int:
         """Number of features a picture."""
         return int(self.rows.shape[1])
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether a slice of the rows costs nothing."""
-        return isinstance(self.rows, np.ndarray)
 
 
 @dataclass(frozen=True)

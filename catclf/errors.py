@@ -43,6 +43,9 @@ class DataError(CatclfError):
         self.path = path
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[DataError], tuple[str, str]]:  # workers send it back
+        return DataError, (self.path, self.reason)
+
 
 class TooFewPicturesError(CatclfError):
     """A class is too small to be divided: `found` pictures for `purpose`, a phrase."""
@@ -88,3 +91,26 @@ class TrainingError(CatclfError):
         self.step = step
         self.cost = cost
         self.advice = advice
+
+
+class ClusterError(CatclfError):
+    """The machines that were to do the work cannot be reached, or have gone.
+
+    Parameters
+    ----------
+    address : str
+        The scheduler as the user named it.
+    reason : str
+        What happened.
+
+    Attributes
+    ----------
+    model : catclf.Model or None
+        The best that a training had found by then; `train` sets it.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"the Dask scheduler {address}: {reason}")
+        self.address = address
+        self.reason = reason
+        self.model: object = None

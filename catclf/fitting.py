@@ -18,16 +18,15 @@ from catclf.engines import ENGINES, Engine
 from catclf.engines.choice import choose_engine
 from catclf.errors import ConfigError, TooFewPicturesError, TrainingError
 from catclf.features import FEATURES, Features
+from catclf.features.pixels import Pixels
 from catclf.folds import fold_numbers
+from catclf.images.remote import RemotePictures, RemoteRows
 from catclf.logistic import Vector, sigmoid
 from catclf.objective import Objective
 from catclf.progress import Progress
 
 RANDOM_START_DEVIATION = 0.01
 """Standard deviation of the random start's weights: small enough for every p to begin near 1/2."""
-
-_AT_ONCE = ("primal", "gram")
-"""Engines that need all rows in memory."""
 
 Mask = NDArray[np.bool_]
 
@@ -38,15 +37,15 @@ class Problem:
 
     Attributes
     ----------
-    pixels : Rows (m, s, s, 3) uint8
-        In memory or not.
+    pixels : (m, s, s, 3) uint8
+        An array, `RemotePictures`, or what else gives arrays of some neighbouring ones.
     y : (m,) float64, 0 or 1
     settings : TrainSettings
     jobs : int
         Threads.
     """
 
-    pixels: Rows
+    pixels: Any
     y: Vector
     settings: TrainSettings
     jobs: int
@@ -146,26 +145,35 @@ def prepare(
     """
     settings, jobs = problem.settings, problem.jobs
     seed = settings.descent.seed
-    kind = FEATURES[settings.features]
-    if not isinstance(problem.pixels, np.ndarray) and (kind.standardised or settings.engine in _AT_ONCE):
-        needed = math.prod(problem.pixels.shape)
-        what = f"{needed} or more for these features and this engine: they need all pixels at once"
-        raise ConfigError("memory", settings.memory, what)
-    if features is None:
-        pixels = problem.pixels
-        known = pixels if isinstance(pixels, np.ndarray) else pixels[:1]  # only their size matters
-        features = kind.learn(known, train, seed=seed, jobs=jobs)
-    rows = _rows(problem.pixels, features, settings.flip, jobs)
+    pixels = problem.pixels
     standardisation = None
-    if features.standardised:
-        in_memory = rows[:]
-        standardisation = Standardisation.fit(in_memory[np.tile(train, len(in_memory) // problem.m)])
-        rows = standardisation.apply(in_memory)
-    design = Design(rows, features.scale)
+    if isinstance(pixels, RemotePictures):
+        features = Pixels(pixels.shape[1])
+        design = Design(_remote_rows(pixels, settings.flip), features.scale)
+    elif not isinstance(pixels, np.ndarray):
+        _check_streamable(pixels, settings)
+        features = Pixels(pixels.shape[1])
+        design = Design(_rows_as_needed(pixels, features, settings.flip), features.scale)
+    else:
+        if features is None:
+            features = FEATURES[settings.features].learn(pixels, train, seed=seed, jobs=jobs)
+        rows = features.rows(pixels, jobs)
+        if settings.flip:
+            mirrored = np.ascontiguousarray(pixels[:, :, ::-1])
+            rows = np.concatenate([rows, features.rows(mirrored, jobs)])
+        if features.standardised:
+            used = np.tile(train, len(rows) // problem.m)
+            standardisation = Standardisation.fit(rows[used])
+            rows = standardisation.apply(rows)
+        design = Design(rows, features.scale)
     name = settings.engine
-    if name == "auto":
+    if isinstance(pixels, RemotePictures):
+        name = "dask"
+    elif name == "auto":
         sweeps = fits * (settings.descent.iterations + 1)
-        name = choose_engine(design.m, design.n_x, sweeps, settings.memory, design.in_memory)
+        name = choose_engine(
+            design.m, design.n_x, sweeps, settings.memory, isinstance(pixels, np.ndarray)
+        )
     w0, b0 = resumed or (start_weights(settings.descent, design.n_x), 0.0)
     if resumed is not None and standardisation is not None:
         w0, b0 = standardisation.unfold(w0, b0)
@@ -173,20 +181,23 @@ def prepare(
     return Prepared(problem, features, standardisation, engine, name, b0, resumed is not None)
 
 
-def _rows(pixels: Rows, features: Features, flip: bool, jobs: int) -> Rows:
-    """Features of all pictures, then with `flip` of their mirror images; in memory if `pixels` are."""
+def _remote_rows(pixels: RemotePictures, flip: bool) -> RemoteRows:
+    return (pixels.joined(pixels.mirrored()) if flip else pixels).rows()
 
-    def mirrored_rows(images: NDArray[np.uint8]) -> NDArray[Any]:
-        return features.rows(np.ascontiguousarray(images[:, :, ::-1]), jobs)
 
-    def plain_rows(images: NDArray[np.uint8]) -> NDArray[Any]:
-        return features.rows(images, jobs)
+def _check_streamable(pixels: Rows, settings: TrainSettings) -> None:
+    if settings.features != "pixels" or settings.engine not in ("auto", "stream"):
+        needed = math.prod(pixels.shape)
+        what = f"{needed} or more for these features and this engine: they need all pixels at once"
+        raise ConfigError("memory", settings.memory, what)
 
-    encoders = [plain_rows, mirrored_rows] if flip else [plain_rows]
-    if isinstance(pixels, np.ndarray):
-        rows = [encode(pixels) for encode in encoders]
-        return rows[0] if len(rows) == 1 else np.concatenate(rows)
-    return joined([Encoded(pixels, encode) for encode in encoders])
+
+def _rows_as_needed(pixels: Rows, features: Pixels, flip: bool) -> Rows:
+    """Rows of pictures that are not in memory, then with `flip` of their mirror images."""
+    rows = Encoded(pixels, features.rows)
+    if not flip:
+        return rows
+    return joined([rows, Encoded(pixels, lambda images: features.rows(images[:, :, ::-1]))])
 
 
 def start_weights(settings: DescentSettings, n_x: int) -> Vector:

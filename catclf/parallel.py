@@ -1,16 +1,39 @@
-"""Work on several threads with results in order. Knows nothing about pictures."""
+"""Work in parts, on several threads, with results in order. Knows nothing about pictures."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from itertools import islice, pairwise
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+# Items are cut into at least so many parts, each of at most so many numbers …
+_FEWEST_PARTS = 16
+_PART_NUMBERS = 2**27
+# … but not into more than this: whoever hands out work needs time for each part.
+_MOST_PARTS = 4096
+
+
+def parts(m: int, width: int) -> list[slice]:
+    """Cut m items of `width` numbers into parts that depend on nothing else.
+
+    So what is added up part by part does not depend on how many threads or machines there are.
+
+    Examples
+    --------
+    >>> parts(3, 12288)
+    [slice(0, 1, None), slice(1, 2, None), slice(2, 3, None)]
+    >>> len(parts(20_000, 12288)), len(parts(10_000_000, 12288))
+    (16, 916)
+    """
+    count = min(max(_FEWEST_PARTS, -(-m * width // _PART_NUMBERS)), _MOST_PARTS)
+    bounds = [m * k // count for k in range(count + 1)]
+    return [slice(i, j) for i, j in pairwise(bounds) if i < j]
 
 
 def core_count() -> int:
@@ -34,18 +57,25 @@ def ordered_map(
     if jobs == 1:
         yield from map(function, items)
         return
-    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(jobs) as pool:
-        submitted = _submitted(pool, function, items)
-        try:
-            waiting.extend(islice(submitted, 2 * jobs))
-            while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(islice(submitted, 1))
-                yield result
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from ordered_on(pool, function, items, 2 * jobs)
+
+
+def ordered_on(
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
+) -> Iterator[Result]:
+    """Yield as `ordered_map` does, computed on a pool of any kind, with `ahead` items under way."""
+    waiting: deque[Future[Result]] = deque()
+    submitted = _submitted(pool, function, items)
+    try:
+        waiting.extend(islice(submitted, ahead))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(islice(submitted, 1))
+            yield result
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -60,7 +90,7 @@ def ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator
             yield coming.result()
 
 
-def _submit(pool: ThreadPoolExecutor, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+def _submit(pool: Executor, function: Callable[[Item], Result], item: Item) -> Future[Result]:
     try:
         return pool.submit(function, item)
     except RuntimeError as exc:  # of a pool that is open it can mean nothing else
@@ -68,7 +98,7 @@ def _submit(pool: ThreadPoolExecutor, function: Callable[[Item], Result], item: 
 
 
 def _submitted(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[Future[Result]]:
     try:
         for item in items:

@@ -288,18 +288,18 @@ def as_arrays(
     found = read_labelled(source, size, jobs=bench.core_count())
     name = positive or found.usual_positive or found.classes[-1]
     y = _labels(found, name)
-    arrays: dict[str, NDArray[Any]] = {"pictures": found.pixels[:], "y": y}
+    arrays: dict[str, NDArray[Any]] = {"pictures": found.pixels, "y": y}
     facts = {"positive": name, "m": len(y), "share": y.mean(), "size": found.pixels.shape[1]}
     if test is not None:
         other = read_labelled(test, found.pixels.shape[1], jobs=bench.core_count())
-        arrays |= {"test_pictures": other.pixels[:], "test_y": _labels(other, name)}
-        seen = np.isin(fingerprint(other.pixels[:]), fingerprint(found.pixels[:]))
+        arrays |= {"test_pictures": other.pixels, "test_y": _labels(other, name)}
+        seen = np.isin(fingerprint(other.pixels), fingerprint(found.pixels))
         facts |= {"test_m": other.m, "test_share": arrays["test_y"].mean(), "seen": int(seen.sum())}
     np.savez(path, **arrays)  # type: ignore[arg-type]  # its stub takes the names for allow_pickle
     return facts
 
 
-def _labels(found: LabelledPictures, positive: str) -> Vector:
+def _labels(found: LabelledPictures[Any], positive: str) -> Vector:
     return np.equal(found.labels, found.classes.index(positive)).astype(np.float64)
 
 
@@ -340,7 +340,7 @@ LEARNING_ROUNDS = 3
 
 def cost(data: str, size: int, threads: int, rounds: int) -> dict[str, Any]:
     """Least milliseconds a picture to encode, and for the products alone; least seconds to learn."""
-    pictures = read_labelled(data, size).pixels[:]
+    pictures = read_labelled(data, size).pixels
     features = Patches.learn(pictures, jobs=threads)
     some = pictures[:ENCODED]
     times = [

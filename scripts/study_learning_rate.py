@@ -65,7 +65,7 @@ def study(data: Path, iterations: int) -> tuple[list[Curve], int, float]:
     labelled = read_labelled(str(data), jobs=core_count())
     positive = labelled.usual_positive or labelled.classes[-1]
     y = np.equal(labelled.labels, labelled.classes.index(positive)).astype(np.float64)
-    rows = labelled.pixels[:].reshape(len(y), -1)
+    rows = labelled.pixels.reshape(len(y), -1)
     engine = ENGINES["gram"](Design(rows, 1 / 255), np.zeros(rows.shape[1]), core_count())
     objective = Objective("cross-entropy", y, np.full(len(y), 1 / len(y)), l2=0.0)
     curvature = largest_curvature(engine, objective)

@@ -661,3 +661,13 @@ def test_predicting_files_needs_no_h5py(album: Path, model: Path) -> None:
 def test_messages_hide_control_characters(catclf: Runner) -> None:
     result = catclf("predict", "-m", "a\x1b[31m\nb", "x")
     assert "a\\x1b[31m\\nb: " in result.err
+
+
+@pytest.mark.parametrize("command", ["train", "predict"])
+def test_a_scheduler_without_the_extra_names_the_command_that_installs_it(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    model = "-o" if command == "train" else "-m"
+    assert main([command, "photos", model, str(tmp_path / "cat.npz"), "--scheduler", "local"]) == 2
+    assert "pip install 'catclf[dask]'" in capfd.readouterr().err

@@ -57,7 +57,7 @@ def test_commands_complete() -> None:
 def test_options_and_choices_complete() -> None:
     assert completed("train", "--learn") == ["plain,--learning-rate"]
     assert completed("train", "photos", "--engine", "") == [
-        *("plain,auto", "plain,primal", "plain,gram", "plain,stream")
+        *("plain,auto", "plain,primal", "plain,gram", "plain,stream", "plain,dask")
     ]
     assert completed("predict", "-F", "js") == ["plain,json", "plain,jsonl"]
 

@@ -24,9 +24,10 @@ from catclf.fitting import Fitted, Prepared, Problem, fit, prepare
 from catclf.logistic import LOSSES, Vector, sigmoid
 from catclf.objective import Objective
 from tests import reference
+from tests.engines import LOCAL_ENGINES
 
 NEVER = DescentSettings(iterations=60, stop="none")
-engines = pytest.mark.parametrize("name", ENGINES)
+engines = pytest.mark.parametrize("name", LOCAL_ENGINES)
 losses = pytest.mark.parametrize("loss", LOSS_NAMES)
 
 
@@ -409,7 +410,7 @@ def test_engines_agree_on_the_course_data(course: tuple[NDArray[np.uint8], Vecto
     pixels, y = course
     settings = DescentSettings(iterations=40, stop="none")
     weights = {}
-    for name in ENGINES:
+    for name in LOCAL_ENGINES:
         prepared, fitted = train(pixels, y, TrainSettings(descent=settings, engine=name))
         weights[name], _ = prepared.parameters(fitted.descent)
     size = float(np.abs(weights["primal"]).max())

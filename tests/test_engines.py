@@ -26,12 +26,13 @@ from catclf.engines.gram import gram_matrix
 from catclf.logistic import Vector
 from catclf.objective import Objective
 from tests import reference
+from tests.engines import LOCAL_ENGINES
 
 # Relative to the largest entry. An engine that is not named here computes in float64.
 TOLERANCES = {"stream": 1e-5}
 EXACT = 1e-10
 
-engines = pytest.mark.parametrize("name", ENGINES)
+engines = pytest.mark.parametrize("name", LOCAL_ENGINES)
 kinds = pytest.mark.parametrize("kind", ["uint8", "float32"])
 starts = pytest.mark.parametrize("start", ["zeros", "random"])
 

@@ -66,9 +66,9 @@ def test_pictures_have_the_model_that_train_makes(tmp_path: Path, features: str)
     settings = TrainSettings(DescentSettings(iterations=50), features=features, flip=True, jobs=1)
     model = train(data, settings).model
     ours = PictureClassifier(iterations=50, features=features, flip=True)
-    ours.fit(labelled.pixels[:], labelled.labels)
+    ours.fit(labelled.pixels, labelled.labels)
     assert_allclose(ours.coef_[0], model.w, rtol=1e-12)
-    assert_allclose(ours.predict_proba(labelled.pixels[:]), model.predict_proba(labelled.pixels[:]))
+    assert_allclose(ours.predict_proba(labelled.pixels), model.predict_proba(labelled.pixels))
     assert ours.n_features_in_ == 3 * 16**2
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from catclf import fitting
 from catclf.config import DescentSettings, TrainSettings
-from catclf.engines import ENGINES
 from catclf.errors import ConfigError
 from catclf.features import FEATURES
 from catclf.features.pixels import Pixels
@@ -21,6 +20,7 @@ from catclf.fitting import Mask, Prepared, Problem, choose_l2, cross_validate, f
 from catclf.folds import fold_numbers
 from catclf.logistic import LOSSES, Vector, sigmoid
 from tests import reference
+from tests.engines import LOCAL_ENGINES
 
 M = 30
 
@@ -41,7 +41,7 @@ def less_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 features = pytest.mark.parametrize("kind", ["pixels", "patches"])
 flips = pytest.mark.parametrize("flip", [False, True])
-engines = pytest.mark.parametrize("name", ENGINES)
+engines = pytest.mark.parametrize("name", LOCAL_ENGINES)
 
 SHORT = DescentSettings(iterations=60, stop="none", l2=0.0)
 
@@ -56,7 +56,7 @@ def all_of(some: Problem) -> Mask:
 
 
 def with_other_pixels(some: Problem, where: Mask) -> Problem:
-    pixels = some.pixels[:].copy()
+    pixels = some.pixels.copy()
     pixels[where] = 255 - pixels[where]
     return replace(some, pixels=pixels)
 
@@ -103,7 +103,7 @@ def test_parameters_score_the_features_as_documented(name: str, kind: str, flip:
     prepared = prepare(some, all_of(some))
     descent = fit(prepared, all_of(some)).descent
     w, b = prepared.parameters(descent)
-    z = FEATURES[kind].learn(some.pixels[:]).scale * some.pixels[:].reshape(M, -1) @ w + b
+    z = FEATURES[kind].learn(some.pixels).scale * some.pixels.reshape(M, -1) @ w + b
     assert_allclose(prepared.probabilities(descent), sigmoid(z), rtol=0, atol=1e-5)
 
 
@@ -234,7 +234,7 @@ def test_cross_validation_equals_fits_from_the_remaining_pictures_alone(kind: st
         rest, here = folds != fold, folds == fold
         alone = replace(some, pixels=some.pixels[rest], y=some.y[rest])
         w, b = fitted_parameters(alone, all_of(alone))
-        x = FEATURES[kind].learn(some.pixels[:]).scale * some.pixels[here].reshape(here.sum(), -1)
+        x = FEATURES[kind].learn(some.pixels).scale * some.pixels[here].reshape(here.sum(), -1)
         assert_allclose(probabilities[here], sigmoid(x @ w + b), rtol=1e-4)
 
 
@@ -300,7 +300,7 @@ def test_every_engine_chooses_the_same_penalty(name: str) -> None:
 
 def test_labels_without_a_reason_ask_for_a_stronger_penalty_than_labels_with_one() -> None:
     clear = automatic("pixels")
-    pixels = clear.pixels[:].copy()
+    pixels = clear.pixels.copy()
     pixels[clear.y == 1] = np.maximum(pixels[clear.y == 1], 120)
     clear = replace(clear, pixels=pixels)
     blind = replace(clear, y=np.random.default_rng(3).permutation(clear.y))
@@ -321,7 +321,7 @@ def test_pixels_held_out_are_not_copied() -> None:
     prepare(some, np.arange(some.m) < 390)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < some.pixels[:].nbytes / 2
+    assert peak < some.pixels.nbytes / 2
 
 
 def test_the_automatic_penalty_is_what_the_fit_uses() -> None:

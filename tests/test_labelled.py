@@ -14,6 +14,7 @@ from catclf.errors import DataError
 from catclf.images.decode import resize
 from catclf.images.labelled import LabelledPictures, read_labelled
 from tests.pictures import (
+    Pixels,
     cats_and_dogs,
     class_folder,
     course_h5,
@@ -23,7 +24,7 @@ from tests.pictures import (
 )
 
 
-def read(source: Path, size: int | None = 8, jobs: int = 1) -> LabelledPictures:
+def read(source: Path, size: int | None = 8, jobs: int = 1) -> LabelledPictures[Pixels]:
     return read_labelled(str(source), size, jobs=jobs)
 
 
@@ -246,7 +247,7 @@ def test_paths_of_a_csv_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     data = read(Path("deep/labels.csv"))
     assert data.paths == ("deep/b.png", "deep/a.png", str(elsewhere), "deep/../c.png")
-    assert data.pixels[:2][:, 0, 0, 0].tolist() == [255, 0]
+    assert data.pixels[:2, 0, 0, 0].tolist() == [255, 0]
     assert [data.classes[k] for k in data.labels] == ["cat", "dog", "dog", "dog"]
 
 

@@ -16,6 +16,7 @@ LEVELS = {
     "printable": 0,
     "parallel": 0,
     "regular": 0,
+    "cluster": 1,
     "config": 1,
     "logistic": 1,
     "atomic": 1,
@@ -40,7 +41,7 @@ LEVELS = {
 }
 
 # Who may import what: module or folder → libraries.
-HEAVY = {"PIL", "h5py", "click", "numpy"}
+HEAVY = {"PIL", "h5py", "click", "numpy", "distributed", "dask", "fsspec"}
 NUMERICAL = (
     "logistic",
     "folds",
@@ -54,7 +55,8 @@ NUMERICAL = (
     "descent",
 )
 MAY_KNOW = {
-    "images": {"PIL", "h5py", "numpy"},
+    "images": {"PIL", "h5py", "numpy", "fsspec"},
+    "cluster": {"distributed"},
     "cli": {"click"},
     "report": {"numpy", "PIL"},
     **{name: {"numpy"} for name in (*NUMERICAL, "fitting", "estimator", "pipeline")},

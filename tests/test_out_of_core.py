@@ -20,14 +20,14 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
 import catclf
-from catclf import fitting
+from catclf import fitting, parallel
 from catclf.config import LOSS_NAMES, STOP_RULES, DescentSettings, TrainSettings
 from catclf.design import Encoded, joined
 from catclf.engines import stream
 from catclf.engines.choice import choose_engine
 from catclf.errors import ConfigError, DataError
 from catclf.images.hdf5 import Hdf5Pictures
-from catclf.images.labelled import read_labelled
+from catclf.images.labelled import read_within
 from catclf.images.stored import StoredPixels
 from catclf.parallel import ahead
 from catclf.pipeline.training import Fit
@@ -52,7 +52,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pictures a block and four read at a time, so that even little data has many."""
     monkeypatch.setattr(stream, "_BLOCK_BYTES", 2 * 4 * 3 * SIZE * SIZE)
     monkeypatch.setattr(stream, "_BLOCKS_AHEAD", 2)
-    monkeypatch.setattr(stream, "_PARTS", 3)
+    monkeypatch.setattr(parallel, "_FEWEST_PARTS", 3)
     monkeypatch.setattr(fitting, "_L2_DESCENT", replace(fitting._L2_DESCENT, iterations=3))
 
 
@@ -251,7 +251,7 @@ def test_what_differs_from_what_the_library_finds_is_not_read(
 def test_labelled_pictures_stay_in_their_file_only_if_they_must(tmp_path: Path) -> None:
     path = written(tmp_path / "a.h5")
     for memory, kind in ((None, np.ndarray), (WHOLE, np.ndarray), (WHOLE - 1, StoredPixels)):
-        data = read_labelled(str(path), memory=memory)
+        data = read_within(memory, str(path))
         assert isinstance(data.pixels, kind)
         assert_array_equal(data.pixels[:], cats_and_dogs(M, SIZE)[0])
 
@@ -261,7 +261,6 @@ def test_joined_and_encoded_rows_are_those_of_the_arrays() -> None:
     parts = [Encoded(X[:4], lambda rows: rows * 2), Encoded(X[4:], lambda rows: rows * 2)]
     rows = joined(parts)
     assert rows.shape == (10, 6)
-    assert rows.dtype == np.uint8
     for start in range(11):
         for stop in range(11):
             assert_array_equal(rows[start:stop], (X * 2)[start:stop])

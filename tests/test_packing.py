@@ -50,7 +50,7 @@ def packed(data: Path, output: Path, **settings: Any) -> Packed:
     return pack(str(data), str(output), PackSettings(**{"size": SIZE, "jobs": 2} | settings))
 
 
-def read(path: Path) -> LabelledPictures:
+def read(path: Path) -> LabelledPictures[Pixels]:
     return read_labelled(str(path), SIZE)
 
 

@@ -178,7 +178,7 @@ def test_a_rate_above_the_limit_of_stability_is_warned_of(data: Path, fitted: Fi
 # --- classes ---
 
 
-def labelled(classes: tuple[str, ...], labels: list[int], usual: str | None) -> LabelledPictures:
+def labelled(classes: tuple[str, ...], labels: list[int], usual: str | None) -> LabelledPictures[Any]:
     return LabelledPictures(
         pixels=np.zeros((len(labels), 1, 1, 3), np.uint8),
         labels=np.array(labels, dtype=np.intp),

@@ -191,6 +191,21 @@ def require_report_extra(option: str) -> None:
         raise click.UsageError(needs)
 
 
+def require_dask_extra() -> None:
+    """Stop with the command that helps if the libraries for clusters are missing."""
+    names = ("dask", "distributed", "fsspec")
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise click.UsageError(f"--scheduler needs {', '.join(missing)}: pip install 'catclf[dask]'")
+
+
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS|local",
+    help="Have the work done by a Dask cluster: the address of its scheduler, or local for a process"
+    " a core on this machine.",
+)
+
 prior_option = click.option(
     "--prior",
     type=FiniteRange(0, 1, min_open=True, max_open=True),

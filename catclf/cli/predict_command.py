@@ -21,6 +21,8 @@ from catclf.cli.options import (
     model_option,
     prior_option,
     refuse_overwriting,
+    require_dask_extra,
+    scheduler_option,
     talk_options,
     threshold_option,
 )
@@ -78,6 +80,7 @@ Example:
 )
 @click.option("--x-key", metavar="NAME", help="Data set of the pictures in an HDF5 file.")
 @max_pixels_option
+@scheduler_option
 @jobs_option
 @talk_options
 def command(
@@ -95,6 +98,7 @@ def command(
     explain: str | None,
     x_key: str | None,
     max_pixels: int,
+    scheduler: str | None,
     jobs: int | None,
     quiet: bool,
     verbose: bool,
@@ -117,6 +121,8 @@ def command(
         _check_apart(explain, paths)
     if output is not None:
         refuse_overwriting((output,), (model, files_from, *paths))
+    if scheduler is not None:
+        require_dask_extra()
     console = Console(quiet, verbose)
     for path in paths[:1]:
         start_ahead(path)
@@ -138,6 +144,8 @@ def command(
         keep_pixels=explain is not None,
         max_pixels=max_pixels,
         on_passed_over=lambda path: console.detail(f"{path}: passed over"),
+        scheduler=scheduler,
+        on_warning=console.warn,
     )
     tally = _Tally(classifier.positive, console)
     with contextlib.closing(predictions), opened(output) as file:

@@ -22,7 +22,9 @@ from catclf.cli.options import (
     max_pixels_option,
     options,
     refuse_overwriting,
+    require_dask_extra,
     require_report_extra,
+    scheduler_option,
     talk_options,
 )
 from catclf.images.hdf5_process import start_ahead
@@ -179,6 +181,7 @@ _run_options = options(
         help="Budget for the pixels, and again for what an engine adds; pixels that do not fit stay in"
         " their HDF5 file, which `catclf pack` makes.",
     ),
+    scheduler_option,
     click.option("--resume", type=PathName(), metavar="MODEL", help="Go on from a saved model."),
     click.option(
         "--history",
@@ -236,12 +239,16 @@ def command(
     console = Console(choices.pop("quiet"), choices.pop("verbose"))
     as_json = choices.pop("as_json")
     settings = _settings(**choices)
+    if settings.scheduler is not None:
+        require_dask_extra()
+    elif settings.engine == "dask":
+        raise click.UsageError("--engine dask needs a --scheduler")
     refuse_overwriting((output, history, plot), (data,))
     _check_outputs(output, force, history, plot)
 
     from catclf.cli import training_report as report
-    from catclf.errors import TrainingError
-    from catclf.model import load, save
+    from catclf.errors import ClusterError, TrainingError
+    from catclf.model import Model, load, save
     from catclf.pipeline.training import train
 
     progress = report.TrainingProgress(console)
@@ -253,6 +260,12 @@ def command(
     except TrainingError as exc:
         if as_json:
             report.print_divergence(exc)
+        raise
+    except ClusterError as exc:
+        if isinstance(exc.model, Model):
+            save(exc.model, output)
+            steps = exc.model.training["iterations"]
+            console.warn(f"the best of the steps so far, after {steps} updates, is in {output}")
         raise
     if history is not None:
         report.write_history(fit.history, history)

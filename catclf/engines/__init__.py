@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from catclf.design import Design
+from catclf.engines.dask import DaskEngine
 from catclf.engines.gram import GramEngine
 from catclf.engines.primal import PrimalEngine
 from catclf.engines.stream import StreamEngine
@@ -49,4 +50,5 @@ ENGINES: dict[str, Callable[[Design, Vector, int], Engine]] = {
     "primal": PrimalEngine,
     "gram": GramEngine,
     "stream": StreamEngine,
+    "dask": DaskEngine,
 }

@@ -92,7 +92,7 @@ def gram_matrix(design: Design, jobs: int = 1) -> NDArray[np.float64]:
     For uint8 rows every product and sum is a whole number, so K is exact but for its last
     multiplication by scale², whatever the order of summation and the number of threads.
     """
-    m, rows = design.m, design.rows
+    m, rows = design.m, design.rows[:]
     if rows.dtype == np.uint8:
         height, product, groups = _BYTE_BLOCK_ROWS, _byte_product, _groups(design.n_x)
     else:

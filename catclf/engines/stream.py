@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,21 +9,79 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.design import Design
-from catclf.engines.sweep import Summand, Sweep
+from catclf.design import Design, Rows
+from catclf.engines.sweep import Summand, Sweep, added
 from catclf.logistic import Vector
-from catclf.parallel import ahead
+from catclf.parallel import ahead, parts
 
 # A block of rows as float32 that stays in a core's cache between its three uses: converted,
 # multiplied for z, multiplied again for dw. Larger blocks spill, smaller ones pay more calls.
 _BLOCK_BYTES = 1_500_000
 
-# The sum over pictures is always cut into this many parts that are added in order, so that the
-# result does not depend on how many threads there are to compute them.
-_PARTS = 16
-
 _BLOCKS_AHEAD = 8
 """Blocks that are read at a time where rows are not in memory: 3 MB of bytes."""
+
+
+@np.errstate(over="ignore", invalid="ignore")  # as in `descend`, which is another thread
+def sweep_part(
+    rows: Rows,
+    part: slice,
+    scaled: NDArray[np.float32],
+    b: float,
+    summand: Summand,
+    losses: bool,
+) -> Sweep:
+    """Sweep over the pictures `part` of `rows`; its x are the rows themselves.
+
+    Parameters
+    ----------
+    rows : (m, n_x) uint8 or float32
+        Needs a shape and slices.
+    scaled : (n_x,)
+        w times the scale of X.
+    """
+    m, n_x = part.stop - part.start, rows.shape[1]
+    xr, z, r = np.zeros(n_x), np.empty(m), np.empty(m)
+    for these, block in _blocks(rows, part):
+        here = slice(these.start - part.start, these.stop - part.start)
+        np.add(block @ scaled, b, z[here])
+        summand.residual(z[here], these, r[here])
+        xr += r[here].astype(np.float32) @ block
+    return xr, float(r.sum()), summand.losses(z, part) if losses else None
+
+
+def score_part(rows: Rows, part: slice, scaled: NDArray[np.float32], b: float) -> Vector:
+    """z of the pictures `part` of `rows`; parameters as of `sweep_part`."""
+    return np.concatenate([block @ scaled for _, block in _blocks(rows, part)]) + b
+
+
+def _blocks(rows: Rows, part: slice) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield the pictures of a part in blocks; each is gone when the next one comes."""
+    n_x = rows.shape[1]
+    height = max(1, _BLOCK_BYTES // (4 * n_x))
+    buffer = np.empty((min(height, part.stop - part.start), n_x), np.float32)
+    start = part.start
+    for piece in _pieces(rows, part, _BLOCKS_AHEAD * height):
+        for first in range(0, len(piece), height):
+            stored = piece[first : first + height]
+            block = buffer[: len(stored)]
+            np.copyto(block, stored)
+            yield slice(start, start + len(stored)), block
+            start += len(stored)
+
+
+def _pieces(rows: Rows, part: slice, step: int) -> Iterator[NDArray[Any]]:
+    """Yield the rows of a part as they are stored: at once, or read ahead `step` at a time."""
+    if isinstance(rows, np.ndarray):
+        yield rows[part]
+    else:
+        starts = range(part.start, part.stop, step)
+        yield from ahead(lambda start: rows[start : min(start + step, part.stop)], starts)
+
+
+def scaled_weights(w: Vector, scale: float) -> NDArray[np.float32]:
+    """w with the scale of X moved into it (n_x,)."""
+    return (w * scale).astype(np.float32)
 
 
 class StreamEngine:
@@ -41,9 +98,7 @@ class StreamEngine:
         self._design = design
         self._w0 = w0
         self.m, self.n_x = design.m, design.n_x
-        self._height = max(1, _BLOCK_BYTES // (4 * design.n_x))
-        bounds = np.linspace(0, design.m, _PARTS + 1).astype(int).tolist()
-        self._parts = [slice(i, j) for i, j in itertools.pairwise(bounds) if i < j]
+        self._parts = parts(design.m, design.n_x)
         self._pool = ThreadPoolExecutor(jobs)
 
     def start(self) -> Vector:
@@ -52,56 +107,18 @@ class StreamEngine:
 
     def sweep(self, c: Vector, b: float, summand: Summand, losses: bool = False) -> Sweep:
         """See `catclf.engines.Engine`."""
-        scaled = self._scaled(c)
-
-        @np.errstate(over="ignore", invalid="ignore")  # as in `descend`, which is another thread
-        def sum_up(part: slice) -> Sweep:
-            xr = np.zeros(self.n_x)
-            z, r = np.empty(part.stop - part.start), np.empty(part.stop - part.start)
-            for rows, block in self._blocks(part):
-                here = slice(rows.start - part.start, rows.stop - part.start)
-                np.add(block @ scaled, b, z[here])
-                summand.residual(z[here], rows, r[here])
-                xr += r[here].astype(np.float32) @ block
-            return xr, float(r.sum()), summand.losses(z, part) if losses else None
-
-        sums, r_sums, lost = zip(*self._pool.map(sum_up, self._parts), strict=True)
-        xr = np.add.reduce(sums)
+        rows, scaled = self._design.rows, scaled_weights(c, self._design.scale)
+        xr, r_sum, lost = added(
+            self._pool.map(lambda part: sweep_part(rows, part, scaled, b, summand, losses), self._parts)
+        )
         xr *= self._design.scale
-        return xr, sum(r_sums), np.add.reduce(lost) if losses else None
+        return xr, r_sum, lost
 
     def scores(self, c: Vector, b: float) -> Vector:
         """Z = wᵀX + b (m,)."""
-        scaled = self._scaled(c)
-
-        def product(part: slice) -> Vector:
-            return np.concatenate([block @ scaled for _, block in self._blocks(part)]) + b
-
-        return np.concatenate(list(self._pool.map(product, self._parts)))
-
-    def _scaled(self, c: Vector) -> NDArray[np.float32]:
-        return (c * self._design.scale).astype(np.float32)  # the scale of X, moved into w
-
-    def _blocks(self, part: slice) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield the pictures of a part in blocks; each is gone when the next one comes."""
-        buffer = np.empty((min(self._height, part.stop - part.start), self.n_x), np.float32)
-        start = part.start
-        for piece in self._pieces(part):
-            for first in range(0, len(piece), self._height):
-                stored = piece[first : first + self._height]
-                block = buffer[: len(stored)]
-                np.copyto(block, stored)
-                yield slice(start, start + len(stored)), block
-                start += len(stored)
-
-    def _pieces(self, part: slice) -> Iterator[NDArray[Any]]:
-        """Yield the rows of a part as they are stored, whole blocks at a time."""
-        rows, step = self._design.rows, _BLOCKS_AHEAD * self._height
-        if self._design.in_memory:
-            yield rows[part]
-        else:
-            starts = range(part.start, part.stop, step)
-            yield from ahead(lambda start: rows[start : min(start + step, part.stop)], starts)
+        rows, scaled = self._design.rows, scaled_weights(c, self._design.scale)
+        scores = self._pool.map(lambda part: score_part(rows, part, scaled, b), self._parts)
+        return np.concatenate(list(scores))
 
     def dot(self, c1: Vector, c2: Vector) -> float:
         """w1ᵀ w2."""

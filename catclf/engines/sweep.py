@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from catclf.logistic import Vector
@@ -26,3 +29,26 @@ class Summand(Protocol):
 
 Sweep = tuple[NDArray[Any], float, Vector | None]
 """What a pass gives: coordinates of X r, the caller's own; Σ r; the losses where they were asked for."""
+
+FAN_IN = 4
+"""How many sums of neighbouring parts are added up at a time."""
+
+
+def added(sweeps: Iterable[Sweep]) -> Sweep:
+    """Add up sweeps over neighbouring parts, in a tree of `FAN_IN`.
+
+    Sums that somebody else has added up from `FAN_IN` parts each, or from a power of it, give the same
+    bits.
+    """
+    while True:
+        source = iter(sweeps)
+        sweeps = []
+        while group := list(itertools.islice(source, FAN_IN)):
+            sweeps.append(_sum(group))
+        if len(sweeps) == 1:
+            return sweeps[0]
+
+
+def _sum(sweeps: list[Sweep]) -> Sweep:
+    xr, r_sums, losses = zip(*sweeps, strict=True)
+    return np.add.reduce(xr), sum(r_sums), None if losses[0] is None else np.add.reduce(losses)

@@ -40,8 +40,6 @@ class Features(Protocol):
 class FeatureKind(Protocol):
     """How features come into being: learned from training pictures, or restored from a model."""
 
-    @property
-    def standardised(self) -> bool: ...
     def learn(
         self,
         images: NDArray[np.uint8],

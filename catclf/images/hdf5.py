@@ -98,9 +98,9 @@ class Hdf5Pictures:
         m, height, width = self._stored_shape[:3]
         return m, height, width, 3
 
-    def blocks(self, first: int = 0) -> Iterator[Pixels]:
-        """Yield the pictures (k, h, w, 3) uint8 in order from `first` on, some 16 MB at a time."""
-        for start, stop in self._spans(first):
+    def blocks(self, rows: slice = slice(None)) -> Iterator[Pixels]:
+        """Yield the pictures (k, h, w, 3) uint8 of `rows` in order, some 16 MB at a time."""
+        for start, stop in self._spans(rows):
             yield self._block(start, stop)
 
     def stored(self) -> StoredPixels | None:
@@ -144,11 +144,12 @@ class Hdf5Pictures:
         self._read("rows", start, stop, self._factor, into=block)
         return block if stored_channels == channels else np.repeat(block, channels, axis=3)
 
-    def _spans(self, first: int = 0) -> Iterator[tuple[int, int]]:
+    def _spans(self, rows: slice = slice(None)) -> Iterator[tuple[int, int]]:
         m, height, width, channels = self.shape
-        rows = max(1, _BLOCK_BYTES // (height * width * channels))
-        for start in range(first, m, rows):
-            yield start, min(m, start + rows)
+        many = max(1, _BLOCK_BYTES // (height * width * channels))
+        first, last, _ = rows.indices(m)
+        for start in range(first, last, many):
+            yield start, min(last, start + many)
 
     def _scale(self) -> float:
         """What floating-point pictures are multiplied by."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from catclf.errors import DataError
 from catclf.images.folder import class_folders, walk
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.picture import Picture, Pixels
-from catclf.images.stored import StoredPixels
+from catclf.images.store import class_files, is_url, read
 from catclf.parallel import ordered_map
 
 if TYPE_CHECKING:
@@ -25,17 +26,21 @@ if TYPE_CHECKING:
 
 DEFAULT_SIZE = 64
 
+_MUCH = 16_000_000  # bytes
+
 OnRead = Callable[[int, int], None]
+Held = TypeVar("Held")
+Other = TypeVar("Other")
 
 
 @dataclass(frozen=True)
-class LabelledPictures:
+class LabelledPictures(Generic[Held]):
     """Pictures with their classes.
 
     Attributes
     ----------
     pixels : (m, size, size, 3) uint8
-        In memory, or in their file if that was allowed and they are too many.
+        `Pixels` in memory, or what stands for them.
     labels : (m,) intp
         Index into `classes`.
     classes : tuple of str
@@ -48,7 +53,7 @@ class LabelledPictures:
         The class that is positive if nobody says otherwise.
     """
 
-    pixels: Pixels | StoredPixels
+    pixels: Held
     labels: NDArray[np.intp]
     classes: tuple[str, ...]
     paths: tuple[str, ...]
@@ -60,6 +65,18 @@ class LabelledPictures:
     def m(self) -> int:
         """Number of pictures."""
         return len(self.labels)
+
+    def holding(self, pixels: Other) -> LabelledPictures[Other]:
+        """Return the same with `pixels`."""
+        return LabelledPictures(
+            pixels=pixels,
+            labels=self.labels,
+            classes=self.classes,
+            paths=self.paths,
+            skipped=self.skipped,
+            passed_over=self.passed_over,
+            usual_positive=self.usual_positive,
+        )
 
     def counts(self) -> dict[str, int]:
         """Number of pictures of each class."""
@@ -76,9 +93,8 @@ def read_labelled(
     y_key: str | None = None,
     max_pixels: int = MAX_PIXELS,
     on_read: OnRead = lambda done, total: None,
-    memory: int | None = None,
-) -> LabelledPictures:
-    """Read every picture of `source` with its label.
+) -> LabelledPictures[Pixels]:
+    """Read every picture of `source` with its label into memory.
 
     Parameters
     ----------
@@ -96,18 +112,37 @@ def read_labelled(
         Largest width × height of a picture that is decoded.
     on_read : (done, total) -> None
         Called after each file.
-    memory : int or None
-        Largest number of bytes that the pixels may take; None reads them whatever their number. More
-        than that stay in their file, if it is an HDF5 file that is not compressed.
 
     Raises
     ------
     DataError
-        If the source is none of the three, is malformed, holds no picture, or needs more memory.
+        If the source is none of the three, is malformed, or holds no picture.
+    """
+    return read_within(None, source, size, on_error, jobs, x_key, y_key, max_pixels, on_read)
+
+
+def read_within(
+    memory: int | None,
+    source: str,
+    size: int | None = None,
+    on_error: str = "skip",
+    jobs: int = 1,
+    x_key: str | None = None,
+    y_key: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    on_read: OnRead = lambda done, total: None,
+) -> LabelledPictures[Any]:
+    """Read as `read_labelled` does, but no more pixels than fit.
+
+    Parameters
+    ----------
+    memory : int or None
+        Largest number of bytes that the pixels may take. More than that stay in their file, as
+        `StoredPixels`, if it is an HDF5 file that is not compressed; in others they are an error.
     """
     if is_hdf5_name(source) and not os.path.isdir(source):
         return _read_hdf5(source, size, x_key, y_key, max_pixels, memory)
-    listing = list_files(source)
+    listing = list_labelled(source)
     if _exceeds(memory, len(listing.pictures), size or DEFAULT_SIZE):
         raise _too_many(source, len(listing.pictures), size or DEFAULT_SIZE)
     from catclf.images.decode import decode  # only where it is needed: it takes time to import
@@ -120,20 +155,34 @@ def read_labelled(
 
 
 class Listing(NamedTuple):
-    """Files of pictures with their classes, none of them opened yet."""
+    """Pictures with their labels, not yet decoded.
+
+    Attributes
+    ----------
+    pictures : list of Picture
+    class_names : list of str
+        Of each picture.
+    classes : tuple of str
+    passed_over : int
+    """
 
     pictures: list[Picture]
-    class_names: list[str]  # of each picture
+    class_names: list[str]
     classes: tuple[str, ...]
     passed_over: int
 
 
-def list_files(source: str) -> Listing:
-    """Find the pictures of a folder or a CSV file; raises as `read_labelled` does."""
+def list_labelled(source: str) -> Listing:
+    """List the pictures of a folder or a CSV file; opens none of them. Raises as `read_labelled`.
+
+    Either may be a URL for fsspec, and so may the paths of a CSV file.
+    """
     if os.path.isdir(source):
         return _list_folders(source)
     if source.lower().endswith(".csv"):
         return _list_csv(source)
+    if is_url(source):
+        return _list_store(source)
     if os.path.exists(source):
         raise DataError(source, "is neither a folder, nor an .h5 file, nor a .csv of paths and labels")
     raise DataError(source, "no such file or directory")
@@ -156,6 +205,13 @@ def _list_folders(folder: str) -> Listing:
     return Listing(pictures, names, tuple(classes), len(passed_over))
 
 
+def _list_store(url: str) -> Listing:
+    found, passed_over = class_files(url)
+    pictures = [Picture(file) for files in found.values() for file in files]
+    names = [name for name, files in found.items() for _ in files]
+    return Listing(pictures, names, tuple(found), passed_over)
+
+
 def _list_csv(path: str) -> Listing:
     pictures: list[Picture] = []
     names: list[str] = []
@@ -165,14 +221,15 @@ def _list_csv(path: str) -> Listing:
             raise DataError(path, f"line {line}: more fields than columns; quote a path with commas")
         if not row["path"] or not row["label"]:
             raise DataError(path, f"line {line}: expected a path and a label")
-        pictures.append(Picture(os.path.join(folder, row["path"])))
+        beside = not is_url(row["path"])
+        pictures.append(Picture(os.path.join(folder, row["path"]) if beside else row["path"]))
         names.append(row["label"])
     return Listing(pictures, names, tuple(sorted(set(names))), 0)
 
 
 def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with _opened_text(path) as file:
             reader = csv.DictReader(file, strict=True)
             if not {"path", "label"} <= set(reader.fieldnames or ()):
                 found = ", ".join(reader.fieldnames or ()) or "nothing"
@@ -185,6 +242,11 @@ def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
         raise DataError(path, f"is not a CSV file ({exc})") from exc
 
 
+def _opened_text(path: str) -> io.TextIOWrapper:
+    raw = io.BytesIO(read(path)) if is_url(path) else open(path, "rb")  # noqa: SIM115 - the caller's
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
 def _collect(
     source: str,
     listing: Listing,
@@ -192,30 +254,41 @@ def _collect(
     decoded: Iterator[Picture],
     on_error: str,
     on_read: OnRead,
-) -> LabelledPictures:
+) -> LabelledPictures[Pixels]:
     pixels = np.empty((len(listing.pictures), size, size, 3), dtype=np.uint8)
-    number = {name: k for k, name in enumerate(listing.classes)}
-    labels: list[int] = []
-    paths: list[str] = []
+    read: list[int] = []
     skipped: list[DataError] = []
-    for picture, name in zip(decoded, listing.class_names, strict=True):
-        on_read(len(labels) + len(skipped) + 1, len(listing.pictures))
+    for number, picture in enumerate(decoded):
+        on_read(number + 1, len(listing.pictures))
         if picture.pixels is not None:
-            pixels[len(labels)] = picture.pixels
-            labels.append(number[name])
-            paths.append(picture.path)
+            pixels[len(read)] = picture.pixels
+            read.append(number)
         elif picture.error is not None:
             if on_error == "fail":
                 raise picture.error
             skipped.append(picture.error)
-    if not labels:
+    return labelled(source, listing, pixels[: len(read)], read, skipped)
+
+
+def labelled(
+    source: str, listing: Listing, pixels: Held, read: Sequence[int], skipped: Sequence[DataError]
+) -> LabelledPictures[Held]:
+    """Put together `pixels`, which hold the pictures of `listing` that could be read, and labels.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    if not len(read):
         found = f"none of {len(skipped)} pictures could be read" if skipped else "has no pictures"
         raise DataError(source, found)
+    number = {name: k for k, name in enumerate(listing.classes)}
     return LabelledPictures(
-        pixels=pixels[: len(labels)],
-        labels=np.array(labels, dtype=np.intp),
+        pixels=pixels,
+        labels=np.array([number[listing.class_names[k]] for k in read], dtype=np.intp),
         classes=listing.classes,
-        paths=tuple(paths),
+        paths=tuple(listing.pictures[k].path for k in read),
         skipped=tuple(skipped),
         passed_over=listing.passed_over,
         usual_positive=usual_positive(listing.classes),
@@ -229,29 +302,22 @@ def _read_hdf5(
     y_key: str | None,
     max_pixels: int,
     memory: int | None,
-) -> LabelledPictures:
+) -> LabelledPictures[Any]:
     from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
 
     with Hdf5Pictures(path, x_key, y_key, max_pixels) as file:
-        m, height, width, _ = file.shape
-        side = side_of_hdf5(file, size)
-        labels, classes = labels_of_hdf5(file)
-        pixels: Pixels | StoredPixels | None
-        if not _exceeds(memory, m, side):
-            pixels = _all_pixels(file, side)
-        else:
-            pixels = file.stored() if (height, width) == (side, side) else None
-            if pixels is None:
+        described = described_hdf5(file, size)
+        m, side = described.m, described.pixels
+        as_they_are = file.shape[1:3] == (side, side)
+        if _exceeds(memory, m, side):
+            stored = file.stored() if as_they_are else None
+            if stored is None:
                 raise _too_many(path, m, side)
-    return LabelledPictures(
-        pixels=pixels,
-        labels=labels,
-        classes=classes,
-        paths=tuple(f"{path}[{k}]" for k in range(m)),
-        skipped=(),
-        passed_over=0,
-        usual_positive=classes[1] if len(classes) == 2 else usual_positive(classes),
-    )
+            return described.holding(stored)
+        # Much of it is read faster than it can come through the other process.
+        stored = file.stored() if as_they_are and _exceeds(_MUCH, m, side) else None
+        pixels = hdf5_pixels(file, side, slice(0, m)) if stored is None else stored[:]
+    return described.holding(pixels)
 
 
 def _exceeds(memory: int | None, m: int, side: int) -> bool:
@@ -264,32 +330,41 @@ def _too_many(source: str, m: int, side: int) -> DataError:
     return DataError(source, f"has {m} pictures, which take {size} at {side}×{side}; {advice}")
 
 
-def _all_pixels(file: Hdf5Pictures, side: int) -> Pixels:
-    m, height, width, _ = file.shape
-    pixels = np.empty((m, side, side, 3), dtype=np.uint8)
-    done = 0
-    for block in file.blocks():
-        stop = done + len(block)
-        pixels[done:stop] = block if (height, width) == (side, side) else _resized(block, side)
-        done = stop
-    return pixels
+def described_hdf5(file: Hdf5Pictures, size: int | None) -> LabelledPictures[int]:
+    """Labels and classes of an open HDF5 file; the side that its pictures are to have stands for them.
 
-
-def side_of_hdf5(file: Hdf5Pictures, size: int | None) -> int:
-    """Side of the pictures in pixels: the one wanted, or their own if they are square."""
-    _, height, width, _ = file.shape
+    Raises
+    ------
+    DataError
+        If there is no side, or a label without a class.
+    """
+    path, (m, height, width, _) = file.path, file.shape
     if size is None and height != width:
-        raise DataError(file.path, f"has pictures of {height}×{width}; give a side with --size")
-    return size or height
-
-
-def labels_of_hdf5(file: Hdf5Pictures) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-    """Labels (m,), and the classes that they are numbers of."""
+        raise DataError(path, f"has pictures of {height}×{width}; give a side with --size")
     labels, classes = file.labels(), file.classes()
     if labels.min() < 0 or labels.max() >= len(classes):
         found = f"labels from {labels.min()} to {labels.max()}"
-        raise DataError(file.path, f"has {found} and {len(classes)} class names")
-    return labels, classes
+        raise DataError(path, f"has {found} and {len(classes)} class names")
+    return LabelledPictures(
+        pixels=size or height,
+        labels=labels,
+        classes=classes,
+        paths=tuple(f"{path}[{k}]" for k in range(m)),
+        skipped=(),
+        passed_over=0,
+        usual_positive=classes[1] if len(classes) == 2 else usual_positive(classes),
+    )
+
+
+def hdf5_pixels(file: Hdf5Pictures, side: int, rows: slice) -> Pixels:
+    """Read some pictures of an open HDF5 file (k, side, side, 3)."""
+    pixels = np.empty((rows.stop - rows.start, side, side, 3), dtype=np.uint8)
+    done = 0
+    for block in file.blocks(rows):
+        stop = done + len(block)
+        pixels[done:stop] = block if block.shape[1:3] == (side, side) else _resized(block, side)
+        done = stop
+    return pixels
 
 
 def _resized(block: Pixels, side: int) -> Pixels:

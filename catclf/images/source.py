@@ -15,9 +15,8 @@ from catclf.errors import DataError
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.labelled import (
     DEFAULT_SIZE,
-    labels_of_hdf5,
-    list_files,
-    side_of_hdf5,
+    described_hdf5,
+    list_labelled,
     usual_positive,
 )
 from catclf.images.picture import Picture
@@ -77,7 +76,7 @@ def labelled_source(
 
 
 def _file_source(path: str, size: int) -> LabelledSource:
-    listing = list_files(path)
+    listing = list_labelled(path)
     if not listing.pictures:
         raise DataError(path, "has no pictures")
     number = {name: k for k, name in enumerate(listing.classes)}
@@ -101,20 +100,20 @@ def _hdf5_source(
 
     state = _state(path)
     with Hdf5Pictures(path, x_key, y_key, max_pixels) as file:
-        labels, classes = labels_of_hdf5(file)
-        names = [f"{path}[{k}]" for k in range(len(labels))]
+        described = described_hdf5(file, size)
+        names = described.paths
 
         def pictures(first: int) -> Iterator[Picture]:
-            rows = (row for block in file.blocks(first) for row in block)
+            rows = (row for block in file.blocks(slice(first, None)) for row in block)
             yield from (Picture(names[k], pixels=row) for k, row in enumerate(rows, first))
 
         yield LabelledSource(
-            size=side_of_hdf5(file, size),
-            labels=labels,
-            classes=classes,
+            size=described.pixels,
+            labels=described.labels,
+            classes=described.classes,
             paths=names,
             passed_over=0,
-            usual_positive=classes[1] if len(classes) == 2 else usual_positive(classes),
+            usual_positive=described.usual_positive,
             pictures=pictures,
             identity=lambda k: b"%b %d" % (state, k),
         )

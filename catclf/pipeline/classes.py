@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from catclf.errors import DataError
@@ -9,7 +11,7 @@ from catclf.images.labelled import LabelledPictures
 from catclf.logistic import Vector
 
 
-def positive_class(labelled: LabelledPictures, wanted: str | None, data: str) -> str:
+def positive_class(labelled: LabelledPictures[Any], wanted: str | None, data: str) -> str:
     """Name of the class y = 1: the one wanted, or the usual one.
 
     Raises
@@ -36,7 +38,9 @@ def negative_class(classes: tuple[str, ...], positive: str) -> str:
     return others[0] if len(others) == 1 else f"non-{positive}"
 
 
-def labels_by_name(labelled: LabelledPictures, positive: str, negative: str | None, data: str) -> Vector:
+def labels_by_name(
+    labelled: LabelledPictures[Any], positive: str, negative: str | None, data: str
+) -> Vector:
     """y (m,) of pictures whose classes carry the names that a model knows.
 
     Case and a plural s do not matter. Every class other than the positive one counts as negative, but

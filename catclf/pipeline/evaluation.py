@@ -129,11 +129,10 @@ def evaluate(
         model = model.with_prior(prior)
     data, jobs = os.fspath(data), jobs or core_count()
     labelled = read_labelled(data, model.size, on_error, jobs, x_key, y_key, max_pixels)
-    pixels = labelled.pixels[:]  # in memory
     y = labels_by_name(labelled, model.positive, model.negative, data)
-    z = model.scores(pixels, jobs)
+    z = model.scores(labelled.pixels, jobs)
     p, limit = sigmoid(z), model.threshold if threshold is None else threshold
-    overlap = _overlap(model, pixels, labelled.paths)
+    overlap = _overlap(model, labelled.pixels, labelled.paths)
     unseen = np.ones(len(y), dtype=bool)
     unseen[[item.position for item in overlap]] = False
     return Evaluation(
@@ -141,7 +140,7 @@ def evaluate(
         positive=model.positive,
         negative=model.negative,
         paths=labelled.paths,
-        pixels=pixels,
+        pixels=labelled.pixels,
         y=y,
         probabilities=p,
         losses=cross_entropy(z, y),

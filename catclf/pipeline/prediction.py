@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -55,6 +55,8 @@ def predict(
     max_pixels: int = MAX_PIXELS,
     keep_pixels: bool = False,
     on_passed_over: OnPassedOver = lambda path: None,
+    scheduler: str | None = None,
+    on_warning: Callable[[str], None] = lambda message: None,
 ) -> Generator[Prediction, None, None]:
     """Yield one prediction for each input, in order, as soon as it is there.
 
@@ -77,13 +79,39 @@ def predict(
         Whether the predictions carry the decoded pictures.
     on_passed_over : (path) -> None
         Called for each file in a folder that is not tried.
+    scheduler : str or None
+        Address of a Dask scheduler, or "local": its workers do the work, and they can open the same
+        files by their absolute paths. Inputs may then be URLs for fsspec as well.
+    on_warning : (message) -> None
+        Called if workers have other versions of Python or libraries.
+
+    Raises
+    ------
+    ClusterError
+        If the scheduler cannot be reached or is lost.
     """
     loaded = model if isinstance(model, Model) else load(os.fspath(model))
     classifier = loaded if prior is None else loaded.with_prior(prior)
+    if scheduler is not None:
+        from catclf.pipeline.prediction_on_workers import predict_on_workers
+
+        yield from predict_on_workers(
+            classifier,
+            inputs,
+            scheduler,
+            threshold=threshold,
+            jobs=jobs,
+            x_key=x_key,
+            max_pixels=max_pixels,
+            keep_pixels=keep_pixels,
+            on_passed_over=on_passed_over,
+            on_warning=on_warning,
+        )
+        return
 
     def work(chunk: list[Picture]) -> list[Prediction]:
         decoded = [decode(picture, classifier.size, max_pixels) for picture in chunk]
-        answers = _answers(classifier, decoded, threshold)
+        answers = answered(classifier, decoded, threshold)
         return answers if keep_pixels else [answer._replace(pixels=None) for answer in answers]
 
     pictures = pictures_of(inputs, on_passed_over, x_key, max_pixels)
@@ -96,7 +124,8 @@ def _chunks(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
         yield chunk
 
 
-def _answers(model: Model, decoded: list[Picture], threshold: float | None) -> list[Prediction]:
+def answered(model: Model, decoded: list[Picture], threshold: float | None) -> list[Prediction]:
+    """Score some decoded pictures: one matrix product for all of them."""
     good = [picture.pixels for picture in decoded if picture.pixels is not None]
     images: NDArray[np.uint8] = np.array(good, dtype=np.uint8).reshape(-1, model.size, model.size, 3)
     probabilities = iter(model.probabilities(images).tolist())

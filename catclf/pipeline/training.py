@@ -6,19 +6,21 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.cluster import Cluster, connected
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
 from catclf.design import Rows, joined
-from catclf.errors import ConfigError, DataError
+from catclf.errors import ClusterError, ConfigError, DataError
 from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, divergence, fit, prepare
 from catclf.folds import held_out_mask
-from catclf.images.labelled import LabelledPictures, read_labelled
+from catclf.images.labelled import LabelledPictures, read_within
+from catclf.images.remote import RemotePictures
 from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model, fingerprint
@@ -150,14 +152,30 @@ def train(
         If a class is too small to be divided as the settings say.
     TrainingError
         If the descent diverges.
+    ClusterError
+        If the settings' scheduler cannot be reached or is lost; its `model` is then the best so far.
     """
-    begun = time.perf_counter()
     settings = settings or TrainSettings()
     progress = progress or Progress()
     data = os.fspath(data)
-    labelled = _read(data, settings, settings.size, settings.memory, progress)
+    if settings.scheduler is None:
+        return _train(data, settings, resume, progress, None)
+    with connected(settings.scheduler, settings.jobs) as cluster:
+        return _train(data, settings, resume, progress, cluster)
+
+
+def _train(
+    data: str,
+    settings: TrainSettings,
+    resume: Model | None,
+    progress: Progress,
+    cluster: Cluster | None,
+) -> Fit:
+    begun = time.perf_counter()
+    labelled = _read(data, settings, settings.size, settings.memory, progress, cluster)
     positive = positive_class(labelled, settings.positive, data)
-    sources = (labelled, *_validation_data(settings, labelled, progress))
+    others = _validation_data(settings, labelled.pixels, progress, cluster)
+    sources = (labelled, *others)
     problem, trained_on = _problem(sources, positive, settings)
     if resume is not None:
         _check_resumable(resume, problem, int(trained_on.sum()), labelled.counts(), positive, data)
@@ -174,9 +192,7 @@ def train(
     descent = fitted.descent
     if descent.stop_reason == "diverged":
         raise divergence(fitted)
-    scored = prepared.probabilities(descent)
     w, b = prepared.parameters(descent)
-    accuracy = float(((scored >= threshold) == problem.y)[trained_on].mean())
     m = int(trained_on.sum())
     model = Classifier(
         w=w,
@@ -185,12 +201,18 @@ def train(
         positive=positive,
         negative=negative_class(labelled.classes, positive),
         threshold=threshold,
-        training=_provenance(problem, trained_on, labelled, fitted, accuracy, resume),
+        training=_provenance(problem, trained_on, labelled, fitted, resume),
         fingerprints=marks[trained_on],
         history=_history_table(descent.history),
     )
+    try:
+        scored = prepared.probabilities(descent)
+    except ClusterError as exc:
+        exc.model = model
+        raise
+    accuracy = float(((scored >= threshold) == problem.y)[trained_on].mean())
     return Fit(
-        model=model,
+        model=replace(model, training={**model.training, "train_accuracy": accuracy}),
         m=m,
         n_x=len(w),
         counts=labelled.counts(),
@@ -209,6 +231,7 @@ def train(
         validation=None if held_out is None else score(problem.y[held_out], scored[held_out], threshold),
         cv=cv,
         warnings=(
+            *(cluster.differences() if cluster is not None else ()),
             *_duplicates(
                 [path for source in sources for path in source.paths],
                 problem.y,
@@ -222,9 +245,27 @@ def train(
 
 
 def _read(
-    data: str, settings: TrainSettings, size: int | None, memory: int, progress: Progress
-) -> LabelledPictures:
-    return read_labelled(
+    data: str,
+    settings: TrainSettings,
+    size: int | None,
+    memory: int,
+    progress: Progress,
+    cluster: Cluster | None,
+) -> LabelledPictures[Any]:
+    if cluster is not None:
+        from catclf.images.on_workers import read_on_workers  # it takes time to import
+
+        return read_on_workers(
+            cluster,
+            data,
+            size=size,
+            on_error=settings.on_error,
+            max_pixels=settings.max_pixels,
+            x_key=settings.x_key,
+            y_key=settings.y_key,
+        )
+    return read_within(
+        memory,
         data,
         size=size,
         on_error=settings.on_error,
@@ -233,48 +274,40 @@ def _read(
         x_key=settings.x_key,
         y_key=settings.y_key,
         on_read=progress.reading,
-        memory=memory,
     )
 
 
 def _validation_data(
-    settings: TrainSettings, labelled: LabelledPictures, progress: Progress
-) -> Iterator[LabelledPictures]:
+    settings: TrainSettings, pixels: Any, progress: Progress, cluster: Cluster | None
+) -> Iterator[LabelledPictures[Any]]:
     """Yield the pictures of other data to validate with, if there is any."""
     if isinstance(settings.validation, str):
-        pixels = labelled.pixels
         left = settings.memory - (pixels.nbytes if isinstance(pixels, np.ndarray) else 0)
-        other = _read(settings.validation, settings, pixels.shape[1], left, progress)
+        other = _read(settings.validation, settings, pixels.shape[1], left, progress, cluster)
         progress.note(f"{other.m} pictures read for validation")
         yield other
 
 
-def _binary(labelled: LabelledPictures, positive: str) -> Vector:
+def _binary(labelled: LabelledPictures[Any], positive: str) -> Vector:
     is_positive = np.equal(labelled.labels, labelled.classes.index(positive))
     return is_positive.astype(np.float64)
 
 
 def _problem(
-    sources: tuple[LabelledPictures, ...], positive: str, settings: TrainSettings
+    sources: tuple[LabelledPictures[Any], ...], positive: str, settings: TrainSettings
 ) -> tuple[Problem, Mask]:
     """All pictures, with those held out for validation, and which of them are trained on."""
     labelled, *others = sources
-    pixels = joined([source.pixels for source in sources])
-    y = _binary(labelled, positive)
+    pixels, y = labelled.pixels, _binary(labelled, positive)
     trained_on = np.ones(len(y), dtype=bool)
     validation = settings.validation
     if isinstance(validation, float):
         trained_on = ~held_out_mask(y, validation, settings.descent.seed)
     for other in others:
+        pixels = _joined(pixels, other.pixels)
         y = np.concatenate([y, labels_by_name(other, positive, None, str(validation))])
         trained_on = np.arange(len(y)) < labelled.m
     return Problem(pixels, y, settings, settings.jobs or core_count()), trained_on
-
-
-def _fingerprints(pixels: Rows) -> NDArray[np.uint64]:
-    height = max(1, _BLOCK_BYTES // math.prod(pixels.shape[1:]))
-    blocks = [fingerprint(pixels[k : k + height]) for k in range(0, pixels.shape[0], height)]
-    return np.concatenate(blocks)
 
 
 def _check_resumable(
@@ -346,6 +379,20 @@ def _warnings(settings: TrainSettings, fitted: Fitted, cv: Scores | None) -> Ite
         yield "in cross-validation these features are no better than always saying the commoner class"
 
 
+def _joined(pixels: Any, others: Any) -> Any:
+    if isinstance(pixels, RemotePictures):
+        return pixels.joined(others)
+    return joined([pixels, others])
+
+
+def _fingerprints(pixels: Rows | RemotePictures) -> NDArray[np.uint64]:
+    if isinstance(pixels, RemotePictures):
+        return pixels.each(fingerprint)
+    height = max(1, _BLOCK_BYTES // math.prod(pixels.shape[1:]))
+    blocks = [fingerprint(pixels[k : k + height]) for k in range(0, pixels.shape[0], height)]
+    return np.concatenate(blocks)
+
+
 def _duplicates(paths: list[str], y: Vector, trained_on: Mask, marks: list[int]) -> Iterator[str]:
     """Sentences about pictures that occur more than once."""
     first: dict[int, int] = {}
@@ -374,9 +421,8 @@ def _history_table(history: tuple[Step, ...]) -> NDArray[np.float64]:
 def _provenance(
     problem: Problem,
     trained_on: Mask,
-    labelled: LabelledPictures,
+    labelled: LabelledPictures[Any],
     fitted: Fitted,
-    accuracy: float,
     resumed: Model | None,
 ) -> dict[str, Any]:
     descent, settings = fitted.descent, problem.settings
@@ -394,7 +440,6 @@ def _provenance(
         "stop_reason": descent.stop_reason,
         "cost": descent.last.cost,
         "gradient_norm": descent.last.gradient_norm,
-        "train_accuracy": accuracy,
         "seed": settings.descent.seed,
         "positives": int(problem.y[trained_on].sum()),
         "positive_share": float(problem.shares(trained_on) @ problem.y),

@@ -1,0 +1,361 @@
+"""The Dask engine and `predict` on a real cluster of worker processes: the same bits as without."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import catclf
+from catclf import cluster as clusters
+from catclf import parallel
+from catclf.cli import main
+from catclf.cli.training_report import TrainingProgress
+from catclf.cluster import Cluster, connected
+from catclf.config import DescentSettings, TrainSettings
+from catclf.descent import Step
+from catclf.design import Design
+from catclf.engines import ENGINES
+from catclf.engines.dask import DaskEngine
+from catclf.errors import ConfigError, DataError
+from catclf.images import on_workers
+from catclf.images.inputs import Input
+from catclf.images.remote import Piece, RemotePictures
+from catclf.images.store import fetch, files_below
+from catclf.objective import Objective
+from catclf.pipeline import prediction_on_workers
+from catclf.progress import Progress
+from tests import reference
+from tests.pictures import class_folder, course_h5, noise, save_picture
+
+distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+pytest.importorskip("fsspec", reason="the extra `dask` is not installed")
+
+pytestmark = [
+    # Sockets of processes that have been killed, and of loops that have ended, are collected late.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:(distributed|tornado|dask).*"),
+]
+
+SETTINGS = TrainSettings(
+    descent=DescentSettings(iterations=12, stop="none", momentum=0.5), size=8, engine="stream"
+)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A scheduler with two worker processes of a thread each, which are started again if they die."""
+    with connected("local", 2) as cluster:
+        yield str(cluster._client.scheduler.address)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return class_folder(tmp_path_factory.mktemp("photos"), m=40)
+
+
+def on_dask(address: str, settings: TrainSettings = SETTINGS) -> TrainSettings:
+    return replace(settings, engine="dask", scheduler=address)
+
+
+def assert_same_fit(actual: catclf.Fit, expected: catclf.Fit) -> None:
+    assert_array_equal(actual.model.w, expected.model.w)
+    assert actual.model.b == expected.model.b
+    assert actual.model.training == expected.model.training
+    assert_array_equal(actual.model.fingerprints, expected.model.fingerprints)
+    assert_array_equal(actual.history, expected.history)
+    assert (actual.validation, actual.cv) == (expected.validation, expected.cv)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param({"flip": True, "class_weight": "balanced"}, id="mirror images"),
+        pytest.param({"validation": 0.25, "cv": 2}, id="held out and cross-validated"),
+    ],
+)
+def test_training_gives_the_bits_of_the_engine_stream(
+    choices: dict[str, object], address: str, photos: Path
+) -> None:
+    settings = replace(SETTINGS, **choices)  # type: ignore[arg-type]
+    expected = catclf.train(photos, settings)
+    actual = catclf.train(photos, on_dask(address, settings))
+    assert actual.engine == "dask"
+    assert_same_fit(actual, expected)
+
+
+def test_hdf5_and_other_data_for_validation(address: str, photos: Path, tmp_path: Path) -> None:
+    data = course_h5(tmp_path / "train.h5", m=20)
+    # The classes of the folder are cat and dog, those of the file cat and non-cat.
+    other = photos.rename(tmp_path / "photos")
+    try:
+        settings = replace(SETTINGS, validation=str(other))
+        assert_same_fit(catclf.train(data, on_dask(address, settings)), catclf.train(data, settings))
+    finally:
+        other.rename(photos)
+
+
+def test_unreadable_pictures_are_skipped_and_named_as_without(address: str, tmp_path: Path) -> None:
+    folder = class_folder(tmp_path, m=40)
+    for name in ("cat/05.png", "dog/10.png"):
+        (folder / name).write_bytes(b"not a picture")
+    expected, actual = (catclf.train(folder, s) for s in (SETTINGS, on_dask(address)))
+    assert list(map(str, actual.skipped)) == list(map(str, expected.skipped))
+    assert len(actual.skipped) == 2
+    assert_same_fit(actual, expected)
+    with pytest.raises(DataError, match=r"05\.png"):
+        catclf.train(folder, replace(on_dask(address), on_error="fail"))
+
+
+@pytest.mark.parametrize("source", ["folder", "csv"])
+def test_pictures_of_a_store_are_read_through_their_urls(
+    source: str, address: str, photos: Path, tmp_path: Path
+) -> None:
+    url = f"file://{photos}"
+    if source == "csv":
+        files = [*files_below(f"{url}/cat"), *files_below(f"{url}/dog")]
+        rows = [f"{file},{file.split('/')[-2]}" for file in files]
+        (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows]))
+        url = str(tmp_path / "labels.csv")
+    assert_same_fit(catclf.train(url, on_dask(address)), catclf.train(photos, SETTINGS))
+
+
+def test_a_store_says_what_is_wrong() -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/bucket/one.png", b"1")
+    memory.pipe("/bucket/.hidden/two.png", b"2")
+    memory.pipe("/bucket/notes.txt", b"3")
+    assert files_below("memory://bucket/") == ["memory:///bucket/one.png"]
+    found, missing, unknown = fetch(
+        ["memory://bucket/one.png", "memory://bucket/none.png", "nowhere://bucket/x.png"]
+    )
+    assert found == b"1"
+    assert str(missing) == "memory://bucket/none.png: no such file or directory"
+    assert "nowhere" in str(unknown)
+
+
+class Acting(Progress):
+    """Does something once, at a step of the descent."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+        self.acted = False
+
+    def step(self, step: Step) -> None:
+        if step.step == 6:
+            self._act()
+            self.acted = True
+
+
+@pytest.mark.parametrize("many", [1, 2])
+def test_workers_killed_in_mid_run_change_nothing(many: int, address: str, photos: Path) -> None:
+    expected = catclf.train(photos, SETTINGS)
+
+    def kill() -> None:  # if both die, every picture has to be loaded again
+        for pid in list(Cluster.current().run_everywhere(os.getpid).values())[:many]:
+            os.kill(pid, signal.SIGKILL)
+
+    killing = Acting(kill)
+    assert_same_fit(catclf.train(photos, on_dask(address), progress=killing), expected)
+    assert killing.acted
+
+
+def test_what_was_readable_must_be_so_when_it_is_loaded_again() -> None:
+    error = DataError("a.png", "is empty")
+    loaded = on_workers._Loaded(noise(2, 8, 8, 3), {1: error})
+    assert on_workers._pixels(loaded, {1}) is loaded.pixels
+    with pytest.raises(DataError, match=r"a\.png: is empty"):
+        on_workers._pixels(loaded, set())
+
+
+@pytest.fixture
+def doomed(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The address of a scheduler with a worker, and how to kill it."""
+    file = tmp_path / "scheduler.json"
+    common = ["--scheduler-file", str(file), "--no-dashboard"]
+    scheduler = start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", *common)
+    worker = start("dask_worker", "--no-nanny", "--nthreads", "1", *common)
+    try:
+        while not (file.exists() and file.read_text().endswith("}")):
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+        yield json.loads(file.read_text())["address"], scheduler.kill
+    finally:
+        for process in (worker, scheduler):
+            process.kill()
+            process.wait()
+
+
+def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", f"distributed.cli.{module}", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_when_the_scheduler_is_lost_the_best_so_far_is_saved(
+    doomed: tuple[str, Callable[[], None]],
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    scheduler, kill = doomed
+    killing = Acting(kill)
+    monkeypatch.setattr(TrainingProgress, "step", lambda self, step: killing.step(step))
+    output = tmp_path / "cat.npz"
+    options = ["--size", "8", "-i", "12", "--stop", "none", "--scheduler", scheduler]
+    assert main(["train", str(photos), "-o", str(output), *options]) == 1
+    messages = capfd.readouterr().err
+    assert f"the Dask scheduler {scheduler}: has gone" in messages
+    assert f"after 6 updates, is in {output}" in messages
+    model = catclf.load(str(output))
+    assert model.training["stop_reason"] == "lost"
+    six = replace(SETTINGS, descent=replace(SETTINGS.descent, iterations=6, momentum=0.0))
+    assert_array_equal(model.w, catclf.train(photos, six).model.w)
+
+
+def test_a_scheduler_that_is_not_there_is_an_error(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(clusters, "_CONNECT_SECONDS", 0.5)
+    options = ["-o", str(tmp_path / "cat.npz"), "--scheduler", "tcp://127.0.0.1:9"]
+    assert main(["train", str(photos), *options]) == 1
+    assert "the Dask scheduler tcp://127.0.0.1:9: cannot be reached" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_rows_from_here_give_the_bits_of_the_engine_stream(
+    rounds: int, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert address  # its client is the current one
+    if rounds == 2:  # more shards than one task adds up
+        monkeypatch.setattr(parallel, "_PART_NUMBERS", 30)
+    design = Design(noise(90, 30), 1 / 255)
+    y = reference.labels(90)
+    objective = Objective("cross-entropy", y, np.full(90, 1 / 90), 0.01, np.full(90, 1 / 90))
+    w = np.random.default_rng(0).standard_normal(30)
+    stream, dask = (ENGINES[name](design, w, 2) for name in ("stream", "dask"))
+    for expected, actual in zip(
+        stream.sweep(w, 0.3, objective, losses=True),
+        dask.sweep(w, 0.3, objective, losses=True),
+        strict=True,
+    ):
+        assert_array_equal(actual, expected)
+    assert dask.sweep(w, 0.3, objective)[2] is None
+    assert_array_equal(dask.scores(w, 0.3), stream.scores(w, 0.3))
+    assert_array_equal(dask.start(), w)
+    assert (dask.m, dask.n_x) == (90, 30)
+
+
+def test_terms_are_sent_once_for_each_objective_and_dropped_with_it(address: str) -> None:
+    assert address
+    engine = DaskEngine(Design(noise(20, 6), 1 / 255), np.zeros(6))
+    objective = Objective("cross-entropy", reference.labels(20), np.full(20, 0.05), 0.0)
+    engine.sweep(np.zeros(6), 0.0, objective)
+    sent = engine._terms[objective]
+    engine.sweep(np.ones(6), 0.0, objective)
+    assert engine._terms[objective] is sent
+    del objective, sent
+    assert not engine._terms
+
+
+def test_some_rows_can_be_fetched(address: str) -> None:
+    assert address
+    cluster = Cluster.current()
+    pixels = noise(9, 4, 4, 3)
+    blocks = [cluster.submit(np.ascontiguousarray, pixels[:5]), cluster.submit(np.array, pixels[5:])]
+    pictures = RemotePictures(
+        cluster, 4, [Piece(blocks[0], np.array([0, 2, 4])), Piece(blocks[1], np.arange(4))]
+    )
+    kept = pixels[[0, 2, 4, 5, 6, 7, 8]]
+    both = pictures.joined(pictures.mirrored()).rows()
+    assert both.shape == (14, 48)
+    expected = np.concatenate([kept, kept[:, :, ::-1]]).reshape(14, 48)
+    for part in (slice(0, 14), slice(2, 5), slice(6, 9), slice(11, 12)):
+        assert_array_equal(both[part], expected[part])
+
+
+def test_predictions_are_the_same_bytes_in_the_same_order(
+    address: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction_on_workers, "BATCH", 16)
+    model, album = tmp_path / "cat.npz", tmp_path / "album"
+    catclf.save(catclf.train(photos, SETTINGS).model, str(model))
+    for k in range(45):
+        save_picture(album / f"{k:02}.png", noise(9, 9, 3, seed=k))
+    (album / "07.png").write_bytes(b"not a picture")
+    course_h5(tmp_path / "more.h5")
+    monkeypatch.chdir(tmp_path)  # the workers are elsewhere
+    inputs = ["album", "more.h5", "album/03.png", "none.png"]
+    written = []
+    for extra in ([], ["--scheduler", address]):
+        output = tmp_path / f"rows{len(extra)}.csv"
+        arguments = ["predict", "-m", str(model), *inputs, "-F", "csv", "-o", str(output)]
+        assert main([*arguments, *extra]) == 3
+        written.append(output.read_bytes())
+    assert written[1] == written[0]
+    assert written[0].count(b"\n") == 1 + 45 + 12 + 2
+
+
+def test_pictures_on_stdin_and_of_a_store_are_predicted(address: str, photos: Path) -> None:
+    model = catclf.train(photos, SETTINGS).model
+    (first, *_) = expected = list(catclf.predict(model, [str(photos / "cat")]))
+    with open(first.path, "rb") as stream:
+        inputs: list[Input] = [f"file://{photos}/cat/", stream, f"file://{first.path}"]
+        actual = list(catclf.predict(model, inputs, scheduler=address))
+    files = [prediction.probability for prediction in expected]
+    assert [p.probability for p in actual] == [*files, files[0], files[0]]
+    assert [p.path for p in actual[-2:]] == ["-", f"file://{first.path}"]
+
+
+def test_other_versions_on_the_workers_are_reported(
+    address: str, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "0.0" if name == "numpy" else real(name)
+    )
+    (warning,) = catclf.train(photos, on_dask(address)).warnings
+    assert warning.startswith(f"numpy is 0.0 here and {np.__version__} on 2 workers")
+
+
+@pytest.mark.parametrize(
+    ("choices", "name"),
+    [({"engine": "gram"}, "engine"), ({"engine": "auto", "features": "patches"}, "features")],
+)
+def test_what_a_cluster_cannot_do_is_refused(choices: dict[str, str], name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainSettings(scheduler="local", **choices)  # type: ignore[arg-type]
+    assert caught.value.name == name
+
+
+def test_the_engine_needs_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise ValueError("no clients")
+
+    monkeypatch.setattr(distributed, "default_client", none)
+    with pytest.raises(ConfigError, match="used together with --scheduler"):
+        DaskEngine(Design(noise(4, 6), 1.0), np.zeros(6))
+
+
+def test_nothing_of_dask_is_imported_without_a_scheduler() -> None:
+    code = (
+        "import sys, catclf.cli.train_command, catclf.cli.predict_command, catclf.pipeline.training;"
+        "import catclf.pipeline.prediction; print({'dask', 'distributed', 'fsspec'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == "set()\n"
