@@ -14,11 +14,12 @@ from catclf.engines.sweep import Summand, Sweep, added
 from catclf.logistic import Vector
 from catclf.parallel import ahead, parts
 
-# A block of rows as float32 that stays in a core's cache between its three uses: converted,
-# multiplied for z, multiplied again for dw. Larger blocks spill, smaller ones pay more calls.
-_BLOCK_BYTES = 1_500_000
+# A block of rows as float32 that stays in the cache between its three uses: converted, multiplied
+# for z, multiplied again for dw. Larger blocks spill; with smaller ones there are more calls, and
+# threads wait for each other at every call.
+_BLOCK_BYTES = 6_000_000
 
-_BLOCKS_AHEAD = 8
+_BLOCKS_AHEAD = 2
 """Blocks that are read at a time where rows are not in memory: 3 MB of bytes."""
 
 
@@ -57,9 +58,10 @@ def score_part(rows: Rows, part: slice, scaled: NDArray[np.float32], b: float) -
 
 def _blocks(rows: Rows, part: slice) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Yield the pictures of a part in blocks; each is gone when the next one comes."""
-    n_x = rows.shape[1]
-    height = max(1, _BLOCK_BYTES // (4 * n_x))
-    buffer = np.empty((min(height, part.stop - part.start), n_x), np.float32)
+    m, n_x = part.stop - part.start, rows.shape[1]
+    blocks = -(-4 * m * n_x // _BLOCK_BYTES)
+    height = -(-m // blocks)  # nearly equal for all of them
+    buffer = np.empty((height, n_x), np.float32)
     start = part.start
     for piece in _pieces(rows, part, _BLOCKS_AHEAD * height):
         for first in range(0, len(piece), height):
