@@ -689,7 +689,7 @@ def _prepared(sources: Iterable[Path], folder: Path) -> dict[str, str]:
 
 @click.command()
 @click.option("--data", "sources", multiple=True, type=click.Path(exists=True, path_type=Path),
-              help=".h5, folders or .csv; all but the first for the part penalised.  [default: drawings]")  # fmt: skip
+              help=".h5, folders or .csv; all but the first only for `penalised`.")  # fmt: skip
 @click.option("--repeats", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)),
               help="Only this one; can be repeated.  [default: all but converge]")  # fmt: skip
