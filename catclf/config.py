@@ -186,7 +186,7 @@ class TrainSettings:
     cv: int | None = None
     tune_threshold: str | None = None
     engine: str | Auto = "auto"
-    memory: int = 1_000_000_000
+    memory: int = 2_000_000_000
     scheduler: str | None = None
     on_error: str = "skip"
     jobs: int | None = None

@@ -176,7 +176,7 @@ _run_options = options(
     click.option(
         "--memory",
         type=ByteSize(),
-        default="1GB",
+        default="2GB",
         show_default=True,
         help="Budget for the pixels, and again for what an engine adds; pixels that do not fit stay in"
         " their HDF5 file, which `catclf pack` makes.",
