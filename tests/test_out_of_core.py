@@ -310,6 +310,6 @@ def test_peak_memory_does_not_hold_the_pictures(tmp_path: Path) -> None:
     few, many = (written(tmp_path / f"{m}.h5", m=m, size=64) for m in (500, 12_000))
     whole = 12_000 * 3 * 64 * 64  # 147 MB
     little = peak_memory(few, tmp_path / "a.npz", "1MB")
-    assert peak_memory(many, tmp_path / "b.npz", "10MB") < little + 0.2 * whole
+    assert peak_memory(many, tmp_path / "b.npz", "10MB") < little + 0.4 * whole
     assert peak_memory(many, tmp_path / "c.npz", "1GB") > little + 0.8 * whole
     assert (tmp_path / "b.npz").read_bytes() == (tmp_path / "c.npz").read_bytes()
