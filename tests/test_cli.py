@@ -484,6 +484,9 @@ def test_eval_json_has_the_fields_of_the_contract(catclf: Runner, album: Path, m
 
 
 def test_eval_text_shows_names_verdict_and_interval(catclf: Runner, album: Path, model: Path) -> None:
+    for k in range(6):
+        picture("cat", 50 + k).save(album / "cat" / f"{k}.png")
+        picture("dog", 60 + k).save(album / "dog" / f"{k}.png")
     text = catclf("eval", "-m", model, album).out.decode()
     assert "verdict: better than always saying the commoner class" in text
     assert "actual / predicted" in text
@@ -493,7 +496,16 @@ def test_eval_text_shows_names_verdict_and_interval(catclf: Runner, album: Path,
 def test_eval_knows_the_pictures_that_the_model_was_trained_on(
     catclf: Runner, album: Path, model: Path
 ) -> None:
+    def verdict() -> str:
+        text = catclf("eval", "-m", model, album).out.decode()
+        assert json.loads(catclf("eval", "-m", model, album, "-F", "json").out)["verdict"] in text
+        return text.splitlines()[1]
+
+    told = "verdict: none: the model was trained on all 12 of these pictures; score it on others"
+    assert verdict() == told
     picture("cat", 99).save(album / "cat" / "new.png")
+    told = "verdict: trained on 12 of these 13 pictures; on the other 1 not distinguishable from always"
+    assert verdict().startswith(told)
     text = catclf("eval", "-m", model, album).out.decode()
     assert "the model was trained on 12 of these pictures; accuracy without them 1.0000 of 1" in text
     overlap = json.loads(catclf("eval", "-m", model, album, "-F", "json").out)["train_overlap"]
