@@ -28,6 +28,8 @@ def test_train_saves_a_model_and_says_what_to_do_next(
     assert result.code == 0
     assert result.out == b""
     assert "cat 6, dog 6" in result.err
+    assert "with fewer than 20 pictures of a class no score is worth much" in result.err
+    assert "says nothing about other pictures: try --cv 5, and --features patches" in result.err
     assert f"next: catclf eval -m {tmp_path}/cat.npz" in result.err
     assert (tmp_path / "cat.npz").exists()
 
@@ -467,6 +469,21 @@ def test_interrupting_predict_leaves_whole_rows(album: Path, model: Path, tmp_pa
     assert process.returncode == 130
     assert err == b""
     assert set((first + rest).splitlines(keepends=True)) == {first}
+
+
+def test_what_is_passed_over_is_counted_unless_quiet(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    for name in ("IMG_0001.HEIC", "notes.txt"):
+        (album / "cat" / name).write_bytes(b"x")
+    told = "2 other files passed over (1 HEIC: convert them to JPEG first); -v names them\n"
+    assert catclf("predict", "-m", model, album).err == told
+    assert f"{album}/cat/notes.txt: passed over" in catclf("predict", "-m", model, album, "-v").err
+    assert catclf("eval", "-m", model, album).err == "2 other files passed over\n"
+    (tmp_path / "empty").mkdir()
+    assert catclf("predict", "-m", model, tmp_path / "empty").err == "no pictures found\n"
+    for command in ("predict", "eval"):
+        assert catclf(command, "-m", model, album, "-q").err == ""
 
 
 # --- eval and info ---
