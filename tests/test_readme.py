@@ -111,7 +111,7 @@ def test_the_pipelines_do_what_their_comments_say(workshop: Path) -> None:
 def test_the_pipelines_stand_broken_pictures_and_albums_without_cats(workshop: Path) -> None:
     shell("catclf train photos/ -o cat.npz -q")
     (script,) = blocks("In a pipeline", "sh")
-    sort, _, least_sure, *_ = script.split("\n\n")
+    sort, _, _, least_sure, *_ = script.split("\n\n")
     (workshop / "album" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     out = shell(f"set +o pipefail\n{least_sure}")  # as in a shell that people type into
     assert out.count('"album/') == 4
