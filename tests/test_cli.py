@@ -28,6 +28,8 @@ def test_train_saves_a_model_and_says_what_to_do_next(
     assert result.code == 0
     assert result.out == b""
     assert "cat 6, dog 6" in result.err
+    assert "with fewer than 20 pictures of a class no score is worth much" in result.err
+    assert "says nothing about other pictures: try --cv 5, and --features patches" in result.err
     assert f"next: catclf eval -m {tmp_path}/cat.npz" in result.err
     assert (tmp_path / "cat.npz").exists()
 
@@ -469,6 +471,21 @@ def test_interrupting_predict_leaves_whole_rows(album: Path, model: Path, tmp_pa
     assert set((first + rest).splitlines(keepends=True)) == {first}
 
 
+def test_what_is_passed_over_is_counted_unless_quiet(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    for name in ("IMG_0001.HEIC", "notes.txt"):
+        (album / "cat" / name).write_bytes(b"x")
+    told = "2 other files passed over (1 HEIC: convert them to JPEG first); -v names them\n"
+    assert catclf("predict", "-m", model, album).err == told
+    assert f"{album}/cat/notes.txt: passed over" in catclf("predict", "-m", model, album, "-v").err
+    assert catclf("eval", "-m", model, album).err == "2 other files passed over\n"
+    (tmp_path / "empty").mkdir()
+    assert catclf("predict", "-m", model, tmp_path / "empty").err == "no pictures found\n"
+    for command in ("predict", "eval"):
+        assert catclf(command, "-m", model, album, "-q").err == ""
+
+
 # --- eval and info ---
 
 
@@ -484,6 +501,9 @@ def test_eval_json_has_the_fields_of_the_contract(catclf: Runner, album: Path, m
 
 
 def test_eval_text_shows_names_verdict_and_interval(catclf: Runner, album: Path, model: Path) -> None:
+    for k in range(6):
+        picture("cat", 50 + k).save(album / "cat" / f"{k}.png")
+        picture("dog", 60 + k).save(album / "dog" / f"{k}.png")
     text = catclf("eval", "-m", model, album).out.decode()
     assert "verdict: better than always saying the commoner class" in text
     assert "actual / predicted" in text
@@ -493,7 +513,16 @@ def test_eval_text_shows_names_verdict_and_interval(catclf: Runner, album: Path,
 def test_eval_knows_the_pictures_that_the_model_was_trained_on(
     catclf: Runner, album: Path, model: Path
 ) -> None:
+    def verdict() -> str:
+        text = catclf("eval", "-m", model, album).out.decode()
+        assert json.loads(catclf("eval", "-m", model, album, "-F", "json").out)["verdict"] in text
+        return text.splitlines()[1]
+
+    told = "verdict: none: the model was trained on all 12 of these pictures; score it on others"
+    assert verdict() == told
     picture("cat", 99).save(album / "cat" / "new.png")
+    told = "verdict: trained on 12 of these 13 pictures; on the other 1 not distinguishable from always"
+    assert verdict().startswith(told)
     text = catclf("eval", "-m", model, album).out.decode()
     assert "the model was trained on 12 of these pictures; accuracy without them 1.0000 of 1" in text
     overlap = json.loads(catclf("eval", "-m", model, album, "-F", "json").out)["train_overlap"]

@@ -108,6 +108,19 @@ def test_the_pipelines_do_what_their_comments_say(workshop: Path) -> None:
     assert sum(text.count("\n") for text in shards) == 4
 
 
+def test_the_pipelines_stand_broken_pictures_and_albums_without_cats(workshop: Path) -> None:
+    shell("catclf train photos/ -o cat.npz -q")
+    (script,) = blocks("In a pipeline", "sh")
+    sort, _, _, least_sure, *_ = script.split("\n\n")
+    (workshop / "album" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    out = shell(f"set +o pipefail\n{least_sure}")  # as in a shell that people type into
+    assert out.count('"album/') == 4
+    shutil.rmtree(workshop / "album")
+    (workshop / "album").mkdir()
+    shell(sort)
+    assert list((workshop / "cats").iterdir()) == []
+
+
 @pytest.mark.usefixtures("workshop")
 def test_the_line_for_bash_completes() -> None:
     (script,) = blocks("Completion", "sh")

@@ -95,6 +95,10 @@ def test_pictures_that_cannot_be_read_are_named(page: str) -> None:
     assert "broken.png" in Page(page).text
 
 
+def test_the_page_begins_with_the_verdict(page: str) -> None:
+    assert "None: the model was trained on all 12 of these pictures; score it on others." in page
+
+
 def test_the_same_page_twice(
     catclf: Runner, page: str, album: Path, model: Path, tmp_path: Path
 ) -> None:

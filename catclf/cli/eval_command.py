@@ -134,6 +134,8 @@ def command(
     )
     for failure in evaluation.failed:
         console.warn(f"{failure}; left out")
+    if evaluation.passed_over:
+        console.say(f"{evaluation.passed_over} other files passed over")
     if predictions is not None:
         evaluation_report.write_table(evaluation, predictions)
     if report is not None:

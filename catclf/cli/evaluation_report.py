@@ -16,7 +16,7 @@ def page(evaluation: Evaluation, duel: Duel | None = None) -> Iterator[str]:
     scores = evaluation.scores
     extras = f", {len(evaluation.failed)} unreadable" if evaluation.failed else ""
     yield f"{scores.n} pictures{extras}; positive is {printable(evaluation.positive)}"
-    yield f"verdict: {scores.verdict}"
+    yield f"verdict: {evaluation.verdict}"
     yield ""
     yield from _confusion(evaluation)
     yield ""

@@ -42,7 +42,7 @@ _EPILOG = """\b
 Example:
   catclf predict -m cat.npz album/ photo.jpg
   find . -name '*.jpg' -print0 | catclf predict -m cat.npz --files-from - -0 -F csv
-  catclf predict -m cat.npz album/ --only cat -0 | xargs -0 cp -t cats/
+  catclf predict -m cat.npz album/ --only cat -0 | xargs -0 -r cp --backup=numbered -t cats/
   if catclf predict -m cat.npz photo.jpg --exit-status -q; then echo meow; fi"""
 
 
@@ -134,6 +134,7 @@ def command(
     if only is not None and only not in (classifier.positive, classifier.negative):
         known = f"{classifier.positive} or {classifier.negative}"
         raise click.BadParameter(f"{only!r} is not {known}", param_hint="--only")
+    passed_over = _PassedOver(console)
     predictions = predict(
         classifier,
         _inputs(paths, files_from, null),
@@ -143,7 +144,7 @@ def command(
         x_key=x_key,
         keep_pixels=explain is not None,
         max_pixels=max_pixels,
-        on_passed_over=lambda path: console.detail(f"{path}: passed over"),
+        on_passed_over=passed_over.add,
         scheduler=scheduler,
         on_warning=console.warn,
     )
@@ -153,6 +154,7 @@ def command(
         if explain is not None:
             rows = _explained(rows, classifier, explain)
         _write(file, _paths_of(rows, only, null) if only else _formatted(rows, format_name))
+    passed_over.say()
     return tally.exit_code(exit_status)
 
 
@@ -194,6 +196,26 @@ def _split_at_nul(file: BinaryIO) -> Iterator[bytes]:
     yield rest
 
 
+class _PassedOver:
+    """Counts the files of folders that are not tried because of their names."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._count = 0
+        self._heic = 0
+
+    def add(self, path: str) -> None:
+        self._console.detail(f"{path}: passed over")
+        self._count += 1
+        self._heic += path.lower().endswith((".heic", ".heif"))
+
+    def say(self) -> None:
+        if self._count:
+            heic = f" ({self._heic} HEIC: convert them to JPEG first)" if self._heic else ""
+            more = "" if self._console.verbose else "; -v names them"
+            self._console.say(f"{self._count} other files passed over{heic}{more}")
+
+
 class _Tally:
     """Counts what passes, for the exit code."""
 
@@ -218,6 +240,8 @@ class _Tally:
     def exit_code(self, exit_status: bool) -> int:
         if self._failed:
             self._console.say(f"{self._failed} of {self._failed + self._answered} could not be read")
+        if not self._failed + self._answered:
+            self._console.say("no pictures found")
         if exit_status:
             return 2 if self._failed or not self._answered else int(self._negative > 0)
         return 3 if self._failed else 0

@@ -109,6 +109,8 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+_FEW = 20  # pictures of a class: the 95 % interval of an accuracy of them is wider than 0.15
+
 _REASONS = {
     "gradient": "converged: the gradient is below epsilon",
     "step": "converged: the step is below epsilon",
@@ -132,6 +134,11 @@ def summary(fit: Fit, output: str) -> Iterator[str]:
         yield f"held-out pictures: {fit.validation.verdict}"
     if fit.cv is not None:
         yield f"cross-validated, at the threshold {fit.cv.threshold:g}: {fit.cv.verdict}"
+    if fit.validation is None and fit.cv is None:
+        hint = ", and --features patches for photographs" if fit.model.features.name == "pixels" else ""
+        yield f"that says nothing about other pictures: try --cv 5{hint}"
+    if min(fit.counts.values()) < _FEW:
+        yield f"with fewer than {_FEW} pictures of a class no score is worth much: add more"
     if fit.model.threshold != 0.5:
         yield f"threshold tuned on the cross-validated probabilities: {fit.model.threshold:.4g}"
     yield f"saved {output}: says {fit.model.positive!r} or {fit.model.negative!r}"

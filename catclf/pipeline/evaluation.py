@@ -76,6 +76,16 @@ class Evaluation:
     failed: tuple[DataError, ...]
     passed_over: int
 
+    @property
+    def verdict(self) -> str:
+        """What the accuracy says of pictures that the model was not trained on, as a phrase."""
+        n, seen, rest = self.scores.n, len(self.overlap), self.scores_without_overlap
+        if not seen:
+            return self.scores.verdict
+        if seen == n:
+            return f"none: the model was trained on all {n} of these pictures; score it on others"
+        return f"trained on {seen} of these {n} pictures; on the other {rest.n} {rest.verdict}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON."""
         return {
@@ -84,6 +94,7 @@ class Evaluation:
             "positive": self.positive,
             "negative": self.negative,
             **self.scores.to_dict(),
+            "verdict": self.verdict,
             "training_baseline_accuracy": self.training_baseline,
             "train_overlap": {
                 "count": len(self.overlap),
