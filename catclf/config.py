@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from os import PathLike
 from typing import Literal
 
 from catclf.errors import ConfigError
@@ -150,7 +151,7 @@ class TrainSettings:
         ``balanced`` weighs each class by m / (2 m_class).
     flip : bool
         Train on the mirrored pictures as well.
-    validation : float, str or None
+    validation : float, path or None
         A share in (0, 1) of the training pictures to hold out, or the path of other data.
     cv : int or None
         Number of folds of cross-validation.
@@ -182,7 +183,7 @@ class TrainSettings:
     size: int | None = None
     class_weight: str = "none"
     flip: bool = False
-    validation: float | str | None = None
+    validation: float | str | PathLike[str] | None = None
     cv: int | None = None
     tune_threshold: str | None = None
     engine: str | Auto = "auto"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 
 class CatclfError(Exception):
-    """Base of all errors that are about the input and not about a bug in catclf."""
+    """Base of all errors that are about the input and not about a bug in catclf.
+
+    Their ``args`` are what they are made of, and the message is made of those: so they can be pickled,
+    as whoever computes in other processes does.
+    """
 
 
 class ConfigError(CatclfError, ValueError):
@@ -21,14 +25,17 @@ class ConfigError(CatclfError, ValueError):
     """
 
     def __init__(self, name: str, value: object, rule: str) -> None:
-        super().__init__(f"{name} = {value!r}: must be {rule}")
+        super().__init__(name, value, rule)
         self.name = name
         self.value = value
         self.rule = rule
 
+    def __str__(self) -> str:
+        return f"{self.name} = {self.value!r}: must be {self.rule}"
 
-class DataError(CatclfError):
-    """A file or folder cannot be used as input.
+
+class _FileError(CatclfError):
+    """Something is wrong with a file.
 
     Parameters
     ----------
@@ -39,38 +46,38 @@ class DataError(CatclfError):
     """
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        super().__init__(path, reason)
         self.path = path
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type[DataError], tuple[str, str]]:  # workers send it back
-        return DataError, (self.path, self.reason)
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class DataError(_FileError):
+    """A file or folder cannot be used as input: ``path`` and ``reason``."""
+
+
+class ModelFileError(_FileError):
+    """A model file cannot be read: ``path`` and ``reason``, with expected and found."""
+
+
+class OutputError(_FileError):
+    """A result cannot be written: ``path`` and ``reason``."""
 
 
 class TooFewPicturesError(CatclfError):
     """A class is too small to be divided: `found` pictures for `purpose`, a phrase."""
 
     def __init__(self, found: int, positive: bool, purpose: str) -> None:
-        name = "positive" if positive else "negative"
-        super().__init__(f"the {name} class has too few pictures {purpose} ({found})")
+        super().__init__(found, positive, purpose)
+        self.found = found
+        self.positive = positive
+        self.purpose = purpose
 
-
-class ModelFileError(CatclfError):
-    """A model file cannot be read or written: ``path`` and ``reason``, with expected and found."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
-
-
-class OutputError(CatclfError):
-    """A result cannot be written: ``path`` and ``reason``."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
+    def __str__(self) -> str:
+        name = "positive" if self.positive else "negative"
+        return f"the {name} class has too few pictures {self.purpose} ({self.found})"
 
 
 class TrainingError(CatclfError):
@@ -87,10 +94,13 @@ class TrainingError(CatclfError):
     """
 
     def __init__(self, step: int, cost: float, advice: str) -> None:
-        super().__init__(f"the descent diverged at step {step} (cost {cost:.6g}). {advice}")
+        super().__init__(step, cost, advice)
         self.step = step
         self.cost = cost
         self.advice = advice
+
+    def __str__(self) -> str:
+        return f"the descent diverged at step {self.step} (cost {self.cost:.6g}). {self.advice}"
 
 
 class ClusterError(CatclfError):
@@ -110,7 +120,15 @@ class ClusterError(CatclfError):
     """
 
     def __init__(self, address: str, reason: str) -> None:
-        super().__init__(f"the Dask scheduler {address}: {reason}")
+        super().__init__(address, reason)
         self.address = address
         self.reason = reason
         self.model: object = None
+
+    def __str__(self) -> str:
+        return f"the Dask scheduler {self.address}: {self.reason}"
+
+
+def system_reason(exc: OSError | ValueError) -> str:
+    """Say as a phrase why the system does not open or read a file; a ValueError is about its name."""
+    return (getattr(exc, "strerror", None) or str(exc)).lower()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from catclf.atomic import replacing
 from catclf.config import LARGEST_SIZE
-from catclf.errors import ConfigError, ModelFileError
+from catclf.errors import ConfigError, ModelFileError, system_reason
 from catclf.features import FEATURES, Features
 from catclf.logistic import Vector, sigmoid
 from catclf.regular import open_regular
@@ -189,7 +189,7 @@ def load(path: str) -> Model:
             members = _read_members(file)
         return _build(members)
     except OSError as exc:
-        raise ModelFileError(path, (exc.strerror or str(exc)).lower()) from exc
+        raise ModelFileError(path, system_reason(exc)) from exc
     except _NOT_A_MODEL as exc:
         raise ModelFileError(path, f"is not a catclf model ({exc})") from exc
 

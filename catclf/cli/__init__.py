@@ -80,8 +80,7 @@ def _guarded(arguments: list[str]) -> int:
         return USAGE
     except CatclfError as exc:
         report_error(str(exc))
-        # With --exit-status 1 is an answer, and 2 says that there is none.
-        return USAGE if "--exit-status" in arguments else FAILED
+        return _failed(arguments)
     except (Interrupted, KeyboardInterrupt) as exc:
         abandon_stdout()
         return 128 + (exc.signal_number if isinstance(exc, Interrupted) else 2)
@@ -89,7 +88,12 @@ def _guarded(arguments: list[str]) -> int:
         return 0
     except MemoryError as exc:
         report_error(f"there is not enough memory ({str(exc) or 'no more is known'})")
-        return FAILED
+        return _failed(arguments)
+
+
+def _failed(arguments: list[str]) -> int:
+    """With --exit-status 1 is an answer, and 2 says that there is none."""
+    return USAGE if "--exit-status" in arguments else FAILED
 
 
 def _run(arguments: list[str]) -> int:

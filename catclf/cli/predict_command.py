@@ -28,7 +28,7 @@ from catclf.cli.options import (
 )
 from catclf.cli.output import opened
 from catclf.cli.signals import signals
-from catclf.errors import DataError, OutputError
+from catclf.errors import DataError, OutputError, system_reason
 from catclf.images.hdf5_process import start_ahead
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _inputs(paths: Iterable[str], files_from: str | None, null: bool) -> Iterato
             with open(files_from, "rb") as file:
                 yield from _listed(file, null)
         except OSError as exc:
-            raise DataError(files_from, (exc.strerror or str(exc)).lower()) from exc
+            raise DataError(files_from, system_reason(exc)) from exc
 
 
 def _listed(file: BinaryIO, null: bool) -> Iterator[str]:

@@ -243,7 +243,9 @@ def command(
         require_dask_extra()
     elif settings.engine == "dask":
         raise click.UsageError("--engine dask needs a --scheduler")
-    refuse_overwriting((output, history, plot), (data,))
+    other_data = settings.validation if isinstance(settings.validation, str) else None
+    refuse_overwriting((output, history, plot), (data, other_data))
+    refuse_overwriting((history, plot), (resume,))  # the model may go where it came from
     _check_outputs(output, force, history, plot)
 
     from catclf.cli import training_report as report

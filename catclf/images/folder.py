@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from catclf.errors import DataError
+from catclf.errors import DataError, system_reason
 from catclf.images.picture import Picture
 
 PICTURE_SUFFIXES = frozenset(
@@ -80,7 +80,7 @@ def _listing(folder: str) -> Iterator[os.DirEntry[str] | DataError]:
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=_path_order)
     except OSError as exc:
-        yield DataError(folder, (exc.strerror or str(exc)).lower())
+        yield DataError(folder, system_reason(exc))
         return
     yield from entries
 
@@ -108,7 +108,7 @@ def class_folders(folder: str, on_passed_over: OnPassedOver) -> list[str]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name))
     except OSError as exc:
-        raise DataError(folder, (exc.strerror or str(exc)).lower()) from exc
+        raise DataError(folder, system_reason(exc)) from exc
     names = []
     for entry in entries:
         if _leads_to_folder(entry) and not is_junk(entry.name):

@@ -121,14 +121,16 @@ class GuardedChild:
             raise self._death(exc) from None
         if not line.endswith(b"\n"):
             raise self._death()
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError:
+            raise ChildError("does not answer in JSON") from None
         return answer
 
     def _death(self, error: OSError | None = None) -> ChildError:
-        if isinstance(error, TimeoutError):
-            self._process.kill()
-            return ChildError(f"took more than {self._socket.gettimeout():g} s")
         self._process.kill()  # of no effect on one that has died
+        if isinstance(error, TimeoutError):
+            return ChildError(f"took more than {self._socket.gettimeout():g} s")
         code = self._process.wait()
         if code == -signal.SIGKILL:
             return ChildError("was killed")

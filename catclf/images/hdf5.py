@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import MAX_PIXELS
-from catclf.errors import DataError
+from catclf.errors import DataError, system_reason
 from catclf.images import hdf5_process
 from catclf.images.guarded import ChildError, GuardedChild
 from catclf.images.picture import Pixels
@@ -190,7 +190,7 @@ def _opened(path: str) -> int:
     try:
         return open_regular(path)[0]
     except (OSError, ValueError) as exc:
-        raise DataError(path, (getattr(exc, "strerror", None) or str(exc)).lower()) from exc
+        raise DataError(path, system_reason(exc)) from exc
 
 
 def _start(path: str, handle: int, x_key: str | None, y_key: str | None) -> GuardedChild:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import MAX_PIXELS
-from catclf.errors import DataError
+from catclf.errors import DataError, system_reason
 from catclf.images.folder import class_folders, walk
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.picture import Picture, Pixels
@@ -237,7 +237,7 @@ def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
             for row in reader:
                 yield reader.line_num, row
     except OSError as exc:
-        raise DataError(path, (exc.strerror or str(exc)).lower()) from exc
+        raise DataError(path, system_reason(exc)) from exc
     except csv.Error as exc:
         raise DataError(path, f"is not a CSV file ({exc})") from exc
 

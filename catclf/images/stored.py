@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.errors import DataError
+from catclf.errors import DataError, system_reason
 from catclf.images.picture import Pixels
 
 
@@ -82,7 +82,7 @@ class StoredPixels:
             try:
                 count = os.preadv(self._handle, [buffer], offset)
             except OSError as exc:
-                raise DataError(self.path, (exc.strerror or str(exc)).lower()) from exc
+                raise DataError(self.path, system_reason(exc)) from exc
             if count == 0:
                 raise DataError(self.path, "has become shorter while it was read")
             buffer, offset = buffer[count:], offset + count

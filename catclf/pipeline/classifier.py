@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf import model as model_file
 from catclf.config import MAX_PIXELS
 from catclf.images.inputs import Inputs
 from catclf.model import Model
+from catclf.model import load as load_model
 from catclf.pipeline.prediction import predict
 
 
@@ -54,10 +55,11 @@ class Classifier(Model):
             At the first picture that cannot be read, with its path. `catclf.predict` goes on instead.
         """
         p = []
-        for answer in predict(self, pictures, jobs=jobs, max_pixels=max_pixels):
-            if answer.error is not None:
-                raise answer.error
-            p.append(answer.probability)
+        with contextlib.closing(predict(self, pictures, jobs=jobs, max_pixels=max_pixels)) as answers:
+            for answer in answers:
+                if answer.error is not None:
+                    raise answer.error
+                p.append(answer.probability)
         positive = np.array(p, dtype=np.float64)
         return np.column_stack([1.0 - positive, positive])
 
@@ -83,4 +85,4 @@ def load(path: str | os.PathLike[str]) -> Classifier:
     ModelFileError
         If it is not a model of this format, with what was expected and found.
     """
-    return Classifier(**vars(model_file.load(os.fspath(path))))
+    return Classifier(**vars(load_model(os.fspath(path))))
