@@ -24,13 +24,15 @@ from bench_predict import make_photographs
 SIZE = 64
 
 
-def make_classes(folder: str, count: int) -> dict[str, Any]:
-    """Make photographs in two classes."""
+def make_classes(folder: str, count: int, copies: int) -> dict[str, Any]:
+    """Make photographs in two classes, each under so many names."""
     names = ("cat", "other")
     for name in names:
         (Path(folder) / name).mkdir(parents=True)
     make_photographs(folder, count)
     for k, path in enumerate(sorted(Path(folder).glob("*.jpg"))):
+        for copy in range(1, copies):
+            (Path(folder) / names[k % 2] / f"{copy}-{path.name}").hardlink_to(path)
         path.rename(Path(folder) / names[k % 2] / path.name)
     return {}
 
@@ -96,7 +98,7 @@ def reading(data: Path, place: Path, repeats: int) -> Iterator[str]:
     rows = [
         [name, median(m / s for s in some), bench.peak(outcomes[name])] for name, some in seconds.items()
     ]
-    yield "## Reading all pictures for training"
+    yield f"## Reading {m} pictures for training"
     yield bench.table(["", "pictures/s", "peak memory"], rows)
     yield f"Reading the packed file is {ratio(seconds['folder'], seconds['packed'])} times as fast."
 
@@ -142,7 +144,9 @@ def main(data: Path | None, repeats: int, count: int, memory: str, quick: bool, 
         place = Path(name)
         if data is None:
             data = place / "photographs"
-            run_job(make_classes, folder=str(data), count=40 if quick else 1000)
+            run_job(
+                make_classes, folder=str(data), count=40 if quick else 1000, copies=1 if quick else 20
+            )
         if quick:
             count, memory = 1000, "1MB"
         for part in (reading(data, place, repeats), out_of_core(place, count, repeats, memory)):
