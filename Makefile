@@ -35,14 +35,14 @@ lint: $(VENV)/.installed-dev ## Check style and formatting
 types: $(VENV)/.installed-dev ## Check types
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed-dev ## Measure training, prediction and packing against their peers (long)
+bench: $(VENV)/.installed-dev ## Measure training, prediction, packing and Dask against their peers (long)
 	$(BIN)/python scripts/bench_training.py
 	$(BIN)/python scripts/bench_predict.py
 	$(BIN)/python scripts/bench_pack.py
+	$(BIN)/python scripts/bench_dask.py
 
-figures: $(VENV)/.installed-dev ## Draw the figures of README and docs anew
-	$(BIN)/python scripts/study_convexity.py
-	$(BIN)/python scripts/study_learning_rate.py
+figures: $(VENV)/.installed-dev ## Make every figure of README and docs anew, from CATCLF_REAL_DATA (an hour)
+	sh scripts/figures.sh $(BIN)/python "$${CATCLF_REAL_DATA:-../shared/data}"
 
 clean: ## Remove everything that make made
 	rm -rf .venv .venv-* $(DEMO) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage

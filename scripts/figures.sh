@@ -1,0 +1,20 @@
+#!/bin/sh
+# Makes every figure, table and picture of the README and of docs/ anew; takes about an hour.
+# Usage: sh scripts/figures.sh PYTHON DATA, where DATA has the folders catvnoncat, pets and natural_images.
+set -eu
+python=$1
+data=$2
+
+"$python" scripts/study_convexity.py
+"$python" scripts/study_learning_rate.py
+"$python" scripts/bench_accuracy.py "$data/catvnoncat/train_catvnoncat.h5=$data/catvnoncat/test_catvnoncat.h5"
+"$python" scripts/bench_accuracy.py "$data/pets/train=$data/pets/test" --size 64 --append
+"$python" scripts/bench_accuracy.py "$data/natural_images" --size 32 --positive cat --append
+"$python" scripts/bench_accuracy.py data/drawings_train.h5=data/drawings_test.h5 --seeds 1 --append
+"$python" scripts/bench_accuracy.py "$data/catvnoncat/train_catvnoncat.h5" --costs --append
+"$python" scripts/bench_training.py --full --data "$data/catvnoncat/train_catvnoncat.h5" --data "$data/pets/train"
+"$python" scripts/bench_predict.py --folder "$data/pets" --length 6000
+"$python" scripts/bench_pack.py --repeats 3
+"$python" scripts/bench_dask.py --out docs/bench_dask.md
+"$python" scripts/option_reference.py docs/options.md
+"$python" scripts/readme_tables.py
