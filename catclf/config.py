@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from os import PathLike
 from typing import Literal
 
 from catclf.errors import ConfigError
@@ -150,7 +151,7 @@ class TrainSettings:
         ``balanced`` weighs each class by m / (2 m_class).
     flip : bool
         Train on the mirrored pictures as well.
-    validation : float, str or None
+    validation : float, path or None
         A share in (0, 1) of the training pictures to hold out, or the path of other data.
     cv : int or None
         Number of folds of cross-validation.
@@ -182,7 +183,7 @@ class TrainSettings:
     size: int | None = None
     class_weight: str = "none"
     flip: bool = False
-    validation: float | str | None = None
+    validation: float | str | PathLike[str] | None = None
     cv: int | None = None
     tune_threshold: str | None = None
     engine: str | Auto = "auto"
@@ -202,7 +203,8 @@ class TrainSettings:
         size_fits = self.size is None or 1 <= self.size <= LARGEST_SIZE
         _check(size_fits, "size", self.size, f"between 1 and {LARGEST_SIZE}")
         share = self.validation
-        share_fits = not isinstance(share, int | float) or 0 < share < 1
+        is_path = isinstance(share, str | PathLike)
+        share_fits = share is None or is_path or (isinstance(share, float) and 0 < share < 1)
         _check(share_fits, "validation", share, "a share above 0 and below 1, or a path")
         _check(self.cv is None or self.cv >= 2, "cv", self.cv, "at least 2 folds")
         if self.tune_threshold is not None:
