@@ -203,7 +203,8 @@ class TrainSettings:
         size_fits = self.size is None or 1 <= self.size <= LARGEST_SIZE
         _check(size_fits, "size", self.size, f"between 1 and {LARGEST_SIZE}")
         share = self.validation
-        share_fits = not isinstance(share, int | float) or 0 < share < 1
+        is_path = isinstance(share, str | PathLike)
+        share_fits = share is None or is_path or (isinstance(share, float) and 0 < share < 1)
         _check(share_fits, "validation", share, "a share above 0 and below 1, or a path")
         _check(self.cv is None or self.cv >= 2, "cv", self.cv, "at least 2 folds")
         if self.tune_threshold is not None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from catclf.engines import Engine
+from catclf.engines import Engine, length
 from catclf.logistic import Vector
 from catclf.objective import Objective
 
@@ -31,12 +31,12 @@ def largest_curvature(engine: Engine, objective: Objective, bias_factor: float =
     for _ in range(_ITERATIONS):
         v, beta, _ = engine.sweep(v, kappa * beta, multiply if largest else begin)
         beta *= kappa
-        length = math.sqrt(max(engine.dot(v, v), 0.0) + beta * beta)
-        if length == 0.0:  # X is zero and so is the curvature
+        stretched = length(engine, v, beta)
+        if stretched == 0.0:  # X is zero and so is the curvature
             break
-        v, beta = v / length, beta / length
-        done = largest > 0 and abs(length - largest) <= _TOLERANCE * length
-        largest = length
+        v, beta = v / stretched, beta / stretched
+        done = largest > 0 and abs(stretched - largest) <= _TOLERANCE * stretched
+        largest = stretched
         if done:
             break
     return objective.loss_curvature * largest + objective.l2

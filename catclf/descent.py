@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from catclf.config import DescentSettings
-from catclf.engines import Coordinates, Engine
+from catclf.engines import Coordinates, Engine, length
 from catclf.errors import ClusterError
 from catclf.objective import Objective
 
@@ -167,9 +167,9 @@ def descend(
         if l2:
             dc += l2 * c
         if recorded or by_gradient:
-            gradient_norm = _length(engine, dc, db)
+            gradient_norm = length(engine, dc, db)
         if (recorded or by_step) and step > 0:
-            step_norm = _length(engine, c - before[0], b - before[1])
+            step_norm = length(engine, c - before[0], b - before[1])
         if by_gradient and gradient_norm <= settings.epsilon:
             reason = "gradient"
         elif by_step and step_norm <= settings.epsilon:
@@ -214,11 +214,6 @@ class _Momentum:
         further = c + beta * (c - self._c), b + beta * (b - self._b)
         self._c, self._b, self._cost = c, b, cost
         return further
-
-
-def _length(engine: Engine, c: Coordinates, b: float) -> float:
-    """‖(w, b)‖."""
-    return math.sqrt(max(engine.dot(c, c), 0.0) + b * b)
 
 
 class _Watch:

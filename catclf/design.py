@@ -67,7 +67,7 @@ class Design:
 
     Parameters
     ----------
-    rows : (m, n_x) uint8 or float32, C order
+    rows : (m, n_x) uint8, float32 or float64, C order
         One picture a row; of an array, ``rows.T`` is a free view with one picture a column.
     scale : float
         Factor from rows to X, such as 1/255 for uint8 pixels.

@@ -132,12 +132,12 @@ class PictureClassifier:
             name = type(self).__name__
             raise _kind("NotFittedError", AttributeError)(f"this {name} is not fitted: call fit first")
         inputs = _inputs(X)
-        if inputs.ndim == 2 == 1 + len(self._shape) and inputs.shape[1:] != self._shape:
-            raise ValueError(
-                f"X has {inputs.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input"
-            )
         if inputs.shape[1:] != self._shape:
+            if inputs.ndim == 2 and len(self._shape) == 1:  # said in scikit-learn's words
+                raise ValueError(
+                    f"X has {inputs.shape[1]} features, but {type(self).__name__} is expecting "
+                    f"{self.n_features_in_} features as input"
+                )
             raise ValueError(f"X is {inputs.shape}; expected (m, {', '.join(map(str, self._shape))})")
         return self._model.scores(inputs, self.jobs)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.config import DescentSettings, TrainSettings
+from catclf.config import USUAL_FOLDS, DescentSettings, TrainSettings
 from catclf.curvature import largest_curvature
 from catclf.descent import Descent, descend
 from catclf.design import Design, Encoded, Rows, Standardisation, joined
@@ -269,7 +269,6 @@ def _bias_factor(prepared: Prepared, objective: Objective) -> float:
     return float(without_bias / objective.loss_curvature) or 1.0
 
 
-L2_FOLDS = 5
 _L2_EXPONENTS = tuple(3.0 - 0.5 * k for k in range(10))
 _L2_DESCENT = DescentSettings(iterations=300, momentum=0.9, epsilon=1e-5)
 
@@ -286,24 +285,17 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
         If a class has fewer than two pictures.
     """
     problem = prepared.problem
-    members = np.flatnonzero(train)
-    numbers = np.full(problem.m, -1)
     try:
-        numbers[members] = fold_numbers(
-            problem.y[members], _feasible_folds(problem.y[members]), problem.settings.descent.seed
-        )
+        masks = list(_fold_masks(problem, train, _feasible_folds(problem.y[train])))
     except TooFewPicturesError as exc:
         raise ConfigError("l2", "auto", f"a number here: {exc}") from exc
     plain = prepared.objective(train, 0.0)
     bias_factor = _bias_factor(prepared, plain)
     largest = largest_curvature(prepared.engine, plain, bias_factor)
-    path = [largest / len(members) * 10.0**e for e in _L2_EXPONENTS]
-    losses = np.array(
-        [
-            _path_losses(prepared, train & (numbers != fold), numbers == fold, path)
-            for fold in range(numbers.max() + 1)
-        ]
-    )  # (folds, penalties)
+    path = [largest / int(train.sum()) * 10.0**e for e in _L2_EXPONENTS]
+    losses = np.array(  # (folds, penalties)
+        [_path_losses(prepared, rest, fold, path) for rest, fold in masks]
+    )
     mean = losses.mean(axis=0)
     best = int(mean.argmin())
     # Paired by fold: folds differ more from each other than penalties do on the same fold.
@@ -314,7 +306,7 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
 
 def _feasible_folds(y: Vector) -> int:
     smallest = int(min(y.sum(), (1 - y).sum()))
-    return max(2, min(L2_FOLDS, smallest))
+    return max(2, min(USUAL_FOLDS, smallest))
 
 
 def _path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[float]) -> list[float]:
@@ -370,6 +362,7 @@ def cross_validate(problem: Problem, train: Mask, folds: int, shared: Prepared |
 
 
 def _fold_masks(problem: Problem, train: Mask, folds: int) -> Iterator[tuple[Mask, Mask]]:
+    """Yield for each fold the pictures `train` of the others, and its own: (m,) each."""
     members = np.flatnonzero(train)
     numbers = np.full(problem.m, -1)
     numbers[members] = fold_numbers(problem.y[members], folds, problem.settings.descent.seed)

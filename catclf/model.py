@@ -312,9 +312,7 @@ def _parse_meta(array: NDArray[Any]) -> dict[str, Any]:
         if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
             raise ValueError(f"meta has {key} = {meta.get(key)!r}")
     for key in ("positive", "negative"):
-        os.fsencode(
-            meta[key]
-        )  # a ValueError for what could never be written out, such as half a character
+        os.fsencode(meta[key])  # a ValueError for what could never be shown, such as half a character
     if not 0 <= meta["threshold"] <= 1:
         raise ValueError(f"meta has threshold = {meta['threshold']!r}; expected 0 to 1")
     return meta

@@ -40,7 +40,7 @@ class Objective:
         self.l2 = l2
         self._loss, self._y, self._held_out = loss, y, held_out
         self._value = LOSSES[loss].value
-        self._kinds = np.stack([shares, np.full(len(y), np.nan) if held_out is None else held_out])
+        self._both_shares = np.stack([shares, np.full(len(y), np.nan) if held_out is None else held_out])
         self.loss_curvature = LOSSES[loss].curvature
         self.residual = LOSSES[loss].residual(y, shares)
 
@@ -54,7 +54,7 @@ class Objective:
 
     def losses(self, z: Vector, part: slice) -> Vector:
         """Sum the losses of some pictures: (2,), by their shares and by their held-out shares."""
-        sums: Vector = self._kinds[:, part] @ self._value(z, self._y[part])
+        sums: Vector = self._both_shares[:, part] @ self._value(z, self._y[part])
         return sums
 
     def costs(self, losses: Vector, squared_norm: float) -> tuple[float, float]:

@@ -332,6 +332,18 @@ def test_exit_status_answers_an_if(
     assert catclf("predict", "-m", model, "--exit-status", *paths).code == code
 
 
+def test_exit_status_is_2_where_there_is_too_little_memory(
+    catclf: Runner, album: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(path: str) -> None:
+        del path
+        raise MemoryError
+
+    monkeypatch.setattr("catclf.model.load", load)
+    assert catclf("predict", "-m", model, album, "--exit-status").code == 2
+    assert catclf("predict", "-m", model, album).code == 1
+
+
 def test_exit_status_is_2_where_there_is_no_answer(catclf: Runner, album: Path, tmp_path: Path) -> None:
     result = catclf("predict", "-m", tmp_path / "no.npz", album / "cat" / "0.png", "--exit-status")
     assert result.code == 2
@@ -354,6 +366,8 @@ def test_no_output_replaces_an_input_or_another_output(
     for arguments in (
         ("train", labels, "-o", tmp_path / "x.npz", "--history", labels),
         ("train", labels, "-o", new, "--history", new),
+        ("train", album, "-o", tmp_path / "x.npz", "--validation", labels, "--history", labels),
+        ("train", album, "-o", tmp_path / "x.npz", "--resume", model, "--plot", model),
         ("eval", "-m", model, labels, "--predictions", labels),
         ("eval", "-m", model, labels, "-o", model),
         ("predict", "-m", model, album, "-o", model),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,7 @@ REFUSED_BY_TRAINING = [
     ("validation", 0.0),
     ("validation", 1.0),
     ("validation", 1),
+    ("validation", b"other.h5"),
     ("validation", math.nan),
     ("cv", 1),
     ("memory", 0),
@@ -73,6 +75,7 @@ ACCEPTED_BY_TRAINING = [
     {"size": LARGEST_SIZE},
     {"validation": 0.5},
     {"validation": "other.h5"},
+    {"validation": Path("other.h5")},
     {"validation": 0.5, "descent": DescentSettings(patience=3)},
     {"cv": 2},
     {"engine": "auto"},

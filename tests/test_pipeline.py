@@ -287,7 +287,7 @@ def test_pictures_held_out_have_no_influence(tmp_path: Path) -> None:
 
 def test_other_data_can_be_held_out(tmp_path: Path, data: Path, fitted: Fit) -> None:
     other = class_folder(tmp_path / "other", m=8, size=20, seed=9)
-    fit = train(data, settings(validation=str(other)))
+    fit = train(data, settings(validation=other))
     assert fit.m == 24
     assert fit.validation is not None
     assert fit.validation.n == 8

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from catclf.atomic import replacing
 from catclf.cli.console import Console
 from catclf.cli.group import ExampleFirst
 from catclf.cli.options import (
@@ -24,6 +25,7 @@ from catclf.cli.options import (
     threshold_option,
 )
 from catclf.cli.output import check_output, print_json, print_text
+from catclf.config import ON_ERROR
 from catclf.images.hdf5_process import start_ahead
 
 if TYPE_CHECKING:
@@ -36,7 +38,12 @@ Example:
 
 
 GATES = (
-    *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc"),
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "roc_auc",
     "average_precision",
 )
 
@@ -66,7 +73,7 @@ def _parse_gates(
     "-o", "--output", type=PathName(), metavar="FILE", help="Write the report there instead of stdout."
 )
 @click.option(
-    "--errors", type=click.Choice(("skip", "fail")), default="skip", show_default=True,
+    "--errors", type=click.Choice(ON_ERROR), default="skip", show_default=True,
     help="What to do with a picture that cannot be read.",
 )  # fmt: skip
 @prior_option
@@ -111,22 +118,22 @@ def command(
 ) -> int:
     """Score MODEL on DATA, labelled pictures as for train."""
     refuse_overwriting((output, predictions, report), (data, model, against))
-    console = Console(quiet, verbose)
-    start_ahead(data)
-
-    from catclf.atomic import replacing
-    from catclf.cli import evaluation_report
-    from catclf.model import load
-    from catclf.pipeline.evaluation import compare, evaluate
-
     check_output(output)
     check_table(predictions, "--predictions")
     if report is not None:
         check_file(report, "--report")
         require_report_extra("--report")
+    console = Console(quiet, verbose)
+    start_ahead(data)
+
+    from catclf.cli import evaluation_report
+    from catclf.model import load
+    from catclf.pipeline.evaluation import compare, evaluate
+
+    classifier = load(model)
     how: dict[str, Any] = {"prior": prior, "on_error": errors, "jobs": jobs}
     how |= {"max_pixels": max_pixels, "x_key": x_key, "y_key": y_key}
-    evaluation = evaluate(model, data, threshold=threshold, **how)
+    evaluation = evaluate(classifier, data, threshold=threshold, **how)
     duel = (
         compare(evaluation, evaluate(against, data, threshold=threshold, **how))
         if against is not None
@@ -142,7 +149,7 @@ def command(
         from catclf.report.page import render
 
         with replacing(report) as file:
-            file.write(render(load(model), evaluation, data).encode())
+            file.write(render(classifier, evaluation, data).encode())
     if format_name == "json":
         facts = evaluation.to_dict() | ({} if duel is None else {"against": duel.to_dict()})
         print_json(facts, output)

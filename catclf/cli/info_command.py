@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from catclf.atomic import replacing
 from catclf.cli.group import ExampleFirst
 from catclf.cli.options import PathName, check_file, refuse_overwriting
 from catclf.cli.output import print_json, print_text
@@ -30,7 +31,6 @@ def command(model: str, as_json: bool, weights: str | None) -> int:
 
     classifier = load(model)
     if weights is not None:
-        from catclf.atomic import replacing
         from catclf.report.weights import png, weights_picture
 
         with replacing(weights) as file:

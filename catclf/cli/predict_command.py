@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from catclf.atomic import replacing
 from catclf.cli.console import Console
 from catclf.cli.group import ExampleFirst
 from catclf.cli.options import (
@@ -27,6 +28,7 @@ from catclf.cli.options import (
     threshold_option,
 )
 from catclf.cli.output import opened
+from catclf.cli.rows import FORMATS, escaped
 from catclf.cli.signals import signals
 from catclf.errors import DataError, OutputError, system_reason
 from catclf.images.hdf5_process import start_ahead
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from catclf.images.inputs import Input
     from catclf.model import Model
     from catclf.pipeline.prediction import Prediction
-
-FORMAT_NAMES = ("text", "csv", "tsv", "json", "jsonl")
 
 _EPILOG = """\b
 Example:
@@ -54,7 +54,7 @@ Example:
 )
 @click.option("-0", "--null", is_flag=True, help="NUL ends the paths of --files-from and --only.")
 @click.option(
-    "-F", "--format", "format_name", envvar="CATCLF_PREDICT_FORMAT", type=click.Choice(FORMAT_NAMES),
+    "-F", "--format", "format_name", envvar="CATCLF_PREDICT_FORMAT", type=click.Choice(tuple(FORMATS)),
     default="text", show_default=True, help="Of the rows.",
 )  # fmt: skip
 @click.option(
@@ -124,8 +124,8 @@ def command(
     if scheduler is not None:
         require_dask_extra()
     console = Console(quiet, verbose)
-    for path in paths[:1]:
-        start_ahead(path)
+    if paths:
+        start_ahead(paths[0])
 
     from catclf.model import load
     from catclf.pipeline.prediction import predict
@@ -257,7 +257,6 @@ def _check_apart(folder: str, paths: Iterable[str]) -> None:
 
 def _explained(rows: Iterable[Prediction], model: Model, folder: str) -> Iterator[Prediction]:
     """Pass the rows on, and write NUMBER-name.png for each into `folder`."""
-    from catclf.atomic import replacing
     from catclf.report.weights import explanation, png
 
     try:
@@ -274,8 +273,6 @@ def _explained(rows: Iterable[Prediction], model: Model, folder: str) -> Iterato
 
 
 def _formatted(rows: Iterable[Prediction], format_name: str) -> Iterator[bytes]:
-    from catclf.cli.rows import FORMATS
-
     style = FORMATS[format_name]
     yield style.head
     for number, row in enumerate(rows):
@@ -284,8 +281,6 @@ def _formatted(rows: Iterable[Prediction], format_name: str) -> Iterator[bytes]:
 
 
 def _paths_of(rows: Iterable[Prediction], wanted: str, null: bool) -> Iterator[bytes]:
-    from catclf.cli.rows import escaped
-
     for row in rows:
         if row.error is None and row.label == wanted:
             yield os.fsencode(row.path) + b"\0" if null else escaped(row.path) + b"\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -44,6 +45,11 @@ class Engine(Protocol):
 
     def weights(self, c: Coordinates) -> Vector:
         """w (n_x,) itself."""
+
+
+def length(engine: Engine, c: Coordinates, b: float) -> float:
+    """‖(w, b)‖, w being what `c` represents."""
+    return math.sqrt(max(engine.dot(c, c), 0.0) + b * b)
 
 
 ENGINES: dict[str, Callable[[Design, Vector, int], Engine]] = {

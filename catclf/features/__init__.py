@@ -16,7 +16,7 @@ class Features(Protocol):
     """What every kind of features can do. X is ``scale · rows(images).T``.
 
     ``standardised`` says whether the rows are to be centred and scaled before they are fitted.
-    The methods are described at `catclf.features.pixels.Pixels`.
+    The other members are described at `catclf.features.pixels.Pixels`.
     """
 
     @property

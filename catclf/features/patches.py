@@ -85,7 +85,6 @@ class Patches:
     name: ClassVar[str] = "patches"
     scale: ClassVar[float] = 1.0
     standardised: ClassVar[bool] = True
-    mirror_invariant: ClassVar[bool] = True
 
     @classmethod
     def learn(
@@ -104,7 +103,7 @@ class Patches:
         Raises
         ------
         ConfigError
-            If the pictures are smaller than a patch, or have fewer positions than cells.
+            If the pictures are smaller than a patch, or have fewer boxes than `grid` along a side.
         """
         if train is not None and not train.all():
             images = images[train]

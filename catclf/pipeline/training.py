@@ -281,9 +281,10 @@ def _validation_data(
     settings: TrainSettings, pixels: Any, progress: Progress, cluster: Cluster | None
 ) -> Iterator[LabelledPictures[Any]]:
     """Yield the pictures of other data to validate with, if there is any."""
-    if isinstance(settings.validation, str):
+    if isinstance(settings.validation, str | os.PathLike):
         left = settings.memory - (pixels.nbytes if isinstance(pixels, np.ndarray) else 0)
-        other = _read(settings.validation, settings, pixels.shape[1], left, progress, cluster)
+        path = os.fspath(settings.validation)
+        other = _read(path, settings, pixels.shape[1], left, progress, cluster)
         progress.note(f"{other.m} pictures read for validation")
         yield other
 

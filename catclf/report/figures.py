@@ -147,7 +147,6 @@ def _draw_histogram(axes: Axes, evaluation: Evaluation) -> bool:
     # Not the classes' names: a font may lack their letters, and a $ would begin a formula.
     for value, name, colour in ((1, "positive class", _POSITIVE), (0, "negative class", _NEGATIVE)):
         chosen = evaluation.probabilities[evaluation.y == value]
-        # A name may hold a $, which would begin a formula.
         axes.hist(chosen, bins, color=colour, alpha=0.65, label=name)
     axes.axvline(evaluation.scores.threshold, color=_MUTED, linestyle="--", linewidth=1)
     axes.set(xlabel="probability given", ylabel="pictures", xlim=(0, 1))
