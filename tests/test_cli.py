@@ -631,7 +631,8 @@ def test_eval_of_other_classes_lists_both(catclf: Runner, album: Path, model: Pa
 
 def test_info_as_text_and_json(catclf: Runner, model: Path) -> None:
     text = catclf("info", model).out.decode()
-    assert "positive        cat" in text
+    assert "positive          cat\n" in text
+    assert "\n  classes\n    cat           6\n" in text
     facts = json.loads(catclf("info", model, "--json").out)
     assert facts["n_x"] == 192
     assert facts["training"]["m"] == 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -39,11 +40,17 @@ def command(model: str, as_json: bool, weights: str | None) -> int:
     if as_json:
         print_json(facts)
     else:
-        print_text("\n".join(f"{name:<15} {_shown(value)}" for name, value in facts.items()))
+        print_text("\n".join(_lines(facts)))
     return 0
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{printable(str(key))} {_shown(item)}" for key, item in value.items())
-    return printable(f"{value:.6g}" if isinstance(value, float) else str(value))
+def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """A line for each fact; those of a group are indented below its name."""
+    for name, value in facts.items():
+        label = printable(indent + str(name))
+        if isinstance(value, Mapping):
+            yield label
+            yield from _lines(value, indent + "  ")
+        else:
+            shown = printable(f"{value:.6g}" if isinstance(value, float) else str(value))
+            yield f"{label:<17} {shown}"
