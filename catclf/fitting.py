@@ -288,7 +288,7 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
     try:
         masks = list(_fold_masks(problem, train, _feasible_folds(problem.y[train])))
     except TooFewPicturesError as exc:
-        raise ConfigError("l2", "auto", f"a number here: {exc}") from exc
+        raise ConfigError("l2", "auto", f"a number: {exc}; add pictures, or give --l2 0.001") from exc
     plain = prepared.objective(train, 0.0)
     bias_factor = _bias_factor(prepared, plain)
     largest = largest_curvature(prepared.engine, plain, bias_factor)

@@ -715,3 +715,26 @@ def test_a_scheduler_without_the_extra_names_the_command_that_installs_it(
     model = "-o" if command == "train" else "-m"
     assert main([command, "photos", model, str(tmp_path / "cat.npz"), "--scheduler", "local"]) == 2
     assert "pip install 'catclf[dask]'" in capfd.readouterr().err
+
+
+def test_without_a_model_there_is_a_word_on_where_to_get_one(
+    catclf: Runner, album: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CATCLF_MODEL", raising=False)
+    for arguments in (("predict", model, album), ("eval", album)):
+        result = catclf(*arguments)
+        assert (result.code, result.out) == (2, b"")
+        assert "name one with -m MODEL, or set CATCLF_MODEL" in result.err
+    monkeypatch.setenv("CATCLF_MODEL", str(model))
+    assert b"positive" in catclf("info").out
+
+
+def test_a_class_called_cats_in_any_case_is_positive(
+    catclf: Runner, album: Path, tmp_path: Path
+) -> None:
+    (album / "cat").rename(album / "Cats")
+    done = catclf("train", album, "-o", tmp_path / "cats.npz", "--size", "8", "-i", "5")
+    assert "says 'Cats' or 'dog'" in done.err
+    (album / "Cats").rename(album / "lion")
+    refused = catclf("train", album, "-o", tmp_path / "lion.npz", "--size", "8", "-i", "5")
+    assert "say which is positive: --positive dog or --positive lion" in refused.err

@@ -311,7 +311,7 @@ def test_labels_without_a_reason_ask_for_a_stronger_penalty_than_labels_with_one
 def test_a_class_of_one_picture_cannot_choose_a_penalty() -> None:
     some = automatic("pixels")
     some = replace(some, y=np.eye(M)[4])
-    with pytest.raises(ConfigError, match=r"l2 = 'auto': must be a number here: the positive class"):
+    with pytest.raises(ConfigError, match=r"l2 = 'auto': must be a number: the positive class"):
         fit(prepare(some, all_of(some)), all_of(some))
 
 

@@ -205,7 +205,12 @@ def test_the_positive_class_is_the_one_wanted_or_the_usual_one(
     ("wanted", "usual", "labels", "message"),
     [
         ("cow", "cat", [0, 1], "data: has no class 'cow'; it has cat, dog"),
-        (None, None, [0, 1], "data: has the classes cat, dog; say which is positive with --positive"),
+        (
+            None,
+            None,
+            [0, 1],
+            "data: has the classes cat, dog; say which is positive: --positive cat or --positive dog",
+        ),
         (None, "cat", [1, 1], "data: has no picture of 'cat'; training needs both classes"),
         (None, "cat", [0, 0], "data: has only pictures of 'cat'; training needs both classes"),
     ],
@@ -246,8 +251,8 @@ def test_labels_follow_the_names_and_not_the_numbers(
 def test_names_that_do_not_match_are_both_listed(negative: str | None, known: str) -> None:
     with pytest.raises(DataError) as caught:
         labels_by_name(labelled(("bird", "fish"), [0, 1], None), "cat", negative, "data")
-    expected = f"data: has the classes bird, fish; expected those of the model, {known}"
-    assert str(caught.value) == expected
+    expected = f"data: has the classes bird, fish; expected those of the model, {known}: "
+    assert str(caught.value) == expected + "rename the folders, or use a CSV with path,label"
 
 
 def test_evaluation_does_not_depend_on_the_numbers_of_the_classes(tmp_path: Path, fitted: Fit) -> None:
@@ -346,7 +351,7 @@ def test_too_few_pictures_to_hold_out_or_to_fold_are_counted(tmp_path: Path) -> 
 
 def test_what_a_fold_refuses_is_not_laid_to_the_number_of_folds(tmp_path: Path) -> None:
     path = course_h5(tmp_path / "a.h5", m=4)  # without one of them a class is too small to choose λ
-    with pytest.raises(ConfigError, match="l2 = 'auto': must be a number here"):
+    with pytest.raises(ConfigError, match="l2 = 'auto': must be a number"):
         train(path, settings({"l2": "auto"}, cv=2))
 
 

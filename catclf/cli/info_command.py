@@ -19,7 +19,7 @@ Example:
 
 
 @click.command("info", cls=ExampleFirst, epilog=_EPILOG)
-@click.argument("model", type=PathName())
+@click.argument("model", type=PathName(), envvar=["CATCLF_INFO_MODEL", "CATCLF_MODEL"])
 @click.option("--json", "as_json", envvar="CATCLF_INFO_JSON", is_flag=True, help="Print it as JSON.")
 @click.option("--weights", type=PathName(), metavar="FILE.png", help="Draw what the model looks for.")
 def command(model: str, as_json: bool, weights: str | None) -> int:

@@ -167,11 +167,20 @@ def model_option(command: str) -> Callable[[Command], Command]:
         "-m",
         "--model",
         type=PathName(),
-        required=True,
+        callback=_needed,
         metavar="MODEL",
         envvar=[f"CATCLF_{command.upper()}_MODEL", "CATCLF_MODEL"],
-        help="The model file; or set CATCLF_MODEL.",
+        help="The model file; or set CATCLF_MODEL.  [required]",
     )
+
+
+def _needed(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is None and not ctx.resilient_parsing:
+        raise click.UsageError(
+            "no model: name one with -m MODEL, or set CATCLF_MODEL; catclf train makes one", ctx
+        )
+    del param
+    return value
 
 
 threshold_option = click.option(

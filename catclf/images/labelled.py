@@ -189,8 +189,10 @@ def list_labelled(source: str) -> Listing:
 
 
 def usual_positive(classes: tuple[str, ...]) -> str | None:
-    """Find the class that is positive if nobody says otherwise."""
-    return next((name for name in ("cat", "cats") if name in classes), None)
+    """Find the class that is positive if nobody says otherwise: cat or cats, in any case."""
+    exact = [name for name in ("cat", "cats") if name in classes]
+    alike = [name for name in classes if name.casefold() in ("cat", "cats")]
+    return exact[0] if exact else alike[0] if len(alike) == 1 else None
 
 
 def _list_folders(folder: str) -> Listing:

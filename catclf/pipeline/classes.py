@@ -24,7 +24,8 @@ def positive_class(labelled: LabelledPictures[Any], wanted: str | None, data: st
         raise DataError(data, f"has no class {wanted!r}; it has {classes}")
     positive = wanted or labelled.usual_positive
     if positive is None:
-        raise DataError(data, f"has the classes {classes}; say which is positive with --positive")
+        ways = " or ".join(f"--positive {name}" for name in labelled.classes[:5])
+        raise DataError(data, f"has the classes {classes}; say which is positive: {ways}")
     count = labelled.counts()[positive]
     if count in (0, len(labelled.labels)):
         found = "no picture" if count == 0 else "only pictures"
@@ -55,8 +56,8 @@ def labels_by_name(
     known = {_bare(positive)} | ({_bare(negative)} if negative is not None else set())
     if not known & set(names):
         wanted = positive if negative is None else f"{positive}, {negative}"
-        found = ", ".join(labelled.classes)
-        raise DataError(data, f"has the classes {found}; expected those of the model, {wanted}")
+        found = f"has the classes {', '.join(labelled.classes)}; expected those of the model, {wanted}"
+        raise DataError(data, f"{found}: rename the folders, or use a CSV with path,label")
     y_of_class = np.array([name == _bare(positive) for name in names], dtype=np.float64)
     y: Vector = y_of_class[labelled.labels]
     return y
