@@ -386,6 +386,30 @@ def test_an_output_that_is_a_folder_is_refused(
     assert "is not a regular file" in result.err
 
 
+def test_no_output_of_another_kind_replaces_a_picture(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    victims = {name: tmp_path / name for name in ("a.jpg", "b.PNG", "c.npz", "d.h5")}
+    for victim in victims.values():
+        victim.write_bytes(b"precious")
+    jpeg = victims["a.jpg"]
+    refusals: tuple[tuple[tuple[str | Path, ...], str], ...] = (
+        (("eval", "-m", model, album, "--report", jpeg), "does not end in .html or .htm"),
+        (("train", album, "-o", tmp_path / "x.npz", "--plot", jpeg), "does not end in .png"),
+        (("info", model, "--weights", jpeg), "does not end in .png"),
+        *(
+            ((command, "-m", model, album, "-o", victim), "would be a text file; name another")
+            for command in ("predict", "eval")
+            for victim in victims.values()
+        ),
+    )
+    for arguments, reason in refusals:
+        result = catclf(*arguments)
+        assert result.code == 2
+        assert reason in result.err
+    assert all(victim.read_bytes() == b"precious" for victim in victims.values())
+
+
 def test_patience_does_not_cut_the_folds_short(catclf: Runner, album: Path, tmp_path: Path) -> None:
     flags = ("--cv", "3", "--validation", "0.3", "--size", "8", "--json", "-q", "-f")
     path = tmp_path / "m.npz"

@@ -170,7 +170,7 @@ def test_no_file_is_left_in_the_home(album: Path, model: Path, tmp_path: Path) -
     home.mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("XDG", "MPL"))}
     done = run(
-        *("eval", "-m", model, album, "--report", tmp_path / "h"),
+        *("eval", "-m", model, album, "--report", tmp_path / "h.html"),
         env=environment | {"HOME": str(home)},
     )
     assert done.returncode == 3

@@ -21,6 +21,7 @@ from catclf.cli.options import (
     max_pixels_option,
     model_option,
     prior_option,
+    refuse_binary_name,
     refuse_overwriting,
     require_dask_extra,
     scheduler_option,
@@ -121,6 +122,7 @@ def command(
         _check_apart(explain, paths)
     if output is not None:
         refuse_overwriting((output,), (model, files_from, *paths))
+        refuse_binary_name(output)
     if scheduler is not None:
         require_dask_extra()
     console = Console(quiet, verbose)
