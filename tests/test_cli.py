@@ -386,6 +386,26 @@ def test_an_output_that_is_a_folder_is_refused(
     assert "is not a regular file" in result.err
 
 
+def test_the_suffix_of_the_output_is_its_format_unless_one_is_given(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written(name: str, *flags: str) -> bytes:
+        assert catclf("predict", "-m", model, album, "-o", tmp_path / name, *flags).code == 0
+        return (tmp_path / name).read_bytes()
+
+    def printed(*flags: str) -> bytes:
+        return catclf("predict", "-m", model, album, *flags).out
+
+    for name in ("csv", "tsv", "json", "jsonl"):
+        assert written(f"rows.{name}") == printed("-F", name)
+    assert written("ROWS.CSV") == printed("-F", "csv")
+    assert written("rows.txt") == printed()
+    assert written("text.csv", "-F", "text") == printed()
+    assert written("cats.csv", "--only", "cat") == printed("--only", "cat")
+    monkeypatch.setenv("CATCLF_PREDICT_FORMAT", "json")
+    assert written("set.csv") == printed("-F", "json")
+
+
 def test_no_output_of_another_kind_replaces_a_picture(
     catclf: Runner, album: Path, model: Path, tmp_path: Path
 ) -> None:
