@@ -278,6 +278,8 @@ def _explained(rows: Iterable[Prediction], model: Model, folder: str) -> Iterato
 
     try:
         os.makedirs(folder, exist_ok=True)
+    except FileExistsError as exc:
+        raise OutputError(folder, "is a file; name a folder") from exc
     except OSError as exc:
         raise OutputError(folder, f"cannot be made ({exc.strerror})") from exc
     for number, row in enumerate(rows, start=1):
