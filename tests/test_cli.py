@@ -386,6 +386,50 @@ def test_an_output_that_is_a_folder_is_refused(
     assert "is not a regular file" in result.err
 
 
+def test_the_suffix_of_the_output_is_its_format_unless_one_is_given(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written(name: str, *flags: str) -> bytes:
+        assert catclf("predict", "-m", model, album, "-o", tmp_path / name, *flags).code == 0
+        return (tmp_path / name).read_bytes()
+
+    def printed(*flags: str) -> bytes:
+        return catclf("predict", "-m", model, album, *flags).out
+
+    for name in ("csv", "tsv", "json", "jsonl"):
+        assert written(f"rows.{name}") == printed("-F", name)
+    assert written("ROWS.CSV") == printed("-F", "csv")
+    assert written("rows.txt") == printed()
+    assert written("text.csv", "-F", "text") == printed()
+    assert written("cats.csv", "--only", "cat") == printed("--only", "cat")
+    monkeypatch.setenv("CATCLF_PREDICT_FORMAT", "json")
+    assert written("set.csv") == printed("-F", "json")
+
+
+def test_no_output_of_another_kind_replaces_a_picture(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    victims = {name: tmp_path / name for name in ("a.jpg", "b.PNG", "c.npz", "d.h5")}
+    for victim in victims.values():
+        victim.write_bytes(b"precious")
+    jpeg = victims["a.jpg"]
+    refusals: tuple[tuple[tuple[str | Path, ...], str], ...] = (
+        (("eval", "-m", model, album, "--report", jpeg), "does not end in .html or .htm"),
+        (("train", album, "-o", tmp_path / "x.npz", "--plot", jpeg), "does not end in .png"),
+        (("info", model, "--weights", jpeg), "does not end in .png"),
+        *(
+            ((command, "-m", model, album, "-o", victim), "would be a text file; name another")
+            for command in ("predict", "eval")
+            for victim in victims.values()
+        ),
+    )
+    for arguments, reason in refusals:
+        result = catclf(*arguments)
+        assert result.code == 2
+        assert reason in result.err
+    assert all(victim.read_bytes() == b"precious" for victim in victims.values())
+
+
 def test_patience_does_not_cut_the_folds_short(catclf: Runner, album: Path, tmp_path: Path) -> None:
     flags = ("--cv", "3", "--validation", "0.3", "--size", "8", "--json", "-q", "-f")
     path = tmp_path / "m.npz"

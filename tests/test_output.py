@@ -109,7 +109,7 @@ def test_outputs_are_checked_before_the_work(
     for arguments in (
         ("eval", "-m", model, album / "nothing", "-o", gone),
         ("eval", "-m", model, album / "nothing", "--report", gone),
-        ("info", album / "nothing", "--weights", gone),
+        ("info", album / "nothing", "--weights", gone.with_suffix(".png")),
     ):
         result = catclf(*arguments)
         assert result.code == 1

@@ -104,7 +104,7 @@ def test_the_pipelines_do_what_their_comments_say(workshop: Path) -> None:
     assert sum(line.startswith('"album/') for line in out) == 4
     assert "cat" in out
     assert out[-1].startswith("-\tcat\t")
-    shards = [path.read_text() for path in sorted(workshop.glob("shard.*.tsv"))]
+    shards = [path.read_text() for path in sorted(workshop.glob("shard.*.txt"))]
     assert sum(text.count("\n") for text in shards) == 4
 
 

@@ -160,6 +160,14 @@ def test_an_explanation_is_not_an_input(catclf: Runner, album: Path, model: Path
     assert catclf("predict", "-m", model, album, "--explain", album / "zzz").code == 2
 
 
+def test_explanations_need_a_folder(catclf: Runner, album: Path, model: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"precious")
+    result = catclf("predict", "-m", model, album, "--explain", photo)
+    assert result.code == 1
+    assert f"{photo}: is a file; name a folder" in result.err
+
+
 def test_answers_do_not_hold_on_to_pixels(album: Path, model: Path) -> None:
     answers = list(predict(str(model), [str(album)]))
     assert all(answer.pixels is None for answer in answers)
@@ -170,7 +178,7 @@ def test_no_file_is_left_in_the_home(album: Path, model: Path, tmp_path: Path) -
     home.mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("XDG", "MPL"))}
     done = run(
-        *("eval", "-m", model, album, "--report", tmp_path / "h"),
+        *("eval", "-m", model, album, "--report", tmp_path / "h.html"),
         env=environment | {"HOME": str(home)},
     )
     assert done.returncode == 3

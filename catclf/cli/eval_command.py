@@ -19,6 +19,7 @@ from catclf.cli.options import (
     max_pixels_option,
     model_option,
     prior_option,
+    refuse_binary_name,
     refuse_overwriting,
     require_report_extra,
     talk_options,
@@ -118,10 +119,12 @@ def command(
 ) -> int:
     """Score MODEL on DATA, labelled pictures as for train."""
     refuse_overwriting((output, predictions, report), (data, model, against))
-    check_output(output)
+    if output is not None:
+        refuse_binary_name(output)
+        check_output(output)
     check_table(predictions, "--predictions")
     if report is not None:
-        check_file(report, "--report")
+        check_file(report, "--report", (".html", ".htm"))
         require_report_extra("--report")
     console = Console(quiet, verbose)
     start_ahead(data)

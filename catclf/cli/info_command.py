@@ -26,7 +26,7 @@ def command(model: str, as_json: bool, weights: str | None) -> int:
     """Show what is in the file MODEL: classes, features, and how it was trained."""
     if weights is not None:
         refuse_overwriting((weights,), (model,))
-        check_file(weights, "--weights")
+        check_file(weights, "--weights", (".png",))
 
     from catclf.model import describe, load
 

@@ -30,12 +30,26 @@ def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
     return decorate
 
 
-def check_file(path: str, option: str) -> None:
-    """Refuse a file that cannot be written, or standard output in its place, before any work is done."""
+def check_file(path: str, option: str, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuse a file that cannot be written, or standard output in its place, before any work is done.
+
+    With `suffixes`, in small letters, also one that is called otherwise: it may be somebody's picture.
+    """
     if path == "-":
         reason = "this cannot go to standard output; name a file (./- if it is to be called -)"
         raise click.BadParameter(reason, param_hint=option)
+    if suffixes and not path.lower().endswith(suffixes):
+        raise click.BadParameter(f"{path} does not end in {' or '.join(suffixes)}", param_hint=option)
     check_replaceable(path)
+
+
+def refuse_binary_name(path: str) -> None:
+    """Refuse to write rows or scores to what is called a picture, a model or an HDF5 file."""
+    from catclf.images.folder import is_picture_name  # imports numpy, which --help does without
+    from catclf.images.hdf5_process import is_hdf5_name
+
+    if is_picture_name(path) or is_hdf5_name(path) or path.lower().endswith(".npz"):
+        raise click.BadParameter(f"{path} would be a text file; name another", param_hint="--output")
 
 
 def check_table(path: str | None, option: str) -> None:

@@ -21,6 +21,7 @@ from catclf.cli.options import (
     max_pixels_option,
     model_option,
     prior_option,
+    refuse_binary_name,
     refuse_overwriting,
     require_dask_extra,
     scheduler_option,
@@ -55,10 +56,15 @@ Example:
 @click.option("-0", "--null", is_flag=True, help="NUL ends the paths of --files-from and --only.")
 @click.option(
     "-F", "--format", "format_name", envvar="CATCLF_PREDICT_FORMAT", type=click.Choice(tuple(FORMATS)),
-    default="text", show_default=True, help="Of the rows.",
+    default="text", help="Of the rows [default: by the suffix of -o, or text].",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", type=PathName(), metavar="FILE", help="Write the rows there instead of stdout."
+    "-o",
+    "--output",
+    type=PathName(),
+    metavar="FILE",
+    help="Write the rows there instead of stdout: without -F as text, or in the format of the suffix if"
+    " it is .csv, .tsv, .json or .jsonl.",
 )
 @threshold_option
 @prior_option
@@ -121,6 +127,8 @@ def command(
         _check_apart(explain, paths)
     if output is not None:
         refuse_overwriting((output,), (model, files_from, *paths))
+        refuse_binary_name(output)
+        format_name = _format_of(output, format_name)
     if scheduler is not None:
         require_dask_extra()
     console = Console(quiet, verbose)
@@ -162,6 +170,15 @@ def _was_given(parameter: str) -> bool:
     """Whether an option stands on the command line itself, and not in the environment."""
     source = click.get_current_context().get_parameter_source(parameter)
     return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _format_of(output: str, format_name: str) -> str:
+    """The format that the suffix of `output` names, unless one is given."""
+    source = click.get_current_context().get_parameter_source("format_name")
+    suffix = os.path.splitext(output)[1].lower().removeprefix(".")
+    if source is click.core.ParameterSource.DEFAULT and suffix in FORMATS:
+        return suffix
+    return format_name
 
 
 def _stdin() -> BinaryIO:
@@ -261,6 +278,8 @@ def _explained(rows: Iterable[Prediction], model: Model, folder: str) -> Iterato
 
     try:
         os.makedirs(folder, exist_ok=True)
+    except FileExistsError as exc:
+        raise OutputError(folder, "is a file; name a folder") from exc
     except OSError as exc:
         raise OutputError(folder, f"cannot be made ({exc.strerror})") from exc
     for number, row in enumerate(rows, start=1):

@@ -314,7 +314,7 @@ def _check_outputs(output: str, force: bool, history: str | None, plot: str | No
         raise click.UsageError(f"{output} exists; replace it with --force, or name another file")
     check_table(history, "--history")
     if plot is not None:
-        check_file(plot, "--plot")
+        check_file(plot, "--plot", (".png",))
         require_report_extra("--plot")
 
 
