@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from catclf.cli import main
 from catclf.config import DescentSettings, PackSettings, TrainSettings
 from catclf.errors import ConfigError, DataError, OutputError
 from catclf.images import hdf5_writer
+from catclf.images.hdf5_writer import write_hdf5
 from catclf.images.labelled import LabelledPictures, read_labelled
 from catclf.images.spool import Spool
 from catclf.pipeline.packing import Packed, pack
@@ -358,6 +360,7 @@ PROGRAM = """
 import sys
 from catclf.cli import main
 from catclf.images import hdf5_writer
+from catclf.images.hdf5_writer import write_hdf5
 hdf5_writer.CHUNK_BYTES = 1000
 sys.exit(main(sys.argv[1:]))
 """
@@ -391,27 +394,48 @@ def test_killed_at_any_moment_the_file_is_whole_or_absent_and_the_next_run_goes_
     assert output.read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_the_file_is_written_leaves_what_was_read(
-    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     packed(album, tmp_path / "whole.h5")
-    true_blocks, seen = Spool.blocks, []
+    true_blocks, blocks_written = Spool.blocks, []
 
     def blocks(self: Spool) -> Iterator[Pixels]:
         for k, block in enumerate(true_blocks(self)):
-            if k == 1:
-                seen.append(threading.current_thread())
-                os.kill(os.getpid(), signal.SIGINT)
+            blocks_written.append(k)
+            if k == 1:  # twice, as by someone who cannot wait
+                signal.raise_signal(number)
+                signal.raise_signal(number)
             yield block
 
     monkeypatch.setattr(Spool, "blocks", blocks)
-    assert main(["pack", str(album), str(tmp_path / "a.h5"), "--size", "8", "-q"]) == 130
-    assert threading.main_thread() not in seen
+    assert main(["pack", str(album), str(tmp_path / "a.h5"), "--size", "8", "-q"]) == 128 + number
+    assert blocks_written == [0, 1]
     assert sorted(os.listdir(tmp_path)) == ["a.h5.partial", "album", "whole.h5"]
     monkeypatch.undo()
     monkeypatch.setattr(hdf5_writer, "CHUNK_BYTES", 5 * 3 * SIZE * SIZE + 100)
     assert resumed(album, tmp_path / "a.h5")[1].resumed == 23
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+@pytest.mark.parametrize("call", ["seek", "write", "truncate", "flush"])
+def test_a_signal_in_the_midst_of_the_library_waits(tmp_path: Path, call: str) -> None:
+    writing = threading.Event()
+
+    def interrupted(self: io.FileIO, *arguments: Any) -> Any:
+        if writing.is_set():
+            signal.raise_signal(signal.SIGINT)
+        return getattr(io.FileIO, call)(self, *arguments)
+
+    kind = type("Interrupting", (io.FileIO,), {call: interrupted})
+    blocks, labels = [noise(4, SIZE, SIZE, 3)], np.array([0, 1, 1, 0])
+    with kind(tmp_path / "a.h5", "w+b") as file:
+        writing.set()
+        with pytest.raises(KeyboardInterrupt):
+            write_hdf5(file, SIZE, blocks, labels, ["dog", "cat"], list("abcd"))
+        writing.clear()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 # --- the command ---

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO
@@ -35,6 +38,8 @@ def write_hdf5(
 ) -> None:
     """Write ``train_set_x``, ``train_set_y``, ``list_classes`` and ``paths``; the same each time.
 
+    A signal, such as Ctrl-C, takes effect after the block that is being written.
+
     Parameters
     ----------
     file : binary file
@@ -55,14 +60,14 @@ def write_hdf5(
     """
     m, rows, shape = len(labels), rows_of_chunk(size), (size, size, 3)
     target = _Target(file)
-    with h5py.File(target, "w", rdcc_nbytes=4 * CHUNK_BYTES) as out:
+    with _signals_kept() as received, h5py.File(target, "w", rdcc_nbytes=4 * CHUNK_BYTES) as out:
         create = partial(out.create_dataset, track_times=False)
         x = create("train_set_x", (m, *shape), np.uint8, chunks=(min(m, rows), *shape))
         done = 0
         for block in blocks:
             x[done : done + len(block)] = block
             done += len(block)
-            if target.error is not None:
+            if received or target.error is not None:
                 break
         create("train_set_y", data=labels.astype("<i8"))
         create("list_classes", data=[os.fsencode(name) for name in classes])
@@ -73,6 +78,29 @@ def write_hdf5(
             text[first : first + len(some)] = some
     if target.error is not None:
         raise target.error
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[list[int]]:
+    """Give the list of signals that came; the first takes effect when the block ends.
+
+    HDF5 does not survive an exception in one of the calls that it makes.
+    """
+    received: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # signals raise nowhere else
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler):  # the others end the process, or do nothing
+                before[number] = handler
+                signal.signal(number, lambda number, frame: received.append(number))
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])
 
 
 class _Target:

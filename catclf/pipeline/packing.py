@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import compress, takewhile
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -212,12 +210,6 @@ def _write(
     number = np.array([classes.index(name) for name in source.classes])
     labels = number[source.labels[read]]
     paths = compress(source.paths, read.tolist())
-    stopped = threading.Event()
-    blocks = takewhile(lambda block: not stopped.is_set(), spool.blocks())
-    # A signal raises in the main thread, and never inside the library, which would not survive it.
-    with replacing(output) as file, ThreadPoolExecutor(1) as pool:
-        try:
-            pool.submit(write_hdf5, file, source.size, blocks, labels, classes, paths).result()
-        finally:
-            stopped.set()
+    with replacing(output) as file:
+        write_hdf5(file, source.size, spool.blocks(), labels, classes, paths)
     return labels
