@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from catclf.engines import Engine, length
+from catclf.engines import Coordinates, Engine
 from catclf.logistic import Vector
 from catclf.objective import Objective
 
@@ -18,28 +18,37 @@ def largest_curvature(engine: Engine, objective: Objective, bias_factor: float =
     """L: the largest eigenvalue of a bound of the Hessian of J, by power iteration.
 
     The bound is ``curvature · X̃ diag(shares) X̃ᵀ + λ``, X̃ being X with a row of ones (scaled by
-    √bias_factor). Gradient descent is stable below 2/L, and 1/L is the largest step for which the
-    cost is sure to fall by half the square of the gradient's length.
+    √bias_factor; unless that is 1, the engine needs a bias of its own). Gradient descent is stable below
+    2/L, and 1/L is the largest step for which the cost is sure to fall by half the square of the
+    gradient's length.
 
     It needs one sweep an iteration, whatever the engine.
     """
     noise = np.random.default_rng(0).standard_normal(engine.m)
-    kappa = math.sqrt(bias_factor)
-    v, beta = np.zeros_like(engine.start()), 0.0
+    v = np.zeros_like(engine.start())
     begin, multiply = _Shares(objective.shares, noise), _Shares(objective.shares)
     largest = 0.0
     for _ in range(_ITERATIONS):
-        v, beta, _ = engine.sweep(v, kappa * beta, multiply if largest else begin)
-        beta *= kappa
-        stretched = length(engine, v, beta)
+        v, _ = engine.sweep(v, multiply if largest else begin)
+        if bias_factor != 1.0:
+            engine.shift(v, (bias_factor - 1.0) * engine.bias(v))
+        stretched = _length(engine, v, bias_factor)
         if stretched == 0.0:  # X is zero and so is the curvature
             break
-        v, beta = v / stretched, beta / stretched
+        v /= stretched
         done = largest > 0 and abs(stretched - largest) <= _TOLERANCE * stretched
         largest = stretched
         if done:
             break
     return objective.loss_curvature * largest + objective.l2
+
+
+def _length(engine: Engine, v: Coordinates, bias_factor: float) -> float:
+    """‖v‖ where b is measured in units of √bias_factor, in which the bound is a symmetric matrix."""
+    squared = engine.dot(v, v)
+    if bias_factor:
+        squared += (1.0 / bias_factor - 1.0) * engine.bias(v) ** 2
+    return math.sqrt(max(squared, 0.0))
 
 
 class _Shares:

@@ -55,7 +55,6 @@ class _Point(NamedTuple):
     """A point of the descent with everything that was measured there."""
 
     c: Coordinates
-    b: float
     row: Step
 
 
@@ -65,9 +64,8 @@ class Descent:
 
     Attributes
     ----------
-    c : coordinates of w
-        ``engine.weights(c)`` is w itself.
-    b : float
+    c : coordinates of (w, b)
+        ``engine.weights(c)`` is w itself, and ``engine.bias(c)`` is b.
     last : Step
         The record of the parameters returned.
     stop_reason : str
@@ -78,7 +76,6 @@ class Descent:
     """
 
     c: Coordinates
-    b: float
     last: Step
     stop_reason: str
     iterations: int
@@ -111,7 +108,7 @@ def descend(
     settings: DescentSettings,
     learning_rate: float,
     *,
-    start: tuple[Coordinates, float] | None = None,
+    start: Coordinates | None = None,
     bias_factor: float = 1.0,
     observer: Observer | None = None,
     interrupted: Callable[[], bool] = lambda: False,
@@ -126,10 +123,11 @@ def descend(
         Iterations, stopping test, momentum and patience are used; the rest is in the other arguments.
     learning_rate : float
         α > 0.
-    start : (coordinates of w, b) or None
-        Where to start; None is the engine's start and b = 0.
+    start : coordinates of (w, b) or None
+        Where to start; None is the engine's start.
     bias_factor : float
-        The bias moves by ``α · bias_factor · db``; 1 is the lecture's simultaneous update.
+        The bias moves by ``α · bias_factor · db``; 1 is the lecture's simultaneous update. Otherwise, or
+        if there is a penalty, the engine needs a bias of its own.
     observer : (Step) -> None
         Called at each recorded step.
     interrupted : () -> bool
@@ -148,28 +146,29 @@ def descend(
         If they are lost before there is a first point.
     """
     watch = _Watch(settings.patience if objective.has_held_out else None, observer)
-    rate, bias_rate, l2 = learning_rate, learning_rate * bias_factor, objective.l2
+    rate, l2 = learning_rate, objective.l2
     minus_rate = np.array(-rate)  # a number would be made into an array in every step
     by_gradient, by_step = settings.stop == "gradient", settings.stop == "step"
-    c, b = before = start or (engine.start(), 0.0)
-    momentum = _Momentum(settings.momentum, c, b) if settings.momentum else None
+    c = before = engine.start() if start is None else start
+    momentum = _Momentum(settings.momentum, c) if settings.momentum else None
     step, due = 0, 0
     gradient_norm = step_norm = math.nan
     reason: str | None = None
     while True:
         recorded = step == due
         try:
-            dc, db, losses = engine.sweep(c, b, objective, recorded or momentum is not None)
+            dc, losses = engine.sweep(c, objective, recorded or momentum is not None)
         except ClusterError:
             if step == 0:
                 raise
             return watch.result("lost")
         if l2:
             dc += l2 * c
+            engine.shift(dc, -l2 * engine.bias(c))
         if recorded or by_gradient:
-            gradient_norm = length(engine, dc, db)
+            gradient_norm = length(engine, dc)
         if (recorded or by_step) and step > 0:
-            step_norm = length(engine, c - before[0], b - before[1])
+            step_norm = length(engine, c - before)
         if by_gradient and gradient_norm <= settings.epsilon:
             reason = "gradient"
         elif by_step and step_norm <= settings.epsilon:
@@ -182,19 +181,22 @@ def descend(
             due = step  # the last point is recorded wherever it is: measure it once more
             continue
         if losses is not None:
-            cost, validation_cost = objective.costs(losses, engine.dot(c, c))
+            squared_norm = engine.dot(c, c) - engine.bias(c) ** 2 if l2 else 0.0
+            cost, validation_cost = objective.costs(losses, squared_norm)
         if recorded:
             row = Step(step, cost, gradient_norm, step_norm, rate, validation_cost)
-            reason = watch.record(_Point(c, float(b), row), reason)
+            reason = watch.record(_Point(c, row), reason)
             if reason is not None:
                 return watch.result(reason)
             due = next_recorded(step)
-        before = c, b
-        dc *= minus_rate  # in place: the gradient has done its duty …
+        before = c
+        if bias_factor != 1.0:
+            engine.shift(dc, (bias_factor - 1.0) * engine.bias(dc))
+        dc *= minus_rate  # in place: the gradient has done its duty
         dc += c
-        c, b = dc, b - bias_rate * db  # … and both come from the old c and b
+        c = dc
         if momentum is not None:
-            c, b = momentum.carry_on(c, b, cost)
+            c = momentum.carry_on(c, cost)
         step += 1
 
 
@@ -204,15 +206,15 @@ class _Momentum:
     It is begun anew whenever the cost has risen (O'Donoghue and Candès 2015).
     """
 
-    def __init__(self, beta: float, c: Coordinates, b: float) -> None:
+    def __init__(self, beta: float, c: Coordinates) -> None:
         self._beta = beta
-        self._c, self._b, self._cost = c, b, math.inf
+        self._c, self._cost = c, math.inf
 
-    def carry_on(self, c: Coordinates, b: float, cost: float) -> tuple[Coordinates, float]:
+    def carry_on(self, c: Coordinates, cost: float) -> Coordinates:
         """Return the next point, from the plain step's and the cost where that step began."""
         beta = self._beta if cost <= self._cost else 0.0
-        further = c + beta * (c - self._c), b + beta * (b - self._b)
-        self._c, self._b, self._cost = c, b, cost
+        further: Coordinates = c + beta * (c - self._c)
+        self._c, self._cost = c, cost
         return further
 
 
@@ -267,7 +269,6 @@ class _Watch:
             _, point = self._best
         return Descent(
             c=point.c,
-            b=point.b,
             last=point.row,
             stop_reason=reason,
             iterations=self._history[-1].step,

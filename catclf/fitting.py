@@ -78,8 +78,6 @@ class Prepared:
     engine : Engine
         Over the rows of all m pictures, then, with ``flip``, of their m mirror images.
     engine_name : str
-    b0 : float
-        Bias to start from.
     resumed : bool
         Whether the start is a model's, which has seen pictures already.
     """
@@ -89,7 +87,6 @@ class Prepared:
     standardisation: Standardisation | None
     engine: Engine
     engine_name: str
-    b0: float
     resumed: bool
 
     @property
@@ -113,14 +110,14 @@ class Prepared:
 
     def probabilities(self, descent: Descent) -> Vector:
         """p (m,) of all pictures with the fitted parameters."""
-        return sigmoid(self.engine.scores(descent.c, descent.b)[: self.problem.m])
+        return sigmoid(self.engine.scores(descent.c)[: self.problem.m])
 
     def parameters(self, descent: Descent) -> tuple[Vector, float]:
         """w (n_x,) and b for the features themselves, standardisation undone."""
-        w = self.engine.weights(descent.c)
+        w, b = self.engine.weights(descent.c), self.engine.bias(descent.c)
         if self.standardisation is None:
-            return w, descent.b
-        return self.standardisation.fold(w, descent.b)
+            return w, b
+        return self.standardisation.fold(w, b)
 
 
 def prepare(
@@ -177,8 +174,9 @@ def prepare(
     w0, b0 = resumed or (start_weights(settings.descent, design.n_x), 0.0)
     if resumed is not None and standardisation is not None:
         w0, b0 = standardisation.unfold(w0, b0)
-    engine = ENGINES[name](design, w0, jobs)
-    return Prepared(problem, features, standardisation, engine, name, b0, resumed is not None)
+    own_bias = standardisation is not None or settings.penalty != 0.0
+    engine = ENGINES[name](design, w0, jobs, b0=b0, own_bias=own_bias)
+    return Prepared(problem, features, standardisation, engine, name, resumed is not None)
 
 
 def _remote_rows(pixels: RemotePictures, flip: bool) -> RemoteRows:
@@ -239,7 +237,6 @@ def fit(
         objective,
         settings,
         rate,
-        start=(prepared.engine.start(), prepared.b0),
         bias_factor=bias_factor,
         observer=progress.step,
         interrupted=progress.interrupted,
@@ -315,7 +312,7 @@ def _path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[flo
     plain = prepared.objective(train, 0.0)
     bias_factor = _bias_factor(prepared, plain)
     curvature = largest_curvature(prepared.engine, plain, bias_factor)
-    start = (np.zeros_like(prepared.engine.start()), 0.0)
+    start = np.zeros_like(prepared.engine.start())
     losses = []
     for l2 in path:
         objective = prepared.objective(train, l2, held_out)
@@ -323,7 +320,7 @@ def _path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[flo
         descent = descend(
             prepared.engine, objective, settings, rate, start=start, bias_factor=bias_factor
         )
-        start = (descent.c, descent.b)
+        start = descent.c
         losses.append(descent.last.validation_cost)
     return losses
 

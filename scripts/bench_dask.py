@@ -87,12 +87,12 @@ def _median_step(engine: Engine, steps: int) -> float:
 
     y = (np.arange(engine.m) % 2).astype(float)
     objective = Objective("cross-entropy", y, np.full(engine.m, 1 / engine.m), 0.0)
-    w, clock = np.zeros(engine.n_x), bench.Clock(steps)
+    c, clock = engine.start().copy(), bench.Clock(steps)
     for _ in range(WARM_UP):
-        engine.sweep(w, 0.0, objective)
+        engine.sweep(c, objective)
     while not clock():
-        dw, _, _ = engine.sweep(w, 0.0, objective)
-        w -= 0.001 * dw
+        gradient, _ = engine.sweep(c, objective)
+        c -= 0.001 * gradient
     return clock.median_step()
 
 

@@ -196,13 +196,13 @@ def torch_descent(data: str, steps: int, model: str) -> dict[str, Any]:
     return {"build": ready - begun, "loop": loop, "cost": cost, "difference": float(difference)}
 
 
-def _engine(name: str, rows: Rows, threads: int) -> Engine:
+def _engine(name: str, rows: Rows, threads: int, own_bias: bool = False) -> Engine:
     import numpy as np
 
     from catclf.design import Design
     from catclf.engines import ENGINES
 
-    return ENGINES[name](Design(rows, 1 / 255), np.zeros(rows.shape[1]), threads)
+    return ENGINES[name](Design(rows, 1 / 255), np.zeros(rows.shape[1]), threads, own_bias=own_bias)
 
 
 def _objective(y: Vector, l2: float = 0.0) -> Any:
@@ -293,7 +293,7 @@ def least_cost(data: str, l2: float) -> dict[str, Any]:
     from catclf.descent import descend
 
     rows, y = _read(data)
-    engine, objective = _engine("gram", rows, bench.core_count()), _objective(y, l2)
+    engine, objective = _engine("gram", rows, bench.core_count(), own_bias=True), _objective(y, l2)
     settings = DescentSettings(iterations=100_000, epsilon=1e-9, momentum=0.99)
     ours = descend(engine, objective, settings, 1 / largest_curvature(engine, objective)).last.cost
     return {"ours": ours, "theirs": _sklearn_cost(rows / 255.0, y, l2, 20_000)}
@@ -322,7 +322,7 @@ def plan_ours(data: str, l2: float, target: float) -> dict[str, Any]:
     from catclf.curvature import largest_curvature
 
     rows, y = _read(data)
-    engine, objective = _engine("gram", rows, bench.core_count()), _objective(y, l2)
+    engine, objective = _engine("gram", rows, bench.core_count(), own_bias=True), _objective(y, l2)
     rate = 1 / largest_curvature(engine, objective)
     counts = {beta: _updates(engine, objective, rate, beta, target) for beta in MOMENTA}
     momentum = min(counts, key=counts.__getitem__)
@@ -374,7 +374,7 @@ def fit_ours(data: str, l2: float, momentum: float, updates: int) -> dict[str, A
     begun = time.perf_counter()
     m, n_x = rows.shape
     name = choose_engine(m, n_x, updates + 1, 10**9)
-    engine = _engine(name, rows, bench.core_count())
+    engine = _engine(name, rows, bench.core_count(), own_bias=True)
     settings = DescentSettings(iterations=updates, stop="none", momentum=momentum)
     descent = descend(engine, objective, settings, 1 / largest_curvature(engine, objective))
     engine.weights(descent.c)

@@ -42,13 +42,14 @@ def cost(loss: str, w: Vector) -> Vector:
 
 def path(loss: str) -> Vector:
     """The weights that a descent from `FROM` passes after the updates `SHOWN`."""
-    engine = ENGINES["primal"](Design(X[:, np.newaxis].astype(np.float32), 1.0), np.zeros(1), 1)
+    design = Design(X[:, np.newaxis].astype(np.float32), 1.0)
+    engine = ENGINES["primal"](design, np.array([FROM]), 1)
     objective = Objective(loss, Y, np.full(len(Y), 1 / len(Y)), l2=0.0)
-    start = np.array([FROM]), 0.0
 
     def after(updates: int) -> float:
         settings = DescentSettings(iterations=updates, stop="none")
-        return float(descend(engine, objective, settings, RATE, start=start, bias_factor=0.0).c[0])
+        end = descend(engine, objective, settings, RATE, bias_factor=0.0)
+        return float(engine.weights(end.c)[0])
 
     return np.array([after(updates) for updates in SHOWN])
 

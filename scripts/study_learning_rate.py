@@ -66,7 +66,8 @@ def study(data: Path, iterations: int) -> tuple[list[Curve], int, float]:
     positive = labelled.usual_positive or labelled.classes[-1]
     y = np.equal(labelled.labels, labelled.classes.index(positive)).astype(np.float64)
     rows = labelled.pixels.reshape(len(y), -1)
-    engine = ENGINES["gram"](Design(rows, 1 / 255), np.zeros(rows.shape[1]), core_count())
+    w0 = np.zeros(rows.shape[1])
+    engine = ENGINES["gram"](Design(rows, 1 / 255), w0, core_count(), own_bias=False)
     objective = Objective("cross-entropy", y, np.full(len(y), 1 / len(y)), l2=0.0)
     curvature = largest_curvature(engine, objective)
     curves = []
@@ -83,14 +84,14 @@ def costs_of(engine: Engine, objective: Objective, rate: float, iterations: int)
     """
     leg = DescentSettings(iterations=_LEG, stop="none")
     costs: list[float] = []
-    start = (engine.start(), 0.0)
+    start = engine.start()
     while len(costs) <= iterations:
         descent = descend(engine, objective, leg, rate, start=start)
         costs += [row.cost for row in descent.history if math.isfinite(row.cost)]
         if descent.stop_reason == "diverged":
             break
         costs.pop()  # the next leg begins with it
-        start = (descent.c, descent.b)
+        start = descent.c
     return costs[: iterations + 1]
 
 

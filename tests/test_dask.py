@@ -248,16 +248,15 @@ def test_rows_from_here_give_the_bits_of_the_engine_stream(
     y = reference.labels(90)
     objective = Objective("cross-entropy", y, np.full(90, 1 / 90), 0.01, np.full(90, 1 / 90))
     w = np.random.default_rng(0).standard_normal(30)
-    stream, dask = (ENGINES[name](design, w, 2) for name in ("stream", "dask"))
+    stream, dask = (ENGINES[name](design, w, 2, b0=0.3) for name in ("stream", "dask"))
+    c = stream.start()
     for expected, actual in zip(
-        stream.sweep(w, 0.3, objective, losses=True),
-        dask.sweep(w, 0.3, objective, losses=True),
-        strict=True,
+        stream.sweep(c, objective, losses=True), dask.sweep(c, objective, losses=True), strict=True
     ):
         assert_array_equal(actual, expected)
-    assert dask.sweep(w, 0.3, objective)[2] is None
-    assert_array_equal(dask.scores(w, 0.3), stream.scores(w, 0.3))
-    assert_array_equal(dask.start(), w)
+    assert dask.sweep(c, objective)[1] is None
+    assert_array_equal(dask.scores(c), stream.scores(c))
+    assert_array_equal(dask.start(), c)
     assert (dask.m, dask.n_x) == (90, 30)
 
 
@@ -265,9 +264,9 @@ def test_terms_are_sent_once_for_each_objective_and_dropped_with_it(address: str
     assert address
     engine = DaskEngine(Design(noise(20, 6), 1 / 255), np.zeros(6))
     objective = Objective("cross-entropy", reference.labels(20), np.full(20, 0.05), 0.0)
-    engine.sweep(np.zeros(6), 0.0, objective)
+    engine.sweep(np.zeros(7), objective)
     sent = engine._terms[objective]
-    engine.sweep(np.ones(6), 0.0, objective)
+    engine.sweep(np.ones(7), objective)
     assert engine._terms[objective] is sent
     del objective, sent
     assert not engine._terms

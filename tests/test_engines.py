@@ -35,6 +35,9 @@ EXACT = 1e-10
 engines = pytest.mark.parametrize("name", LOCAL_ENGINES)
 kinds = pytest.mark.parametrize("kind", ["uint8", "float32"])
 starts = pytest.mark.parametrize("start", ["zeros", "random"])
+biases = pytest.mark.parametrize(
+    ("b0", "own_bias"), [(0.0, True), (0.0, False), (0.4, True), (0.4, False)]
+)
 
 SHAPES = {
     "two pictures": (2, 9),
@@ -126,21 +129,20 @@ def expected_rows(case: Case) -> list[reference.Row]:
     )
 
 
-def run(name: str, case: Case, stop: str = "none", epsilon: float = 1.0) -> tuple[Descent, Vector]:
-    engine = ENGINES[name](case.design, start_weights(case.start, case.design.n_x), 2)
+def run(name: str, case: Case, stop: str = "none", epsilon: float = 1.0) -> tuple[Engine, Descent]:
+    engine = ENGINES[name](case.design, start_weights(case.start, case.design.n_x), 2, b0=B0)
     settings = DescentSettings(iterations=UPDATES, stop=stop, epsilon=epsilon, momentum=case.momentum)
     objective = Objective(case.loss, case.y, case.shares, case.l2)
-    descent = descend(engine, objective, settings, RATE, start=(engine.start(), B0))
-    return descent, engine.weights(descent.c)
+    return engine, descend(engine, objective, settings, RATE)
 
 
-def assert_same_descent(name: str, descent: Descent, w: Vector, rows: list[reference.Row]) -> None:
+def assert_same_descent(name: str, engine: Engine, descent: Descent, rows: list[reference.Row]) -> None:
     assert len(descent.history) == len(rows)
     for norm in ("cost", "gradient_norm", "step_norm"):
         actual = [getattr(row, norm) for row in descent.history]
         assert_close(actual, [getattr(row, norm) for row in rows], name)
-    assert_close(w, rows[-1].w, name)
-    assert_close(descent.b, rows[-1].b, name)
+    assert_close(engine.weights(descent.c), rows[-1].w, name)
+    assert_close(engine.bias(descent.c), rows[-1].b, name)
 
 
 @engines
@@ -163,9 +165,9 @@ def test_every_stopping_rule_of_every_engine_agrees_with_the_reference(
     for stop in STOP_RULES:
         epsilon = 1.001 * norms[stop][12] if stop != "none" else 1.0  # reached in the middle
         last = next((k for k, norm in enumerate(norms[stop]) if norm <= epsilon), UPDATES)
-        descent, w = run(name, case, stop, epsilon)
+        engine, descent = run(name, case, stop, epsilon)
         assert descent.stop_reason == ("iterations" if stop == "none" else stop)
-        assert_same_descent(name, descent, w, rows[: last + 1])
+        assert_same_descent(name, engine, descent, rows[: last + 1])
 
 
 @engines
@@ -177,8 +179,8 @@ def test_every_shape_in_small_blocks_agrees_with_the_reference(
     name: str, kind: str, start: str, shape: str
 ) -> None:
     case = Case("cross-entropy", start, 0.1, 0.9, "balanced", kind, shape)
-    descent, w = run(name, case)
-    assert_same_descent(name, descent, w, expected_rows(case))
+    engine, descent = run(name, case)
+    assert_same_descent(name, engine, descent, expected_rows(case))
 
 
 @dataclass
@@ -203,37 +205,58 @@ class Summed:
 @engines
 @kinds
 @starts
-def test_a_sweep_sums_over_all_pictures(name: str, kind: str, start: str) -> None:
+@biases
+def test_a_sweep_sums_over_all_pictures(
+    name: str, kind: str, start: str, b0: float, own_bias: bool
+) -> None:
     design = make_design(kind, 21, 30)
     X, w0 = matrix(design), start_weights(start, 30)
-    engine = ENGINES[name](design, w0, 2)
+    engine = ENGINES[name](design, w0, 2, b0=b0, own_bias=own_bias)
     summand = Summed(lambda z, numbers: z * z + numbers)
-    xr, r_sum, losses = engine.sweep(engine.start(), 0.4, summand, losses=True)
+    sums, losses = engine.sweep(engine.start(), summand, losses=True)
     assert sorted(summand.seen) == list(range(21))  # each picture once
-    z = w0 @ X + 0.4
+    z = w0 @ X + b0
     r = z * z + np.arange(21)
-    assert_close(engine.scores(engine.start(), 0.4), z, name)
-    assert_close(engine.weights(xr), X @ r, name)
-    assert_close(r_sum, r.sum(), name)
+    assert_close(engine.scores(engine.start()), z, name)
+    assert_close(engine.weights(sums), X @ r, name)
+    assert_close(engine.bias(sums), r.sum(), name)
     assert_close(losses, [z.sum(), (z * np.arange(21)).sum()], name)
-    assert engine.sweep(engine.start(), 0.4, summand)[2] is None
+    assert engine.sweep(engine.start(), summand)[1] is None
 
 
 @engines
 @kinds
 @starts
-def test_linear_operations_on_coordinates_are_those_on_weights(name: str, kind: str, start: str) -> None:
+@biases
+def test_linear_operations_on_coordinates_are_those_on_weights_and_bias(
+    name: str, kind: str, start: str, b0: float, own_bias: bool
+) -> None:
     design = make_design(kind, 21, 30)
-    engine = ENGINES[name](design, start_weights(start, 30), 1)
+    engine = ENGINES[name](design, start_weights(start, 30), 1, b0=b0, own_bias=own_bias)
     assert (engine.m, engine.n_x) == (21, 30)
     one = engine.start()
     assert_close(engine.weights(one), start_weights(start, 30), name)
-    other, _, _ = engine.sweep(one, 0.0, Summed(lambda z, numbers: numbers - 9))
+    assert_close(engine.bias(one), b0, name)
+    other, _ = engine.sweep(one, Summed(lambda z, numbers: numbers - 9))
     w, v = engine.weights(one), engine.weights(other)
     mixed = 2.0 * one - 0.5 * other
+    bias = 2.0 * b0 - 0.5 * engine.bias(other)
+    assert_close(engine.bias(mixed), bias, name)
+    if own_bias:
+        engine.shift(mixed, 0.7)
+        bias += 0.7
+        assert_close(engine.bias(mixed), bias, name)
     assert_close(engine.weights(mixed), 2.0 * w - 0.5 * v, name)
-    assert_close(engine.dot(mixed, other), (2.0 * w - 0.5 * v) @ v, name)
-    assert_close(engine.scores(mixed, 0.0), (2.0 * w - 0.5 * v) @ matrix(design), name)
+    dot = (2.0 * w - 0.5 * v) @ v + bias * engine.bias(other)
+    assert_close(engine.dot(mixed, other), dot, name)
+    assert_close(engine.dot(other, mixed), dot, name)
+    assert_close(engine.scores(mixed), (2.0 * w - 0.5 * v) @ matrix(design) + bias, name)
+
+
+def test_a_gram_engine_without_a_bias_of_its_own_moves_it_with_the_pictures_only() -> None:
+    engine = ENGINES["gram"](make_design("uint8", 21, 30), np.zeros(30), own_bias=False)
+    with pytest.raises(ValueError, match="bias of its own"):
+        engine.shift(engine.start(), 0.1)
 
 
 @engines
@@ -241,8 +264,8 @@ def test_a_sweep_leaves_its_coordinates_alone(name: str) -> None:
     engine = ENGINES[name](make_design("uint8", 21, 30), start_weights("random", 30), 2)
     c = engine.start()
     before = c.copy()
-    xr, _, _ = engine.sweep(c, 0.5, Summed(lambda z, numbers: z))
-    xr += 1.0  # it is the caller's own
+    sums, _ = engine.sweep(c, Summed(lambda z, numbers: z))
+    sums += 1.0  # they are the caller's own
     assert_array_equal(c, before)
     assert_array_equal(engine.start(), before)
 
@@ -270,7 +293,7 @@ def fitted_bytes(name: str, kind: str, jobs: int) -> bytes:
     rate = 1 / largest_curvature(engine, objective)
     settings = DescentSettings(iterations=10, stop="none", momentum=0.5)
     descent = descend(engine, objective, settings, rate)
-    return engine.weights(descent.c).tobytes() + np.float64(descent.b).tobytes()
+    return engine.weights(descent.c).tobytes() + np.float64(engine.bias(descent.c)).tobytes()
 
 
 @engines
@@ -306,8 +329,8 @@ def test_pictures_without_a_share_have_no_influence_but_a_score(name: str, kind:
     engine: Engine = ENGINES[name](design, np.zeros(30), 2)
     objective = Objective("cross-entropy", y, train / 14, 0.0)
     descent = descend(engine, objective, DescentSettings(iterations=10, stop="none"), RATE)
-    assert_same_descent(name, descent, engine.weights(descent.c), rows)
-    assert_close(engine.scores(descent.c, descent.b), rows[-1].w @ X + rows[-1].b, name)
+    assert_same_descent(name, engine, descent, rows)
+    assert_close(engine.scores(descent.c), rows[-1].w @ X + rows[-1].b, name)
 
 
 GIGABYTE = 10**9

@@ -419,6 +419,15 @@ def test_a_signal_while_the_file_is_written_leaves_what_was_read(
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as in a foreground process; those in the background begin with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("call", ["seek", "write", "truncate", "flush"])
 def test_a_signal_in_the_midst_of_the_library_waits(tmp_path: Path, call: str) -> None:
     writing = threading.Event()

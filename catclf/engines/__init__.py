@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -20,9 +19,9 @@ Coordinates = NDArray[Any]
 
 
 class Engine(Protocol):
-    """A place where w lives as `Coordinates` c, on which the linear operations act as on w.
+    """A place where (w, b) lives as `Coordinates` c, on which linear operations act as on (w, b).
 
-    Since c1 + s · c2 represents w1 + s · w2, one descent loop serves every engine.
+    Since c1 + s · c2 represents (w1, b1) + s · (w2, b2), one descent loop serves every engine.
     """
 
     @property
@@ -32,27 +31,52 @@ class Engine(Protocol):
     def n_x(self) -> int: ...
 
     def start(self) -> Coordinates:
-        """Coordinates of the w₀ that the engine was made with."""
+        """Coordinates of the (w₀, b₀) that the engine was made with."""
 
-    def sweep(self, c: Coordinates, b: float, summand: Summand, losses: bool = False) -> Sweep:
-        """Sum x r and r over the pictures, r being a function of their z = wᵀx + b, and the losses."""
+    def sweep(self, c: Coordinates, summand: Summand, losses: bool = False) -> Sweep:
+        """Sum (x, 1) r over the pictures, r being a function of their z = wᵀx + b, and the losses."""
 
-    def scores(self, c: Coordinates, b: float) -> Vector:
+    def scores(self, c: Coordinates) -> Vector:
         """Z = wᵀX + b (m,)."""
 
     def dot(self, c1: Coordinates, c2: Coordinates) -> float:
-        """w1ᵀ w2."""
+        """w1ᵀ w2 + b1 b2."""
 
     def weights(self, c: Coordinates) -> Vector:
         """w (n_x,) itself."""
 
+    def bias(self, c: Coordinates) -> float:
+        """b itself."""
 
-def length(engine: Engine, c: Coordinates, b: float) -> float:
-    """‖(w, b)‖, w being what `c` represents."""
-    return math.sqrt(max(engine.dot(c, c), 0.0) + b * b)
+    def shift(self, c: Coordinates, b: float) -> None:
+        """Add `b` to the bias, in place."""
 
 
-ENGINES: dict[str, Callable[[Design, Vector, int], Engine]] = {
+def length(engine: Engine, c: Coordinates) -> float:
+    """‖(w, b)‖."""
+    return math.sqrt(max(engine.dot(c, c), 0.0))
+
+
+class MakeEngine(Protocol):
+    """Build an engine over the pictures of a design.
+
+    Parameters
+    ----------
+    design : Design
+    w0 : (n_x,) float64
+    jobs : int
+        Threads.
+    b0 : float
+    own_bias : bool
+        Whether `Engine.shift` is needed: where penalties spare b or its step is not that of w.
+    """
+
+    def __call__(
+        self, design: Design, w0: Vector, jobs: int = 1, *, b0: float = 0.0, own_bias: bool = True
+    ) -> Engine: ...
+
+
+ENGINES: dict[str, MakeEngine] = {
     "primal": PrimalEngine,
     "gram": GramEngine,
     "stream": StreamEngine,

@@ -13,6 +13,7 @@ from catclf.cluster import Cluster
 from catclf.design import Design
 from catclf.engines.stream import scaled_weights, score_part, sweep_part
 from catclf.engines.sweep import FAN_IN, Summand, Sweep, added
+from catclf.engines.w_and_b import WeightsAndBias
 from catclf.images.remote import RemoteRows
 from catclf.logistic import Vector
 from catclf.parallel import parts
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _ADDED_BY_A_TASK = FAN_IN**2
 
 
-class DaskEngine:
+class DaskEngine(WeightsAndBias):
     """As `StreamEngine`, bit for bit, with the rows on the workers of a Dask scheduler.
 
     A shard is `FAN_IN` neighbouring parts of the pictures. It stays on one worker, as uint8, together
@@ -32,7 +33,7 @@ class DaskEngine:
     on the way: O(n_x) numbers a worker. If a worker dies, Dask has its shards made again elsewhere, and
     the sums are the same.
 
-    Coordinates are w itself, (n_x,) float64.
+    Coordinates are w and then b, (n_x + 1,) float64.
 
     Parameters
     ----------
@@ -40,10 +41,12 @@ class DaskEngine:
         With rows on the workers; rows that are here are sent to the workers of the current client.
     """
 
-    def __init__(self, design: Design, w0: Vector, jobs: int = 1) -> None:
-        del jobs  # each worker has threads of its own
+    def __init__(
+        self, design: Design, w0: Vector, jobs: int = 1, *, b0: float = 0.0, own_bias: bool = True
+    ) -> None:
+        del jobs, own_bias  # each worker has threads of its own
         self.m, self.n_x = design.m, design.n_x
-        self._w0, self._scale = w0, design.scale
+        self._start, self._scale = np.append(w0, b0), design.scale
         cut = parts(design.m, design.n_x)
         self._shards = [_Shard.of(cut[k : k + FAN_IN]) for k in range(0, len(cut), FAN_IN)]
         rows = design.rows
@@ -56,34 +59,31 @@ class DaskEngine:
         self._terms: WeakKeyDictionary[Summand, list[Future[Any]]] = WeakKeyDictionary()
 
     def start(self) -> Vector:
-        """w₀."""
-        return self._w0
+        """(w₀, b₀)."""
+        return self._start
 
-    def sweep(self, c: Vector, b: float, summand: Summand, losses: bool = False) -> Sweep:
+    def sweep(self, c: Vector, summand: Summand, losses: bool = False) -> Sweep:
         """See `catclf.engines.Engine`."""
         terms = self._sent(summand)
-        point = self._cluster.submit(_same, _Point(scaled_weights(c, self._scale), b, losses))
+        point = self._point(c, losses)
         sums = self._cluster.submit_each(_swept, self._rows, terms, [point] * len(terms))
         while len(sums) > 1:
             groups = range(0, len(sums), _ADDED_BY_A_TASK)
             sums = [self._cluster.submit(_added, sums[k : k + _ADDED_BY_A_TASK]) for k in groups]
-        ((xr, r_sum, lost),) = self._cluster.gather(sums)
-        return xr * self._scale, r_sum, lost
+        ((gathered, lost),) = self._cluster.gather(sums)
+        whole: Vector = gathered.copy()
+        whole[:-1] *= self._scale
+        return whole, lost
 
-    def scores(self, c: Vector, b: float) -> Vector:
+    def scores(self, c: Vector) -> Vector:
         """Z = wᵀX + b (m,)."""
-        point = self._cluster.submit(_same, _Point(scaled_weights(c, self._scale), b, False))
+        point = self._point(c, losses=False)
         inner = [shard.inner for shard in self._shards]
         scores = self._cluster.submit_each(_scored, self._rows, inner, [point] * len(inner))
         return np.concatenate(self._cluster.gather(scores))
 
-    def dot(self, c1: Vector, c2: Vector) -> float:
-        """w1ᵀ w2."""
-        return float(c1 @ c2)
-
-    def weights(self, c: Vector) -> Vector:
-        """W."""
-        return c
+    def _point(self, c: Vector, losses: bool) -> Future[Any]:
+        return self._cluster.submit(_same, _Point(scaled_weights(c, self._scale), self.bias(c), losses))
 
     def _sent(self, summand: Summand) -> list[Future[Any]]:
         """Send each shard's terms to where its rows are, once for each summand."""

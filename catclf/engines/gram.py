@@ -1,4 +1,4 @@
-"""The same descent in m dimensions: w = w₀ s + X a, where only K = XᵀX is ever needed."""
+"""The same descent in m dimensions: w is a sum of pictures, and only K = XᵀX is ever needed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from catclf.design import Design
-from catclf.engines.sweep import EVERY_PICTURE, Summand, Sweep
-from catclf.logistic import Vector
+from catclf.engines.sweep import Summand, Sweep
+from catclf.logistic import EVERY_PICTURE, Vector
 from catclf.parallel import ordered_map
 
 _BLOCK_BYTES = 2_000_000
@@ -29,61 +29,87 @@ _BYTE_GROUPS = 8
 
 
 class GramEngine:
-    """z = K a + b, and a changes by r: 2 m² flops a step instead of 4 n_x m, 8 m² bytes.
+    """z = K a, and a changes by r: 2 m² flops a step instead of 4 n_x m, 8 m² bytes.
 
-    Gradient descent never leaves w₀ + span(columns of X). With the basis V = [X, w₀] (only X if
-    w₀ = 0) and w = V a, the gradient X r is V (r, 0), and the lengths that the stopping tests need
-    follow from K = VᵀV: ‖V a‖² = aᵀK a.
+    Gradient descent never leaves (w₀, b₀) + span(columns of X̃), X̃ being X with a row of ones. The
+    columns are the basis V, joined by the bias itself, (0, 1), if that is to move on its own, and by
+    (w₀, b₀) if it is not zero. With (w, b) = V a, the gradient X̃ r is V (r, 0), and the lengths that
+    the stopping tests need follow from K = VᵀV: ‖V a‖² = aᵀK a.
 
     Coordinates are (2, k) float64: a, and K a beside it. Linear operations keep the two in step, so
     the scores of a new point come without a product, and each sweep needs one: K r.
     """
 
-    def __init__(self, design: Design, w0: Vector, jobs: int = 1) -> None:
+    def __init__(
+        self, design: Design, w0: Vector, jobs: int = 1, *, b0: float = 0.0, own_bias: bool = True
+    ) -> None:
         self._design = design
-        self._w0 = w0 if np.any(w0) else None
-        self._jobs = jobs
+        self._w0, self._b0 = w0, b0
         self.m, self.n_x = design.m, design.n_x
-        self._ones = np.ones(design.m)
         gram = gram_matrix(design, jobs)
-        if self._w0 is not None:
-            gram = _bordered(gram, _products(design, self._w0), float(self._w0 @ self._w0))
+        gram += 1.0  # the row of ones
+        self._bias_at = self._start_at = 0  # in the basis, after the pictures; 0 is none
+        if own_bias:
+            self._bias_at = len(gram)
+            gram = _bordered(gram, np.ones(self.m), 1.0)
+        if b0 or np.any(w0):
+            self._start_at = len(gram)
+            edge = _products(design, w0) + b0
+            if own_bias:
+                edge = np.append(edge, b0)
+            gram = _bordered(gram, edge, float(w0 @ w0) + b0 * b0)
         self._gram = gram
+        self._has_others = len(gram) > design.m  # members of the basis other than pictures
 
     def start(self) -> NDArray[np.float64]:
-        """Coordinates of w₀: zero, or the last member of the basis."""
+        """Coordinates of (w₀, b₀): zero, or the last member of the basis."""
         c = np.zeros((2, len(self._gram)))
-        if self._w0 is not None:
-            c[0, -1] = 1.0
-            c[1] = self._gram[-1]
+        if self._start_at:
+            self._add(c, self._start_at, 1.0)
         return c
 
-    def sweep(self, c: NDArray[np.float64], b: float, summand: Summand, losses: bool = False) -> Sweep:
+    def sweep(self, c: NDArray[np.float64], summand: Summand, losses: bool = False) -> Sweep:
         """See `catclf.engines.Engine`."""
         xr = np.empty(c.shape)
-        if self._w0 is None:
-            r, z = xr[0], c[1]
-        else:
-            r, z = xr[0, : self.m], c[1, : self.m]
-            xr[0, self.m :] = 0.0  # w₀ has no part in a gradient
-        np.add(z, b, r)  # z, until r takes its place
-        lost = summand.losses(r, EVERY_PICTURE) if losses else None
-        summand.residual(r, EVERY_PICTURE, r)
-        self._gram.dot(xr[0], xr[1])
-        return xr, self._ones.dot(r), lost
+        a = r = xr[0]
+        z = c[1]
+        if self._has_others:
+            a[self.m :] = 0.0  # they have no part in a gradient
+            r, z = a[: self.m], z[: self.m]
+        summand.residual(z, EVERY_PICTURE, r)
+        self._gram.dot(a, xr[1])
+        return xr, summand.losses(z, EVERY_PICTURE) if losses else None
 
-    def scores(self, c: NDArray[np.float64], b: float) -> Vector:
-        """Z = K a + b (m,)."""
-        return c[1, : self.m] + b
+    def scores(self, c: NDArray[np.float64]) -> Vector:
+        """Z (m,), the pictures' part of K a."""
+        return c[1, : self.m]
 
     def dot(self, c1: NDArray[np.float64], c2: NDArray[np.float64]) -> float:
-        """w1ᵀ w2 = a1ᵀ K a2."""
+        """w1ᵀ w2 + b1 b2 = a1ᵀ K a2."""
         return float(c1[0].dot(c2[1]))
 
     def weights(self, c: NDArray[np.float64]) -> Vector:
         """W = X a + s w₀, in one pass over the rows."""
         w = _combination(self._design, c[0, : self.m])
-        return w if self._w0 is None else w + c[0, -1] * self._w0
+        return w + c[0, self._start_at] * self._w0 if self._start_at else w
+
+    def bias(self, c: NDArray[np.float64]) -> float:
+        """B = Σ a + s b₀, which is a member of K a where the bias is one of the basis."""
+        if self._bias_at:
+            return float(c[1, self._bias_at])
+        b = float(c[0, : self.m].sum())
+        return b + float(c[0, self._start_at]) * self._b0 if self._start_at else b
+
+    def shift(self, c: NDArray[np.float64], b: float) -> None:
+        """Add `b` to the bias, in place; only if made with ``own_bias``."""
+        if not self._bias_at:
+            raise ValueError("made without a bias of its own")
+        self._add(c, self._bias_at, b)
+
+    def _add(self, c: NDArray[np.float64], member: int, factor: float) -> None:
+        """Add a member of the basis."""
+        c[0, member] += factor
+        c[1] += factor * self._gram[member]
 
 
 def gram_matrix(design: Design, jobs: int = 1) -> NDArray[np.float64]:

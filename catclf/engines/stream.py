@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from catclf.design import Design, Rows
 from catclf.engines.sweep import Summand, Sweep, added
+from catclf.engines.w_and_b import WeightsAndBias
 from catclf.logistic import Vector
 from catclf.parallel import ahead, parts
 
@@ -32,7 +33,7 @@ def sweep_part(
     summand: Summand,
     losses: bool,
 ) -> Sweep:
-    """Sweep over the pictures `part` of `rows`; its x are the rows themselves.
+    """Sweep over the pictures `part` of `rows`; its x are the rows themselves, for X without its scale.
 
     Parameters
     ----------
@@ -42,13 +43,15 @@ def sweep_part(
         w times the scale of X.
     """
     m, n_x = part.stop - part.start, rows.shape[1]
-    xr, z, r = np.zeros(n_x), np.empty(m), np.empty(m)
+    sums, z, r = np.zeros(n_x + 1), np.empty(m), np.empty(m)
+    xr = sums[:-1]
     for these, block in _blocks(rows, part):
         here = slice(these.start - part.start, these.stop - part.start)
         np.add(block @ scaled, b, z[here])
         summand.residual(z[here], these, r[here])
         xr += r[here].astype(np.float32) @ block
-    return xr, float(r.sum()), summand.losses(z, part) if losses else None
+    sums[-1] = r.sum()
+    return sums, summand.losses(z, part) if losses else None
 
 
 def score_part(rows: Rows, part: slice, scaled: NDArray[np.float32], b: float) -> Vector:
@@ -81,51 +84,46 @@ def _pieces(rows: Rows, part: slice, step: int) -> Iterator[NDArray[Any]]:
         yield from ahead(lambda start: rows[start : min(start + step, part.stop)], starts)
 
 
-def scaled_weights(w: Vector, scale: float) -> NDArray[np.float32]:
-    """w with the scale of X moved into it (n_x,)."""
-    return (w * scale).astype(np.float32)
+def scaled_weights(c: Vector, scale: float) -> NDArray[np.float32]:
+    """w of the coordinates, with the scale of X moved into it (n_x,)."""
+    return (c[:-1] * scale).astype(np.float32)
 
 
-class StreamEngine:
+class StreamEngine(WeightsAndBias):
     """Block by block z_B = wᵀX_B + b, r_B, and dw += X_B r_B; on all threads.
 
     Products are in float32 (relative error about 1e-6 of ‖x‖‖w‖), sums over blocks in float64. Needs
     ``rows`` as they are, and a block and a sum for each part. Rows that are not in memory are read
     while those before them are worked on; every thread then keeps two pieces of some 3 MB.
 
-    Coordinates are w itself, (n_x,) float64.
+    Coordinates are w and then b, (n_x + 1,) float64.
     """
 
-    def __init__(self, design: Design, w0: Vector, jobs: int = 1) -> None:
+    def __init__(
+        self, design: Design, w0: Vector, jobs: int = 1, *, b0: float = 0.0, own_bias: bool = True
+    ) -> None:
+        del own_bias
         self._design = design
-        self._w0 = w0
+        self._start = np.append(w0, b0)
         self.m, self.n_x = design.m, design.n_x
         self._parts = parts(design.m, design.n_x)
         self._pool = ThreadPoolExecutor(jobs)
 
     def start(self) -> Vector:
-        """w₀."""
-        return self._w0
+        """(w₀, b₀)."""
+        return self._start
 
-    def sweep(self, c: Vector, b: float, summand: Summand, losses: bool = False) -> Sweep:
+    def sweep(self, c: Vector, summand: Summand, losses: bool = False) -> Sweep:
         """See `catclf.engines.Engine`."""
-        rows, scaled = self._design.rows, scaled_weights(c, self._design.scale)
-        xr, r_sum, lost = added(
+        rows, scaled, b = self._design.rows, scaled_weights(c, self._design.scale), self.bias(c)
+        sums, lost = added(
             self._pool.map(lambda part: sweep_part(rows, part, scaled, b, summand, losses), self._parts)
         )
-        xr *= self._design.scale
-        return xr, r_sum, lost
+        sums[:-1] *= self._design.scale
+        return sums, lost
 
-    def scores(self, c: Vector, b: float) -> Vector:
+    def scores(self, c: Vector) -> Vector:
         """Z = wᵀX + b (m,)."""
-        rows, scaled = self._design.rows, scaled_weights(c, self._design.scale)
+        rows, scaled, b = self._design.rows, scaled_weights(c, self._design.scale), self.bias(c)
         scores = self._pool.map(lambda part: score_part(rows, part, scaled, b), self._parts)
         return np.concatenate(list(scores))
-
-    def dot(self, c1: Vector, c2: Vector) -> float:
-        """w1ᵀ w2."""
-        return float(c1 @ c2)
-
-    def weights(self, c: Vector) -> Vector:
-        """W."""
-        return c

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from catclf.logistic import Vector
 
-EVERY_PICTURE = slice(None)
-
 
 class Summand(Protocol):
     """What is summed over the pictures, as functions of their scores z. It may be sent elsewhere."""
@@ -27,8 +25,8 @@ class Summand(Protocol):
         """The same for the pictures `part` alone."""
 
 
-Sweep = tuple[NDArray[Any], float, Vector | None]
-"""What a pass gives: coordinates of X r, the caller's own; Σ r; the losses where they were asked for."""
+Sweep = tuple[NDArray[Any], Vector | None]
+"""What a pass gives: coordinates of (X r, Σ r), the caller's own; the losses if they were asked for."""
 
 FAN_IN = 4
 """How many sums of neighbouring parts are added up at a time."""
@@ -50,5 +48,5 @@ def added(sweeps: Iterable[Sweep]) -> Sweep:
 
 
 def _sum(sweeps: list[Sweep]) -> Sweep:
-    xr, r_sums, losses = zip(*sweeps, strict=True)
-    return np.add.reduce(xr), sum(r_sums), None if losses[0] is None else np.add.reduce(losses)
+    sums, losses = zip(*sweeps, strict=True)
+    return np.add.reduce(sums), None if losses[0] is None else np.add.reduce(losses)
