@@ -8,7 +8,6 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from catclf.design import Design
-from catclf.engines.dask import DaskEngine
 from catclf.engines.gram import GramEngine
 from catclf.engines.primal import PrimalEngine
 from catclf.engines.stream import StreamEngine
@@ -76,9 +75,17 @@ class MakeEngine(Protocol):
     ) -> Engine: ...
 
 
+def _dask(
+    design: Design, w0: Vector, jobs: int = 1, *, b0: float = 0.0, own_bias: bool = True
+) -> Engine:
+    from catclf.engines.dask import DaskEngine  # only where it is needed: it takes time to import
+
+    return DaskEngine(design, w0, jobs, b0=b0, own_bias=own_bias)
+
+
 ENGINES: dict[str, MakeEngine] = {
     "primal": PrimalEngine,
     "gram": GramEngine,
     "stream": StreamEngine,
-    "dask": DaskEngine,
+    "dask": _dask,
 }

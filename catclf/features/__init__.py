@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 
 
@@ -51,4 +50,26 @@ class FeatureKind(Protocol):
     def restore(self, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Features: ...
 
 
-FEATURES: dict[str, FeatureKind] = {"pixels": Pixels, "patches": Patches}
+class _Patches:
+    """`Patches`, imported only where they are used: that takes time."""
+
+    @staticmethod
+    def learn(
+        images: NDArray[np.uint8],
+        train: NDArray[np.bool_] | None = None,
+        *,
+        seed: int = 0,
+        jobs: int = 1,
+    ) -> Features:
+        from catclf.features.patches import Patches
+
+        return Patches.learn(images, train, seed=seed, jobs=jobs)
+
+    @staticmethod
+    def restore(settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Features:
+        from catclf.features.patches import Patches
+
+        return Patches.restore(settings, arrays)
+
+
+FEATURES: dict[str, FeatureKind] = {"pixels": Pixels, "patches": _Patches}

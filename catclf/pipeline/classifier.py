@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import MAX_PIXELS
-from catclf.images.inputs import Inputs
 from catclf.model import Model
 from catclf.model import load as load_model
-from catclf.pipeline.prediction import predict
+
+if TYPE_CHECKING:
+    from catclf.images.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Classifier(Model):
         DataError
             At the first picture that cannot be read, with its path. `catclf.predict` goes on instead.
         """
+        from catclf.pipeline.prediction import predict  # it takes time to import, and training does not
+
         p = []
         with contextlib.closing(predict(self, pictures, jobs=jobs, max_pixels=max_pixels)) as answers:
             for answer in answers:
