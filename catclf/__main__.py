@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 
+from catclf.images.hdf5_process import start_ahead
+
 # While modules are imported everything is new and nothing is garbage: to look for it, by default after
 # every 700 new objects, and once more through all of them at the end, takes a fifth of a short run.
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -13,6 +15,7 @@ _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 def run() -> int:
     """Run the command line as a process of its own and return its exit code."""
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    start_ahead(sys.argv[1:])
     from catclf.cli import main
 
     code = main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import subprocess
 import sys
 import zlib
 from collections.abc import Callable
@@ -449,6 +450,28 @@ def test_one_value_throughout_may_be_compressed_as_far_as_it_goes(tmp_path: Path
         file.create_dataset("a_set_x", data=black, compression=9)
         file["a_set_y"] = np.arange(300) % 2
     assert read_all(tmp_path / "a.h5")[0].shape == (300, 64, 64, 3)
+
+
+# --- a child that starts early ---
+
+
+def test_a_child_starts_ahead_where_an_argument_is_a_file_of_hdf5(tmp_path: Path) -> None:
+    path = course_h5(tmp_path / "a.h5")
+    hdf5_process.start_ahead(["train", str(tmp_path), "-o", str(tmp_path / "none.h5")])
+    assert not hdf5_process._waiting
+    hdf5_process.start_ahead(["train", str(path), "--validation", str(path)])
+    (child,) = hdf5_process._waiting
+    with Hdf5Pictures(str(path)) as file:
+        assert file._child is child
+        next(file.blocks())
+    assert not hdf5_process._waiting
+
+
+def test_the_program_ends_though_nobody_wants_the_child(tmp_path: Path) -> None:
+    path = course_h5(tmp_path / "a.h5")
+    done = subprocess.run([sys.executable, "-m", "catclf", "--version", path], capture_output=True)
+    assert done.returncode == 0
+    assert done.stderr == b""
 
 
 # --- a child that fails ---

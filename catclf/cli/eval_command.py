@@ -27,7 +27,6 @@ from catclf.cli.options import (
 )
 from catclf.cli.output import check_output, print_json, print_text
 from catclf.config import ON_ERROR
-from catclf.images.hdf5_process import start_ahead
 
 if TYPE_CHECKING:
     from catclf.metrics import Scores
@@ -127,7 +126,6 @@ def command(
         check_file(report, "--report", (".html", ".htm"))
         require_report_extra("--report")
     console = Console(quiet, verbose)
-    start_ahead(data)
 
     from catclf.cli import evaluation_report
     from catclf.model import load

@@ -21,7 +21,7 @@ from catclf.cli.options import (
     talk_options,
 )
 from catclf.cli.output import print_json
-from catclf.images.hdf5_process import HDF5_SUFFIXES, is_hdf5_name, start_ahead
+from catclf.images.hdf5_process import HDF5_SUFFIXES, is_hdf5_name
 
 if TYPE_CHECKING:
     from catclf.pipeline.packing import Packed
@@ -84,7 +84,6 @@ def command(
     refuse_overwriting((output,), (data,))
     if os.path.lexists(output) and not force:
         raise click.UsageError(f"{output} exists; replace it with --force, or name another file")
-    start_ahead(data)
     console = Console(quiet, verbose)
     settings = config.PackSettings(on_error=errors, **choices)
 

@@ -32,7 +32,6 @@ from catclf.cli.output import opened
 from catclf.cli.rows import FORMATS, escaped
 from catclf.cli.signals import signals
 from catclf.errors import DataError, OutputError, system_reason
-from catclf.images.hdf5_process import start_ahead
 
 if TYPE_CHECKING:
     from catclf.images.inputs import Input
@@ -132,8 +131,6 @@ def command(
     if scheduler is not None:
         require_dask_extra()
     console = Console(quiet, verbose)
-    if paths:
-        start_ahead(paths[0])
 
     from catclf.model import load
     from catclf.pipeline.prediction import predict

@@ -27,7 +27,6 @@ from catclf.cli.options import (
     scheduler_option,
     talk_options,
 )
-from catclf.images.hdf5_process import start_ahead
 
 if TYPE_CHECKING:
     from catclf.pipeline.training import Fit
@@ -235,7 +234,6 @@ def command(
     DATA is a folder with one sub-folder for each class, an HDF5 file (*_set_x, *_set_y,
     list_classes), or a CSV file with the columns path and label.
     """
-    start_ahead(data)
     console = Console(choices.pop("quiet"), choices.pop("verbose"))
     as_json = choices.pop("as_json")
     settings = _settings(**choices)

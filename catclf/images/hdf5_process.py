@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ def is_hdf5_name(path: str) -> bool:
     return path.lower().endswith(HDF5_SUFFIXES)
 
 
-def start_ahead(path: str) -> None:
-    """Start a process if `path` is an HDF5 file: it imports its libraries while we import ours."""
-    if is_hdf5_name(path) and os.path.isfile(path) and not _waiting:
+def start_ahead(arguments: Iterable[str]) -> None:
+    """Start a process if an argument is an HDF5 file: it imports its libraries while we import ours."""
+    if any(is_hdf5_name(argument) and os.path.isfile(argument) for argument in arguments):
         with contextlib.suppress(OSError):  # it will be tried again, and then be an error
             _waiting.append(_start())
 
