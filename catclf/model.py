@@ -78,8 +78,10 @@ class Model:
     def scores(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
         """z = wᵀx + b of each picture, (m,), from `images` (m, size, size, 3) uint8."""
         rows = self.features.rows(images, jobs)
-        # By blocks: a product of bytes and floats would turn all the bytes into floats at once.
-        parts = [rows[k : k + _SCORED] @ self.w for k in range(0, len(rows), _SCORED)]
+        # By blocks: not all the bytes become floats at once. Subtle: unlike `@`, `dot` lets other threads
+        # run, which decode the next pictures.
+        blocks = (rows[k : k + _SCORED].astype(np.float64) for k in range(0, len(rows), _SCORED))
+        parts = [block.dot(self.w) for block in blocks]
         return np.concatenate([*parts, np.empty(0)]) * self.features.scale + self.b
 
     def probabilities(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
