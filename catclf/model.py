@@ -78,8 +78,8 @@ class Model:
     def scores(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
         """z = wᵀx + b of each picture, (m,), from `images` (m, size, size, 3) uint8."""
         rows = self.features.rows(images, jobs)
-        # By blocks: not all the bytes become floats at once. Subtle: unlike `@`, `dot` lets other threads
-        # run, which decode the next pictures.
+        # By blocks: not all the bytes become floats at once. Subtle: unlike `@`, `dot` lets the other
+        # threads run, which decode the next pictures.
         blocks = (rows[k : k + _SCORED].astype(np.float64) for k in range(0, len(rows), _SCORED))
         parts = [block.dot(self.w) for block in blocks]
         return np.concatenate([*parts, np.empty(0)]) * self.features.scale + self.b
