@@ -58,6 +58,8 @@ def connected(address: str, jobs: int | None = None) -> Iterator[Cluster]:
                     threads_per_worker=1,
                     host="127.0.0.1",
                     dashboard_address=None,
+                    # Its server for web pages starts all the same: at a port that nobody else has.
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                     silence_logs=logging.CRITICAL,
                 )
                 stack.enter_context(processes)

@@ -66,6 +66,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return class_folder(tmp_path_factory.mktemp("photos"), m=40)
 
 
+def test_two_clusters_on_one_machine_are_nothing_to_warn_about(address: str) -> None:
+    with connected("local", 1) as cluster:
+        assert cluster._client.scheduler.address != address
+
+
 def on_dask(address: str, settings: TrainSettings = SETTINGS) -> TrainSettings:
     return replace(settings, engine="dask", scheduler=address)
 

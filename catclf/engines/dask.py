@@ -21,17 +21,19 @@ from catclf.parallel import parts
 if TYPE_CHECKING:
     from distributed import Future
 
-# Sums that one task adds up: two levels of the tree, so that few tasks wait for others.
-_ADDED_BY_A_TASK = FAN_IN**2
+# Sums that one task adds up, or we do: two levels of the tree, so that few wait for others.
+_ADDED_AT_ONCE = FAN_IN**2
+# Tasks that each get w and b from us. It saves a journey, of which a step has three.
+_SENT_AT_ONCE = FAN_IN**2
 
 
 class DaskEngine(WeightsAndBias):
     """As `StreamEngine`, bit for bit, with the rows on the workers of a Dask scheduler.
 
     A shard is `FAN_IN` neighbouring parts of the pictures. It stays on one worker, as uint8, together
-    with the summand's terms for it. A sweep sends w and b, and gets one sum a shard, added up in a tree
-    on the way: O(n_x) numbers a worker. If a worker dies, Dask has its shards made again elsewhere, and
-    the sums are the same.
+    with the summand's terms for it. A sweep sends w and b, and gets one sum a shard, of which many are
+    added up in a tree on the way: O(n_x) numbers a worker. If a worker dies, Dask has its shards made
+    again elsewhere, and the sums are the same.
 
     Coordinates are w and then b, (n_x + 1,) float64.
 
@@ -56,6 +58,7 @@ class DaskEngine(WeightsAndBias):
         else:
             self._cluster = Cluster.current()
             self._rows = [self._cluster.submit(_same, rows[shard.rows]) for shard in self._shards]
+        self._sums: list[Future[Any]] = []
         self._terms: WeakKeyDictionary[Summand, list[Future[Any]]] = WeakKeyDictionary()
 
     def start(self) -> Vector:
@@ -67,11 +70,13 @@ class DaskEngine(WeightsAndBias):
         terms = self._sent(summand)
         point = self._point(c, losses)
         sums = self._cluster.submit_each(_swept, self._rows, terms, [point] * len(terms))
-        while len(sums) > 1:
-            groups = range(0, len(sums), _ADDED_BY_A_TASK)
-            sums = [self._cluster.submit(_added, sums[k : k + _ADDED_BY_A_TASK]) for k in groups]
-        ((gathered, lost),) = self._cluster.gather(sums)
-        whole: Vector = gathered.copy()
+        while len(sums) > _ADDED_AT_ONCE:
+            groups = range(0, len(sums), _ADDED_AT_ONCE)
+            sums = [self._cluster.submit(_added, sums[k : k + _ADDED_AT_ONCE]) for k in groups]
+        # Subtle: to let go of the last sweep's takes a message. The client sends one in 10 ms, and the
+        # next sweep should not have to wait for that.
+        self._sums = sums
+        whole, lost = added(self._cluster.gather(sums))
         whole[:-1] *= self._scale
         return whole, lost
 
@@ -82,8 +87,11 @@ class DaskEngine(WeightsAndBias):
         scores = self._cluster.submit_each(_scored, self._rows, inner, [point] * len(inner))
         return np.concatenate(self._cluster.gather(scores))
 
-    def _point(self, c: Vector, losses: bool) -> Future[Any]:
-        return self._cluster.submit(_same, _Point(scaled_weights(c, self._scale), self.bias(c), losses))
+    def _point(self, c: Vector, losses: bool) -> _Point | Future[Any]:
+        """The point for every task; to many it is sent through the workers, which takes longer."""
+        point = _Point(scaled_weights(c, self._scale), self.bias(c), losses)
+        few = len(self._shards) <= _SENT_AT_ONCE
+        return point if few else self._cluster.submit(_same, point)
 
     def _sent(self, summand: Summand) -> list[Future[Any]]:
         """Send each shard's terms to where its rows are, once for each summand."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -65,7 +66,7 @@ def _blocks(rows: Rows, part: slice) -> Iterator[tuple[slice, NDArray[np.float32
     m, n_x = part.stop - part.start, rows.shape[1]
     blocks = -(-4 * m * n_x // _BLOCK_BYTES)
     height = -(-m // blocks)  # nearly equal for all of them
-    buffer = np.empty((height, n_x), np.float32)
+    buffer = _memory.floats(height * n_x).reshape(height, n_x)
     start = part.start
     for piece in _pieces(rows, part, _BLOCKS_AHEAD * height):
         for first in range(0, len(piece), height):
@@ -74,6 +75,26 @@ def _blocks(rows: Rows, part: slice) -> Iterator[tuple[slice, NDArray[np.float32
             np.copyto(block, stored)
             yield slice(start, start + len(stored)), block
             start += len(stored)
+
+
+class _Memory(threading.local):
+    """Memory for a block of each thread, used again by the next sweep.
+
+    A worker of Dask gives memory back at once, and the system fills new memory with zeros: together that
+    takes as long as half a sweep.
+    """
+
+    def __init__(self) -> None:
+        self._floats = np.empty(0, np.float32)
+
+    def floats(self, count: int) -> NDArray[np.float32]:
+        """Any numbers (count,); they change when it is called again."""
+        if len(self._floats) < count:
+            self._floats = np.empty(count, np.float32)
+        return self._floats[:count]
+
+
+_memory = _Memory()
 
 
 def _pieces(rows: Rows, part: slice, step: int) -> Iterator[NDArray[Any]]:
