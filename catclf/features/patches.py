@@ -143,10 +143,11 @@ class Patches:
         rows = np.empty((len(images), self.n_x), np.float32)
 
         def encode(first: int) -> None:
-            task = slice(first, first + _TASK)
-            means = np.stack(list(responses.maps(images[task])))
-            rows[task, : self.placed] = _where(means, weights, self.grid)
-            rows[task, self.placed :] = _together(means, self.centre, self.components)
+            last = first
+            for means in responses.maps(images[first : first + _TASK]):
+                some = slice(last, last := last + len(means))
+                rows[some, : self.placed] = _where(means, weights, self.grid)
+                rows[some, self.placed :] = _together(means, self.centre, self.components)
 
         for _ in ordered_map(encode, range(0, len(images), _TASK), jobs):
             pass
@@ -287,7 +288,7 @@ def _principal_components(images: Pictures, filters: Floats, jobs: int) -> tuple
     def moments(first: int) -> tuple[Any, Any]:
         total, products = np.zeros(_CHANNELS), np.zeros((2, _CHANNELS, _CHANNELS))
         for means in responses.maps(images[first : first + _TASK]):
-            parts = [part[0] for part in _parities(means[np.newaxis])]
+            parts = [part.reshape(-1, _CHANNELS) for part in _parities(means)]
             total += parts[0].sum(axis=0)
             products += [part.T @ part for part in parts]
         return total, products
