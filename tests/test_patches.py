@@ -240,7 +240,7 @@ def test_components_are_orthonormal_and_hold_the_largest_variances(learned: Patc
         assert_allclose(directions.T @ directions, np.eye(COMPONENTS), atol=1e-5)
     encoder = responses_module.Responses(16, learned.filters)
     every = encoder.maps(smooth_pictures(20, 16))
-    parts = [patches._parities(means)[0].reshape(-1, 4 * FILTERS) for means in every]
+    parts = [parities[0].reshape(-1, 4 * FILTERS).copy() for _, parities in every]
     local = np.concatenate(parts).astype(np.float64)
     assert_allclose(local.mean(axis=0), learned.centre, atol=1e-4)
     variances = np.linalg.eigvalsh(np.cov(local.T, bias=True))[::-1][:COMPONENTS]

@@ -85,11 +85,15 @@ class Responses:
         self._bands = [(top, cell[top], cell[top : top + self._height][-1] + 1) for top in tops]
         self._idle: list[_Workspace] = []  # of threads that have ended their pictures
 
-    def maps(self, pictures: Pictures) -> Iterator[Floats]:
+    def maps(self, pictures: Pictures) -> Iterator[tuple[Floats, Floats]]:
         """Yield the statistics of `pictures` (m, size, size, 3), those of `together` pictures at a time.
 
-        Each is (up to together, cells, cells, 2, STATISTICS, FILTERS), of the filters and of their
-        mirror images, and holds only until the next one is asked for.
+        Each is a pair that is written over when the next one is asked for:
+
+        - the statistics (n, cells, cells, 2, STATISTICS, FILTERS), n up to `together`, of the filters and
+          of their mirror images;
+        - of the square roots of these, half the sum and half the difference of a filter's and its mirror
+          image's: (2, n, cells², STATISTICS · FILTERS).
 
         What goes into a call of NumPy together does not change a bit of it: whatever rounds is either
         done number by number or a stack of matrix products, which NumPy hands to BLAS one by one, and
@@ -100,7 +104,8 @@ class Responses:
         except IndexError:
             work = _Workspace(self._size, self._height, self.cells, self.together)
         for first in range(0, len(pictures), self.together):
-            yield self._map(work, pictures[first : first + self.together])
+            means = self._map(work, pictures[first : first + self.together])
+            yield means, work.parities(means)
         self._idle.append(work)
 
     def _map(self, work: _Workspace, pictures: Pictures) -> Floats:
@@ -146,6 +151,9 @@ def _membership(widths: NDArray[np.intp]) -> Floats:
 class _Workspace:
     """Buffers of one thread, used again for every band of every picture.
 
+    Fresh memory would cost more than the arithmetic: the system hands it out page by page, and threads
+    wait for each other there.
+
     The patches of a band, up to `height` rows of positions, are the columns of a matrix, each row of
     which is copied from long runs of memory. Up to `together` pictures share every call.
     """
@@ -154,6 +162,8 @@ class _Workspace:
         self.side = size - PATCH + 1
         self.means = np.empty((together, cells, cells, 2, STATISTICS, FILTERS), np.float32)
         self._sums_of_band = np.empty_like(self.means)
+        self._roots = np.empty((together, cells**2, 2, STATISTICS * FILTERS), np.float32)
+        self._parities = np.empty((2, together, cells**2, STATISTICS * FILTERS), np.float32)
         self._planes = np.empty((together, 3, size, size), np.float32)
         across = sliding_window_view(self._planes, PATCH, axis=3).transpose(4, 0, 1, 2, 3)
         self._left, self._right = across[: PATCH // 2], across[: PATCH // 2 - 1 : -1]
@@ -219,6 +229,16 @@ class _Workspace:
         by_column = totals.reshape(2, pictures, STATISTICS, k, self.side, FILTERS)
         np.matmul(column_in_cell, by_column, out=sums.transpose(3, 0, 4, 1, 2, 5))
         return sums
+
+    def parities(self, means: Floats) -> Floats:
+        """Even and odd part of the square roots of `means`: (2, pictures, cells², STATISTICS · FILTERS)."""
+        some = slice(len(means))
+        roots, parities = self._roots[some], self._parities[:, some]
+        np.sqrt(means.reshape(roots.shape), out=roots)
+        roots *= np.float32(0.5)
+        np.add(roots[:, :, 0], roots[:, :, 1], out=parities[0])
+        np.subtract(roots[:, :, 0], roots[:, :, 1], out=parities[1])
+        return parities
 
 
 def _part(buffer: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
