@@ -77,7 +77,7 @@ class Responses:
         heights, widths = _widths(rows, self.cells), _widths(columns, self.cells)
         self._share = (1 / np.outer(heights, widths)).astype(np.float32)  # of a position
         self._row_in_cell, self._column_in_cell = _membership(heights), _membership(widths)
-        self.together = max(1, _BLOCK // (rows * columns))
+        self.together = max(1, _BLOCK // (rows * columns))  # pictures
         bands = -(-rows // max(1, _BLOCK // columns))
         self._height = -(-rows // bands)  # bands of nearly equal height
         cell = np.repeat(np.arange(self.cells), heights)  # of a row
@@ -90,8 +90,8 @@ class Responses:
 
         Each is a pair that is written over when the next one is asked for:
 
-        - the statistics (n, cells, cells, 2, STATISTICS, FILTERS), n up to `together`, of the filters and
-          of their mirror images;
+        - the statistics (n, cells, cells, 2, STATISTICS, FILTERS), n up to `together`, of the filters
+          and of their mirror images;
         - of the square roots of these, half the sum and half the difference of a filter's and its mirror
           image's: (2, n, cells², STATISTICS · FILTERS).
 
@@ -189,7 +189,8 @@ class _Workspace:
         """Return z (2, pictures, height · side, FILTERS) of the band from row `top`.
 
         `scale` (pictures, height, side) is of its patches; `halves` (2, 1, 55, FILTERS) are the even and
-        the odd part of the filters, with their constants. z is of the filters and of their mirror images.
+        the odd part of the filters, with their constants. First z of the filters, then of their mirror
+        images.
         """
         pictures, height, side = scale.shape
         patches = _part(self._patches, (2, pictures, _HALF + 1, height * side))
@@ -231,7 +232,7 @@ class _Workspace:
         return sums
 
     def parities(self, means: Floats) -> Floats:
-        """Even and odd part of the square roots of `means`: (2, pictures, cells², STATISTICS · FILTERS)."""
+        """Even and odd part of the square roots of `means`, as `Responses.maps` gives them."""
         some = slice(len(means))
         roots, parities = self._roots[some], self._parities[:, some]
         np.sqrt(means.reshape(roots.shape), out=roots)
