@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from catclf.config import TrainSettings
 from catclf.features.dictionary import FILTERS, PATCH, PIXELS
 from catclf.features.patches import Patches
+from catclf.features.responses import ROW_STEP
 from catclf.fitting import Problem, fit, prepare
 from catclf.folds import fold_numbers
 from catclf.images.labelled import LabelledPictures, read_labelled
@@ -361,8 +362,9 @@ def _seconds(work: Callable[[], object]) -> float:
 def _multiply(size: int, threads: int) -> None:
     """The products of ENCODED pictures' patches with the filters, in bands as they are encoded."""
     side = size - PATCH + 1
-    bands = math.ceil(side * side / BAND)
-    height = math.ceil(side * side / bands)
+    positions = math.ceil(side / ROW_STEP) * side
+    bands = math.ceil(positions / BAND)
+    height = math.ceil(positions / bands)
     halves = (PIXELS // 2 + 1, PIXELS // 2)  # even parts with a constant, odd parts
 
     def work(count: int) -> None:

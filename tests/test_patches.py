@@ -203,6 +203,33 @@ def test_any_split_into_batches_and_any_number_of_jobs_gives_the_same_bytes(
     assert_array_equal(learned.rows(images[::-1]), whole[::-1])
 
 
+@pytest.mark.parametrize("size", [6, 9, 16, 24, 31, 32, 33, 45, 64])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_company_of_a_picture_does_not_change_a_bit_of_its_features(
+    learned: Patches, size: int, jobs: int
+) -> None:
+    """One task and the beginning of another, in groups of every length, whatever the size shares."""
+    features = of_other_size(learned, size, 1)
+    images = smooth_pictures(patches._TASK + 3, size, seed=6)
+    single = np.concatenate([features.rows(images[i : i + 1]) for i in range(len(images))])
+    for length in (2, 3, 5, len(images)):
+        batches = [images[i : i + length] for i in range(0, len(images), length)]
+        rows = np.concatenate([features.rows(batch, jobs) for batch in batches])
+        assert rows.tobytes() == single.tobytes(), length
+
+
+@pytest.mark.parametrize("size", [*range(6, 70), 128, 300, 1100])
+def test_as_many_patches_at_a_time_as_fit_in_cache(learned: Patches, size: int) -> None:
+    """A block of several whole pictures, or one picture in bands; never more than a row beyond it."""
+    encoder = responses_module.Responses(size, learned.filters)
+    columns = size - 5
+    positions = columns * ((columns + 1) // 2)
+    at_a_time = encoder.together * columns * encoder._height
+    assert at_a_time <= max(responses_module._BLOCK, columns)
+    assert encoder.together == 1 or len(encoder._bands) == 1
+    assert (encoder.together + 1) * positions > responses_module._BLOCK
+
+
 def test_rows_are_float32_one_picture_a_row(learned: Patches) -> None:
     rows = learned.rows(smooth_pictures(3, 16))
     assert rows.shape == (3, learned.n_x)
@@ -240,7 +267,7 @@ def test_components_are_orthonormal_and_hold_the_largest_variances(learned: Patc
         assert_allclose(directions.T @ directions, np.eye(COMPONENTS), atol=1e-5)
     encoder = responses_module.Responses(16, learned.filters)
     every = encoder.maps(smooth_pictures(20, 16))
-    parts = [patches._parities(means[np.newaxis])[0][0] for means in every]
+    parts = [parities[0].reshape(-1, 4 * FILTERS).copy() for _, parities in every]
     local = np.concatenate(parts).astype(np.float64)
     assert_allclose(local.mean(axis=0), learned.centre, atol=1e-4)
     variances = np.linalg.eigvalsh(np.cov(local.T, bias=True))[::-1][:COMPONENTS]

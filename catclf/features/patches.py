@@ -143,10 +143,11 @@ class Patches:
         rows = np.empty((len(images), self.n_x), np.float32)
 
         def encode(first: int) -> None:
-            task = slice(first, first + _TASK)
-            means = np.stack(list(responses.maps(images[task])))
-            rows[task, : self.placed] = _where(means, weights, self.grid)
-            rows[task, self.placed :] = _together(means, self.centre, self.components)
+            last = first
+            for means, parities in responses.maps(images[first : first + _TASK]):
+                some = slice(last, last := last + len(means))
+                rows[some, : self.placed] = _where(means, weights, self.grid)
+                rows[some, self.placed :] = _together(parities, self.centre, self.components)
 
         for _ in ordered_map(encode, range(0, len(images), _TASK), jobs):
             pass
@@ -238,8 +239,8 @@ def _pooling(cells: int, grid: int) -> Floats:
     return np.kron(hats, hats).T.astype(np.float32)
 
 
-# The next functions take the statistics of some pictures, `means` (pictures, cells, cells, 2,
-# STATISTICS, FILTERS). Stacked matrix products are made one by one, so pictures do not mix.
+# The next two functions take what `Responses.maps` gives of some pictures. Stacked matrix products are
+# made one by one, so pictures do not mix.
 
 
 def _where(means: Floats, weights: Floats, grid: int) -> Floats:
@@ -250,20 +251,14 @@ def _where(means: Floats, weights: Floats, grid: int) -> Floats:
     return features.reshape(len(means), -1)
 
 
-def _parities(means: Floats) -> tuple[Floats, Floats]:
-    """Even and odd part of the square roots: each (pictures, cells², STATISTICS · FILTERS)."""
-    roots = np.sqrt(means.reshape(len(means), -1, 2, _CHANNELS))
-    roots *= np.float32(0.5)
-    plain, mirrored = roots[:, :, 0], roots[:, :, 1]
-    return plain + mirrored, plain - mirrored
+def _together(parities: Floats, centre: Floats, components: Floats) -> Floats:
+    """Signed roots of the mean products of every two components, even pairs first.
 
-
-def _together(means: Floats, centre: Floats, components: Floats) -> Floats:
-    """Signed roots of the mean products of every two components, even pairs first."""
-    even, odd = _parities(means)
-    even -= centre
+    Takes `centre` from the even part of `parities` (2, pictures, cells², STATISTICS · FILTERS) in place.
+    """
+    parities[0] -= centre
     products = []
-    for part, directions in zip((even, odd), components, strict=True):
+    for part, directions in zip(parities, components, strict=True):
         scores = part @ directions  # (pictures, cells², COMPONENTS)
         pairs = (scores.transpose(0, 2, 1) @ scores)[:, *_PAIRS]
         products.append(pairs / np.float32(scores.shape[1]))
@@ -286,10 +281,10 @@ def _principal_components(images: Pictures, filters: Floats, jobs: int) -> tuple
 
     def moments(first: int) -> tuple[Any, Any]:
         total, products = np.zeros(_CHANNELS), np.zeros((2, _CHANNELS, _CHANNELS))
-        for means in responses.maps(images[first : first + _TASK]):
-            parts = [part[0] for part in _parities(means[np.newaxis])]
+        for _, parities in responses.maps(images[first : first + _TASK]):
+            parts = parities.reshape(2, -1, _CHANNELS)
             total += parts[0].sum(axis=0)
-            products += [part.T @ part for part in parts]
+            products += parts.transpose(0, 2, 1) @ parts
         return total, products
 
     total, products = np.zeros(_CHANNELS), np.zeros((2, _CHANNELS, _CHANNELS))

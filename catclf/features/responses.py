@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -29,7 +30,9 @@ STATISTICS = 4
 """Of a response z: means of max(z − t, 0), max(−z − t, 0), [z > t], [−z > t], t = THRESHOLD."""
 
 _HALF = PIXELS // 2
-_BLOCK = 1000  # at most so many patches at a time, so that their responses stay in cache
+_BLOCK = 1000
+"""At most so many patches at a time, so that their responses stay in cache: a band of a large picture
+or several small pictures, so that a call of NumPy has enough to do."""
 
 
 def cells_of(size: int) -> int:
@@ -60,8 +63,9 @@ class Responses:
             (part / 2)[:, : PATCH // 2].reshape(_HALF, FILTERS)
             for part in (weights + mirrored, weights - mirrored)
         )
-        self._even: Floats = np.vstack([even, filters[PIXELS:]], dtype=np.float32)
-        self._odd: Floats = odd.astype(np.float32)
+        constant = np.stack([filters[PIXELS:], np.zeros_like(filters[PIXELS:])])
+        halves = np.concatenate([np.stack([even, odd]), constant], axis=1)  # (2, 55, FILTERS)
+        self._halves: Floats = halves.astype(np.float32)[:, np.newaxis]
         self._size = size
         self.cells = cells_of(size)
         columns = size - PATCH + 1  # positions of a patch from left to right
@@ -73,42 +77,58 @@ class Responses:
         heights, widths = _widths(rows, self.cells), _widths(columns, self.cells)
         self._share = (1 / np.outer(heights, widths)).astype(np.float32)  # of a position
         self._row_in_cell, self._column_in_cell = _membership(heights), _membership(widths)
+        self.together = max(1, _BLOCK // (rows * columns))  # pictures
         bands = -(-rows // max(1, _BLOCK // columns))
         self._height = -(-rows // bands)  # bands of nearly equal height
         cell = np.repeat(np.arange(self.cells), heights)  # of a row
         tops = range(0, rows, self._height)
         self._bands = [(top, cell[top], cell[top : top + self._height][-1] + 1) for top in tops]
+        self._idle: list[_Workspace] = []  # of threads that have ended their pictures
 
-    def maps(self, pictures: Pictures) -> Iterator[Floats]:
-        """Yield the statistics of each of `pictures` (m, size, size, 3).
+    def maps(self, pictures: Pictures) -> Iterator[tuple[Floats, Floats]]:
+        """Yield the statistics of `pictures` (m, size, size, 3), those of `together` pictures at a time.
 
-        Each is (cells, cells, 2, STATISTICS, FILTERS): of the filters and of their mirror images.
+        Each is a pair that is written over when the next one is asked for:
+
+        - the statistics (n, cells, cells, 2, STATISTICS, FILTERS), n up to `together`, of the filters
+          and of their mirror images;
+        - of the square roots of these, half the sum and half the difference of a filter's and its mirror
+          image's: (2, n, cells², STATISTICS · FILTERS).
+
+        What goes into a call of NumPy together does not change a bit of it: whatever rounds is either
+        done number by number or a stack of matrix products, which NumPy hands to BLAS one by one, and
+        a picture's products have the same shapes and strides in any company.
         """
-        work = _Workspace(self._size, self._height)
-        for picture in pictures:
-            yield self._map(work, picture)
+        try:
+            work = self._idle.pop()
+        except IndexError:
+            work = _Workspace(self._size, self._height, self.cells, self.together)
+        for first in range(0, len(pictures), self.together):
+            means = self._map(work, pictures[first : first + self.together])
+            yield means, work.parities(means)
+        self._idle.append(work)
 
-    def _map(self, work: _Workspace, picture: Pictures) -> Floats:
-        sums = np.zeros((self.cells, self.cells, 2, STATISTICS, FILTERS), np.float32)
-        scale = self._contrast_scale(picture)
-        work.load(picture)
+    def _map(self, work: _Workspace, pictures: Pictures) -> Floats:
+        means = work.means[: len(pictures)]
+        means[:] = 0
+        scale = self._contrast_scale(pictures)
+        work.load(pictures)
         for top, first, last in self._bands:
             rows = slice(top, top + self._height)
-            even, odd = work.patches(top, scale[rows])
+            z = work.responses(top, scale[:, rows], self._halves)
             in_cell = self._row_in_cell[first:last, rows]
-            totals = work.totals((even.T, self._even), (odd.T, self._odd), in_cell)
-            sums[first:last] += (self._column_in_cell @ totals).transpose(2, 3, 0, 1, 4)
-        means: Floats = sums * self._share[:, :, None, None, None]
+            means[:, first:last] += work.sums(z, in_cell, self._column_in_cell)
+        means *= self._share[:, :, None, None, None]
         means[..., :2, :] -= np.float32(THRESHOLD)  # max(z − t, 0) = max(z, t) − t
-        np.maximum(means, 0, out=means)  # subtle: rounding can leave −1e-8
-        return means
+        # subtle: rounding can leave −1e-8
+        return np.clip(means, np.float32(0), np.float32(np.inf), out=means)
 
-    def _contrast_scale(self, picture: Pictures) -> Floats:
-        """1 / √(var + CONTRAST) of the patch at each position (rows, columns).
+    def _contrast_scale(self, pictures: Pictures) -> Floats:
+        """1 / √(var + CONTRAST) of the patch at each position: (pictures, rows, columns).
 
         Box sums as two small matrix products, exact: all are integers below 2²⁴.
         """
-        values = picture.reshape(self._size, -1).astype(np.float32)  # (size, 3 size)
+        values = pictures.reshape(len(pictures), self._size, -1).astype(np.float32)
         total = (self._box @ (values @ self._box_rgb)).astype(np.float64)
         squares = (self._box @ ((values * values) @ self._box_rgb)).astype(np.float64)
         variance = squares / PIXELS - (total / PIXELS) ** 2
@@ -131,78 +151,97 @@ def _membership(widths: NDArray[np.intp]) -> Floats:
 class _Workspace:
     """Buffers of one thread, used again for every band of every picture.
 
+    Fresh memory would cost more than the arithmetic: the system hands it out page by page, and threads
+    wait for each other there.
+
     The patches of a band, up to `height` rows of positions, are the columns of a matrix, each row of
-    which is copied from long runs of memory.
+    which is copied from long runs of memory. Up to `together` pictures share every call.
     """
 
-    def __init__(self, size: int, height: int) -> None:
+    def __init__(self, size: int, height: int, cells: int, together: int) -> None:
         self.side = size - PATCH + 1
-        self._planes = np.empty((3, size, size), np.float32)
-        across = sliding_window_view(self._planes, PATCH, axis=2).transpose(3, 0, 1, 2)
+        self.means = np.empty((together, cells, cells, 2, STATISTICS, FILTERS), np.float32)
+        self._sums_of_band = np.empty_like(self.means)
+        self._roots = np.empty((together, cells**2, 2, STATISTICS * FILTERS), np.float32)
+        self._parities = np.empty((2, together, cells**2, STATISTICS * FILTERS), np.float32)
+        self._planes = np.empty((together, 3, size, size), np.float32)
+        across = sliding_window_view(self._planes, PATCH, axis=3).transpose(4, 0, 1, 2, 3)
         self._left, self._right = across[: PATCH // 2], across[: PATCH // 2 - 1 : -1]
-        parity = np.empty((2, PATCH // 2, 3, size, self.side), np.float32)
+        parity = np.empty((2, PATCH // 2, together, 3, size, self.side), np.float32)
         self._sums, self._differences = parity
-        down = sliding_window_view(parity.reshape(2, -1, size, self.side), PATCH, axis=2)
-        self._windows = down.transpose(0, 4, 1, 2, 3)[:, :, :, ::ROW_STEP]  # (2, 6, 9, rows, side)
-        most = height * self.side
-        self._patches = np.empty((PIXELS + 1) * most, np.float32)
+        down = sliding_window_view(parity, PATCH, axis=4)[:, :, :, :, ::ROW_STEP]
+        self._windows = down.transpose(0, 2, 6, 1, 3, 4, 5)  # (2, together, 6, 3, 3, rows, side)
+        most = together * height * self.side
+        self._patches = np.empty(2 * (_HALF + 1) * most, np.float32)
         self._z, self._spare = np.empty((2, 2 * FILTERS * most), np.float32)
         self._beyond = np.empty(2 * FILTERS * most, np.bool_)
+        rows = min(cells, height)  # of boxes that a band can meet
+        self._totals = np.empty(2 * together * STATISTICS * rows * self.side * FILTERS, np.float32)
 
-    def load(self, picture: Pictures) -> None:
-        """Take sums and differences of the columns of each patch of `picture` (size, size, 3)."""
-        np.copyto(self._planes, picture.transpose(2, 0, 1))
-        np.add(self._left, self._right, out=self._sums)
-        np.subtract(self._left, self._right, out=self._differences)
+    def load(self, pictures: Pictures) -> None:
+        """Take sums and differences of the columns of each patch of `pictures` (n, size, size, 3)."""
+        some = slice(len(pictures))
+        np.copyto(self._planes[some], pictures.transpose(0, 3, 1, 2))
+        np.add(self._left[:, some], self._right[:, some], out=self._sums[:, some])
+        np.subtract(self._left[:, some], self._right[:, some], out=self._differences[:, some])
 
-    def patches(self, top: int, scale: Floats) -> tuple[Floats, Floats]:
-        """Even (55, n) and odd (54, n) parts of the scaled patches in the band from row `top`.
+    def responses(self, top: int, scale: Floats, halves: Floats) -> Floats:
+        """Return z (2, pictures, height · side, FILTERS) of the band from row `top`.
 
-        The last row of the even part is 1, for the constant of the filters.
+        `scale` (pictures, height, side) is of its patches; `halves` (2, 1, 55, FILTERS) are the even and
+        the odd part of the filters, with their constants. First z of the filters, then of their mirror
+        images.
         """
-        height, n = len(scale), scale.size
-        both = self._patches[: (PIXELS + 1) * n].reshape(PIXELS + 1, n)
-        even, ones, odd = both[:_HALF], both[_HALF], both[_HALF + 1 :]
-        for windows, part in zip(self._windows, (even, odd), strict=True):
-            band = windows[:, :, top : top + height]
-            np.multiply(band, scale, out=part.reshape(band.shape))
-        ones[:] = 1
-        return both[: _HALF + 1], odd
+        pictures, height, side = scale.shape
+        patches = _part(self._patches, (2, pictures, _HALF + 1, height * side))
+        band = self._windows[:, :pictures, ..., top : top + height, :]
+        np.multiply(band, scale[:, None, None, None], out=patches[:, :, :-1].reshape(band.shape))
+        patches[:, :, -1] = 1  # for the constants
+        shape = (2, pictures, height * side, FILTERS)
+        z, parts = _part(self._z, shape), _part(self._spare, shape)
+        np.matmul(patches.transpose(0, 1, 3, 2), halves, out=parts)
+        np.add(parts[0], parts[1], out=z[0])
+        np.subtract(parts[0], parts[1], out=z[1])
+        return z
 
-    def totals(self, even: tuple[Floats, Floats], odd: tuple[Floats, Floats], in_cell: Floats) -> Floats:
-        """Sums of max(z, t), −min(z, −t), [z > t], [z < −t] over the rows of a band in each cell.
+    def sums(self, z: Floats, row_in_cell: Floats, column_in_cell: Floats) -> Floats:
+        """Sums of max(z, t), −min(z, −t), [z > t], [z < −t] over the positions of a band in each box.
 
-        `even` and `odd` are factors of the parts of z: patches (n, …) and filters (…, FILTERS).
-        `in_cell` (cells, height) says which row is in which cell. Returns (2, STATISTICS, cells, side,
-        FILTERS), of the filters and of their mirror images.
+        `row_in_cell` (k, height) and `column_in_cell` (cells, side) say where a position belongs.
+        Returns (pictures, k, cells, 2, STATISTICS, FILTERS).
+
+        Every pass is over memory in cache; a matrix product with so few rows costs no more than adding
+        rows up would. All goes together, because threads take turns at every call.
         """
-        shape = (2, len(even[0]), FILTERS)
-        count = math.prod(shape)
-        z, spare = self._z[:count].reshape(shape), self._spare[:count].reshape(shape)
-        plain, difference = spare
-        np.matmul(*even, out=plain)
-        np.matmul(*odd, out=difference)
-        np.add(plain, difference, out=z[0])
-        np.subtract(plain, difference, out=z[1])
-        totals = np.empty((2, STATISTICS, len(in_cell), self.side, FILTERS), np.float32)
-        self._sum(z, in_cell, totals)
-        return totals
-
-    def _sum(self, z: Floats, in_cell: Floats, totals: Floats) -> None:
-        """Fill `totals` (2, STATISTICS, cells, side, FILTERS) from z (2, height · side, FILTERS).
-
-        Every pass is over memory in cache; a matrix product with so few rows costs no more. Both halves
-        go together, because threads take turns at every call: with half the calls, two need 15 % less.
-        """
-        rows = z.reshape(2, -1, self.side * FILTERS)
-        spare = self._spare[: z.size].reshape(rows.shape)
-        beyond = self._beyond[: z.size].reshape(rows.shape)
-        flat = totals.reshape(2, STATISTICS, len(in_cell), -1)
+        pictures, k = z.shape[1], len(row_in_cell)
+        rows = z.reshape(2, pictures, -1, self.side * FILTERS)
+        spare = _part(self._spare, rows.shape)
+        beyond = _part(self._beyond, rows.shape)
+        totals = _part(self._totals, (2, pictures, STATISTICS, k, self.side * FILTERS))
         t, infinity = np.float32(THRESHOLD), np.float32(np.inf)
         # np.clip, because np.maximum with a number is three times as slow (NumPy 2.4)
-        np.matmul(in_cell, np.clip(rows, t, infinity, out=spare), out=flat[:, 0])
-        np.matmul(-in_cell, np.clip(rows, -infinity, -t, out=spare), out=flat[:, 1])
+        np.matmul(row_in_cell, np.clip(rows, t, infinity, out=spare), out=totals[:, :, 0])
+        np.matmul(-row_in_cell, np.clip(rows, -infinity, -t, out=spare), out=totals[:, :, 1])
         np.copyto(spare, np.greater(rows, t, out=beyond))
-        np.matmul(in_cell, spare, out=flat[:, 2])
+        np.matmul(row_in_cell, spare, out=totals[:, :, 2])
         np.copyto(spare, np.less(rows, -t, out=beyond))
-        np.matmul(in_cell, spare, out=flat[:, 3])
+        np.matmul(row_in_cell, spare, out=totals[:, :, 3])
+        sums = self._sums_of_band[:pictures, :k]
+        by_column = totals.reshape(2, pictures, STATISTICS, k, self.side, FILTERS)
+        np.matmul(column_in_cell, by_column, out=sums.transpose(3, 0, 4, 1, 2, 5))
+        return sums
+
+    def parities(self, means: Floats) -> Floats:
+        """Even and odd part of the square roots of `means`, as `Responses.maps` gives them."""
+        some = slice(len(means))
+        roots, parities = self._roots[some], self._parities[:, some]
+        np.sqrt(means.reshape(roots.shape), out=roots)
+        roots *= np.float32(0.5)
+        np.add(roots[:, :, 0], roots[:, :, 1], out=parities[0])
+        np.subtract(roots[:, :, 0], roots[:, :, 1], out=parities[1])
+        return parities
+
+
+def _part(buffer: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Use the beginning of a flat `buffer` as an array of `shape`."""
+    return buffer[: math.prod(shape)].reshape(shape)
