@@ -6,7 +6,7 @@ import importlib.util
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import reduce
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
@@ -50,6 +50,15 @@ def refuse_binary_name(path: str) -> None:
 
     if is_picture_name(path) or is_hdf5_name(path) or path.lower().endswith(".npz"):
         raise click.BadParameter(f"{path} would be a text file; name another", param_hint="--output")
+
+
+def format_of(output: str, format_name: str, formats: Collection[str]) -> str:
+    """Choose the format that the suffix of `output` names, unless one is given."""
+    source = click.get_current_context().get_parameter_source("format_name")
+    suffix = os.path.splitext(output)[1].lower().removeprefix(".")
+    if source is click.core.ParameterSource.DEFAULT and suffix in formats:
+        return suffix
+    return format_name
 
 
 def check_table(path: str | None, option: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -23,6 +24,14 @@ from catclf.regular import open_regular
 # EPS is left out because its decoder runs an external program, TGA because it has no magic number.
 _COMMON_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 _OTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "JPEG2000", "ICO")
+
+UNKNOWN_FORMAT = "is not a picture in a known format (JPEG, PNG, GIF, BMP, WebP, TIFF, PPM, AVIF …)"
+
+# Of JPEG, PNG, GIF, WebP, TIFF, AVIF, JPEG 2000 and HDF5; none can be the beginning of a path in UTF-8,
+# but for that of a GIF.
+_SIGNATURE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|\0\0..(ftyp|jP)|\x89HDF", re.DOTALL
+)
 
 _WHOLE_BYTES = 4_000_000  # files up to this size are read at once
 
@@ -79,6 +88,11 @@ def resize(pixels: Pixels, size: int) -> Pixels:
     if pixels.shape == (size, size, 3):
         return pixels
     return _square(Image.fromarray(pixels), size)
+
+
+def begins_like_picture(head: bytes) -> bool:
+    """Whether the first bytes of a file, a dozen or more, are those of pictures and not of text."""
+    return _SIGNATURE.match(head) is not None
 
 
 class _RefusedError(Exception):
@@ -199,7 +213,7 @@ def _reason(exc: Exception) -> str:
     if isinstance(exc, _RefusedError):
         return str(exc)
     if isinstance(exc, UnidentifiedImageError):
-        return "is not a picture in a known format (JPEG, PNG, GIF, BMP, WebP, TIFF, PPM, AVIF …)"
+        return UNKNOWN_FORMAT
     if isinstance(exc, MemoryError):
         return "there is not enough memory to decode it"
     if isinstance(exc, OSError) and exc.strerror:
