@@ -423,6 +423,10 @@ def test_no_output_of_another_kind_replaces_a_picture(
             for victim in victims.values()
         ),
     )
+    no_models = [victim for name, victim in victims.items() if name != "c.npz"]
+    refusals += tuple(
+        (("train", album, "-f", "-o", victim), "would be a model; name another") for victim in no_models
+    )
     for arguments, reason in refusals:
         result = catclf(*arguments)
         assert result.code == 2

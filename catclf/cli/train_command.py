@@ -21,6 +21,7 @@ from catclf.cli.options import (
     key_options,
     max_pixels_option,
     options,
+    refuse_name_of_data,
     refuse_overwriting,
     require_dask_extra,
     require_report_extra,
@@ -308,6 +309,7 @@ def _settings(
 def _check_outputs(output: str, force: bool, history: str | None, plot: str | None) -> None:
     """Find out before the work starts whether its results can be kept."""
     check_file(output, "--output")
+    refuse_name_of_data(output, "a model")
     if os.path.lexists(output) and not force:
         raise click.UsageError(f"{output} exists; replace it with --force, or name another file")
     check_table(history, "--history")

@@ -33,6 +33,8 @@ _SIGNATURE = re.compile(
     rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|\0\0..(ftyp|jP)|\x89HDF", re.DOTALL
 )
 
+_HEIC = re.compile(rb"....ftyphe[iv]", re.DOTALL)
+
 _WHOLE_BYTES = 4_000_000  # files up to this size are read at once
 
 _STRIP_PIXELS = 1_000_000
@@ -139,6 +141,9 @@ def _identify(stream: BinaryIO) -> Image.Image:
     try:
         return Image.open(stream, formats=_COMMON_FORMATS)
     except UnidentifiedImageError:
+        stream.seek(0)
+        if _HEIC.match(stream.read(12)):
+            raise _RefusedError("is HEIC, which is not read: convert it to JPEG first") from None
         stream.seek(0)
         return Image.open(stream, formats=_import_other_formats())
 
