@@ -284,7 +284,7 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
     problem = prepared.problem
     try:
         masks = list(_fold_masks(problem, train, _feasible_folds(problem.y[train])))
-    except TooFewPicturesError as exc:  # of patches nobody has asked for that
+    except TooFewPicturesError as exc:  # with patches "auto" may be nobody's wish
         advice = "add pictures of it, or give --l2 a number, such as 0.001"
         raise TooFewPicturesError(exc.found, exc.positive, "to choose the penalty l2", advice) from exc
     plain = prepared.objective(train, 0.0)

@@ -794,7 +794,7 @@ def test_a_picture_is_not_read_as_a_list_of_paths(catclf: Runner, model: Path, t
         picture("cat", 3).save(photo)
         result = catclf("predict", "-m", model, "--files-from", photo)
         assert (result.code, result.out) == (1, b"")
-        assert f"{photo}: holds pictures and no list of paths; leave --files-from out" in result.err
+        assert f"{photo}: is a picture and no list of paths; leave --files-from out" in result.err
     piped = run("predict", "-m", model, "--files-from", "-", input=photo.read_bytes())
     assert (piped.returncode, piped.stdout) == (1, b"")
 
@@ -807,7 +807,7 @@ def test_a_list_that_nul_divides_needs_the_option_for_it(
     listing.write_bytes(b"".join(os.fsencode(path) + b"\0" for path in paths))
     refused = catclf("predict", "-m", model, "--files-from", listing)
     assert (refused.code, refused.out) == (1, b"")
-    assert "it has NUL bytes; if they end paths, say -0" in refused.err
+    assert "it has NUL bytes; if they end its paths, say -0" in refused.err
     assert catclf("predict", "-m", model, "--files-from", listing, "-0").out.count(b"\n") == len(paths)
 
 

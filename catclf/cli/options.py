@@ -49,7 +49,7 @@ def refuse_binary_name(path: str) -> None:
 
 
 def refuse_name_of_data(path: str, content: str, suffixes: tuple[str, ...] = ()) -> None:
-    """Refuse to write `content` to what is called a picture or an HDF5 file, or has one of `suffixes`."""
+    """Refuse to write `content` to what is called a picture or an HDF5 file, or ends in a suffix."""
     from catclf.images.folder import is_picture_name  # imports numpy, which --help does without
     from catclf.images.hdf5_process import is_hdf5_name
 

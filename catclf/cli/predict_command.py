@@ -198,15 +198,14 @@ def _listed(file: BinaryIO, name: str, null: bool) -> Iterator[str]:
 
 
 def _check_list(head: bytes, name: str) -> None:
-    """Refuse what cannot be paths, one a line, by its first bytes."""
+    """Refuse by its first bytes what cannot be paths, one a line: no path has a NUL, every picture has."""
     from catclf.images.decode import begins_like_picture
 
-    if begins_like_picture(head):
-        raise DataError(name, "holds pictures and no list of paths; leave --files-from out")
     if b"\0" in head:
-        raise DataError(
-            name, "is no list of paths, one a line: it has NUL bytes; if they end paths, say -0"
-        )
+        if begins_like_picture(head):
+            raise DataError(name, "is a picture and no list of paths; leave --files-from out")
+        found = "is no list of paths, one a line: it has NUL bytes"
+        raise DataError(name, f"{found}; if they end its paths, say -0")
 
 
 def _split_at_nul(file: BinaryIO) -> Iterator[bytes]:

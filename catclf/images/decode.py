@@ -27,10 +27,9 @@ _OTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "JPEG2000", "ICO")
 
 UNKNOWN_FORMAT = "is not a picture in a known format (JPEG, PNG, GIF, BMP, WebP, TIFF, PPM, AVIF …)"
 
-# Of JPEG, PNG, GIF, WebP, TIFF, AVIF, JPEG 2000 and HDF5; none can be the beginning of a path in UTF-8,
-# but for that of a GIF.
+# Of JPEG, PNG, GIF, WebP, TIFF, AVIF and HEIC, JPEG 2000.
 _SIGNATURE = re.compile(
-    rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|\0\0..(ftyp|jP)|\x89HDF", re.DOTALL
+    rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|....ftyp|\0\0\0\x0cjP", re.DOTALL
 )
 
 _HEIC = re.compile(rb"....ftyphe[iv]", re.DOTALL)
@@ -93,7 +92,7 @@ def resize(pixels: Pixels, size: int) -> Pixels:
 
 
 def begins_like_picture(head: bytes) -> bool:
-    """Whether the first bytes of a file, a dozen or more, are those of pictures and not of text."""
+    """Whether the first bytes of a file, a dozen or more, are those of a picture in a usual format."""
     return _SIGNATURE.match(head) is not None
 
 
