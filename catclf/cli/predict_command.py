@@ -198,7 +198,7 @@ def _listed(file: BinaryIO, name: str, null: bool) -> Iterator[str]:
 
 
 def _check_list(head: bytes, name: str) -> None:
-    """Refuse by its first bytes what cannot be paths, one a line: no path has a NUL, every picture has."""
+    """Refuse by its first bytes what cannot be paths, one a line: in paths there is no NUL."""
     from catclf.images.decode import begins_like_picture
 
     if b"\0" in head:
