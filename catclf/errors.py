@@ -67,17 +67,18 @@ class OutputError(_FileError):
 
 
 class TooFewPicturesError(CatclfError):
-    """A class is too small to be divided: `found` pictures for `purpose`, a phrase."""
+    """A class is too small to be divided: `found` pictures for `purpose`; `advice` says what to do."""
 
-    def __init__(self, found: int, positive: bool, purpose: str) -> None:
-        super().__init__(found, positive, purpose)
+    def __init__(self, found: int, positive: bool, purpose: str, advice: str = "add some") -> None:
+        super().__init__(found, positive, purpose, advice)
         self.found = found
         self.positive = positive
         self.purpose = purpose
+        self.advice = advice
 
     def __str__(self) -> str:
         name = "positive" if self.positive else "negative"
-        return f"the {name} class has too few pictures {self.purpose} ({self.found})"
+        return f"the {name} class has too few pictures {self.purpose} ({self.found}): {self.advice}"
 
 
 class TrainingError(CatclfError):

@@ -278,14 +278,15 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
 
     Raises
     ------
-    ConfigError
+    TooFewPicturesError
         If a class has fewer than two pictures.
     """
     problem = prepared.problem
     try:
         masks = list(_fold_masks(problem, train, _feasible_folds(problem.y[train])))
-    except TooFewPicturesError as exc:
-        raise ConfigError("l2", "auto", f"a number: {exc}; add pictures, or give --l2 0.001") from exc
+    except TooFewPicturesError as exc:  # with patches "auto" may be nobody's wish
+        advice = "add pictures of it, or give --l2 a number, such as 0.001"
+        raise TooFewPicturesError(exc.found, exc.positive, "to choose the penalty l2", advice) from exc
     plain = prepared.objective(train, 0.0)
     bias_factor = _bias_factor(prepared, plain)
     largest = largest_curvature(prepared.engine, plain, bias_factor)

@@ -33,7 +33,8 @@ def fold_numbers(y: NDArray[np.float64], folds: int, seed: int) -> NDArray[np.in
     for value in (1.0, 0.0):
         members = np.flatnonzero(y == value)
         if len(members) < folds:
-            raise TooFewPicturesError(len(members), bool(value), f"for {folds} folds")
+            advice = "take fewer folds, or add pictures of it"
+            raise TooFewPicturesError(len(members), bool(value), f"for {folds} folds", advice)
         numbers[rng.permutation(members)] = (dealt + np.arange(len(members))) % folds
         dealt += len(members)
     return numbers

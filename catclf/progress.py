@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # only the name of a type: this module stays below the descent
     from catclf.descent import Step
 
 
+_NAMED = 5
+
+
 class Progress:
-    """Listener to a training; every method does nothing until a subclass says otherwise."""
+    """Listener to a training; nothing happens until a subclass says otherwise."""
 
     def reading(self, done: int, total: int) -> None:
         """`done` of `total` pictures are decoded."""
 
     def note(self, message: str) -> None:
         """Hear a sentence on what happens next, for those who want details."""
+
+    def passed_over(self, paths: Sequence[str]) -> None:
+        """Hear of files that are not tried because of their names; some are noted, and how many more."""
+        for path in paths[:_NAMED]:
+            self.note(f"{path}: passed over")
+        if len(paths) > _NAMED:
+            self.note(f"and {len(paths) - _NAMED} more files passed over")
 
     def descending(self, iterations: int) -> None:
         """Prepare for a descent of at most that many updates."""

@@ -423,6 +423,10 @@ def test_no_output_of_another_kind_replaces_a_picture(
             for victim in victims.values()
         ),
     )
+    no_models = [victim for name, victim in victims.items() if name != "c.npz"]
+    refusals += tuple(
+        (("train", album, "-f", "-o", victim), "would be a model; name another") for victim in no_models
+    )
     for arguments, reason in refusals:
         result = catclf(*arguments)
         assert result.code == 2
@@ -782,3 +786,119 @@ def test_a_class_called_cats_in_any_case_is_positive(
     (album / "Cats").rename(album / "lion")
     refused = catclf("train", album, "-o", tmp_path / "lion.npz", "--size", "8", "-i", "5")
     assert "say which is positive: --positive dog or --positive lion" in refused.err
+
+
+def test_a_picture_is_not_read_as_a_list_of_paths(catclf: Runner, model: Path, tmp_path: Path) -> None:
+    for suffix in (".jpg", ".png", ".gif", ".webp", ".tif", ".jp2"):
+        photo = tmp_path / f"photo{suffix}"
+        picture("cat", 3).save(photo)
+        result = catclf("predict", "-m", model, "--files-from", photo)
+        assert (result.code, result.out) == (1, b"")
+        assert f"{photo}: is a picture and no list of paths; leave --files-from out" in result.err
+    piped = run("predict", "-m", model, "--files-from", "-", input=photo.read_bytes())
+    assert (piped.returncode, piped.stdout) == (1, b"")
+
+
+def test_a_list_that_nul_divides_needs_the_option_for_it(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    paths = sorted(album.rglob("*.png"))
+    listing = tmp_path / "list"
+    listing.write_bytes(b"".join(os.fsencode(path) + b"\0" for path in paths))
+    refused = catclf("predict", "-m", model, "--files-from", listing)
+    assert (refused.code, refused.out) == (1, b"")
+    assert "it has NUL bytes; if they end its paths, say -0" in refused.err
+    assert catclf("predict", "-m", model, "--files-from", listing, "-0").out.count(b"\n") == len(paths)
+
+
+def test_a_list_comes_through_a_pipe_bit_by_bit(album: Path, model: Path) -> None:
+    paths = sorted(album.rglob("*.png"))
+    command = [sys.executable, "-m", "catclf", "predict", "-m", str(model), "--files-from", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for path in paths:
+            process.stdin.write(os.fsencode(path)[:1])
+            process.stdin.flush()
+            process.stdin.write(os.fsencode(path)[1:] + b"\n")
+            process.stdin.flush()
+        process.stdin.close()
+        rows = process.stdout.read().splitlines()
+    assert [row.split(b"\t")[0] for row in rows] == [os.fsencode(path) for path in paths]
+
+
+def test_a_list_on_standard_input_in_place_of_a_picture_is_noticed(album: Path, model: Path) -> None:
+    hint = b"for a list of paths use --files-from -"
+    paths = "\n".join(map(str, album.rglob("*.png"))).encode()
+    result = run("predict", "-m", model, "-", input=paths)
+    assert result.returncode == 3
+    assert result.stdout.startswith(b"-\tERROR\tis not a picture")
+    assert hint in result.stderr
+    whole = next(album.rglob("*.png")).read_bytes()
+    for data in (b"", whole, whole[:-100]):
+        assert hint not in run("predict", "-m", model, "-", input=data).stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (
+            (),
+            "stopped after the given number of iterations, before |gradient| fell to epsilon = 0.0001 (",
+        ),
+        (
+            ("--stop", "step", "-e", "1e-9"),
+            "stopped after the given number of iterations, before |step| fell to epsilon = 1e-09 (",
+        ),
+        (("--stop", "none"), "stopped after the given number of iterations ("),
+        (("-e", "10"), "converged: the gradient is below epsilon ("),
+    ],
+)
+def test_the_summary_says_why_the_descent_stopped(
+    catclf: Runner, album: Path, tmp_path: Path, flags: tuple[str, ...], expected: str
+) -> None:
+    result = catclf("train", album, "-o", tmp_path / "m.npz", "--size", "8", "-i", "3", *flags)
+    assert result.err.splitlines()[1].startswith(expected)
+
+
+def test_verbose_training_names_some_of_what_is_passed_over(
+    catclf: Runner, album: Path, tmp_path: Path
+) -> None:
+    for k in range(7):
+        picture("cat", k).save(album / f"beside{k}.png")
+    packed, trained = tmp_path / "a.h5", tmp_path / "m.npz"
+    for arguments in (("train", album, "-o", trained, "-i", "3"), ("pack", album, packed)):
+        told = catclf(*arguments, "--size", "8", "-v", "-f").err
+        for k in range(5):
+            assert f"{album}/beside{k}.png: passed over\n" in told
+        assert "beside5" not in told
+        assert "and 2 more files passed over\n" in told
+        brief = catclf(*arguments, "--size", "8", "-f").err
+        assert "beside" not in brief
+        assert "(7 other files passed over)" in brief
+
+
+def test_a_report_has_the_format_of_its_suffix_unless_one_is_given(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    for name, flags, as_json in (
+        ("a.json", (), True),
+        ("b.JSON", (), True),
+        ("c.txt", (), False),
+        ("d.json", ("-F", "text"), False),
+        ("e.txt", ("-F", "json"), True),
+    ):
+        assert catclf("eval", "-m", model, album, "-o", tmp_path / name, *flags).code == 0
+        assert (tmp_path / name).read_text().startswith("{") == as_json
+
+
+def test_too_few_pictures_for_patches_are_not_laid_to_an_option(
+    catclf: Runner, album: Path, tmp_path: Path
+) -> None:
+    for k in range(1, 6):
+        (album / "cat" / f"{k}.png").unlink()
+    result = catclf("train", album, "-o", tmp_path / "m.npz", "--features", "patches", "--size", "16")
+    assert result.code == 1
+    assert "auto" not in result.err
+    assert "the positive class has too few pictures to choose the penalty l2 (1)" in result.err
+    assert "or give --l2 a number" in result.err

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,33 @@ def test_options_and_choices_complete() -> None:
 )
 def test_the_names_of_files_are_left_to_the_shell(words: tuple[str, ...]) -> None:
     assert completed(*words) == ["file,pho"]
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_itself_completes_commands_options_and_files(tmp_path: Path) -> None:
+    (tmp_path / "a, photo.jpg").touch()
+    (tmp_path / "completion.fish").write_text(ask("fish_source"))
+    folders = [os.path.dirname(sys.executable), os.environ["PATH"]]
+    environment = {**os.environ, "PATH": os.pathsep.join(folders), "HOME": str(tmp_path)}
+
+    def offered(line: str) -> list[str]:
+        script = f"source completion.fish; complete -C '{line}'"
+        done = subprocess.run(
+            ["fish", "-c", script],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout.splitlines()
+
+    assert [line.split("\t")[0] for line in offered("catclf tr")] == ["train"]
+    assert offered("catclf predict -F js") == ["json", "jsonl"]
+    assert offered("catclf predict -m a") == ["a, photo.jpg"]
+    (rate,) = offered("catclf train --learn")
+    assert rate == "--learning-rate\tThe step size; auto is 1/L, L the largest curvature of the cost."
 
 
 def test_completion_needs_no_heavy_library() -> None:

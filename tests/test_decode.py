@@ -260,6 +260,12 @@ def test_what_is_no_picture_says_so(tmp_path: Path) -> None:
     assert reason(path).startswith("is not a picture in a known format (JPEG, PNG")
 
 
+def test_a_photo_of_a_telephone_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic")
+    assert reason(path) == "is HEIC, which is not read: convert it to JPEG first"
+
+
 def test_postscript_is_not_run(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")

@@ -14,7 +14,7 @@ MADE_OF = {
     errors.DataError: ("a.jpg", "is empty"),
     errors.ModelFileError: ("m.npz", "is empty"),
     errors.OutputError: ("out.csv", "is not a regular file"),
-    errors.TooFewPicturesError: (1, True, "for 5 folds"),
+    errors.TooFewPicturesError: (1, True, "for 5 folds", "take fewer"),
     errors.TrainingError: (10, 1e9, "Use a smaller learning rate."),
     errors.ClusterError: ("local", "has gone"),
 }
@@ -44,8 +44,8 @@ def test_an_error_is_the_same_after_pickling(kind: type[errors.CatclfError]) -> 
         (errors.ConfigError("l2", -1.0, "zero or more"), "l2 = -1.0: must be zero or more"),
         (errors.DataError("a.jpg", "is empty"), "a.jpg: is empty"),
         (
-            errors.TooFewPicturesError(1, True, "for 5 folds"),
-            "the positive class has too few pictures for 5 folds (1)",
+            errors.TooFewPicturesError(1, True, "for 5 folds", "take fewer"),
+            "the positive class has too few pictures for 5 folds (1): take fewer",
         ),
         (
             errors.TrainingError(10, 1e9, "Do this."),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from catclf import fitting
 from catclf.config import DescentSettings, TrainSettings
-from catclf.errors import ConfigError
+from catclf.errors import TooFewPicturesError
 from catclf.features import FEATURES
 from catclf.features.pixels import Pixels
 from catclf.fitting import Mask, Prepared, Problem, choose_l2, cross_validate, fit, prepare
@@ -311,8 +311,12 @@ def test_labels_without_a_reason_ask_for_a_stronger_penalty_than_labels_with_one
 def test_a_class_of_one_picture_cannot_choose_a_penalty() -> None:
     some = automatic("pixels")
     some = replace(some, y=np.eye(M)[4])
-    with pytest.raises(ConfigError, match=r"l2 = 'auto': must be a number: the positive class"):
+    with pytest.raises(TooFewPicturesError) as caught:
         fit(prepare(some, all_of(some)), all_of(some))
+    assert str(caught.value) == (
+        "the positive class has too few pictures to choose the penalty l2 (1): "
+        "add pictures of it, or give --l2 a number, such as 0.001"
+    )
 
 
 def test_pixels_held_out_are_not_copied() -> None:

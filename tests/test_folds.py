@@ -39,7 +39,7 @@ def test_folds_follow_from_the_seed() -> None:
 @pytest.mark.parametrize(("ones", "zeros"), [(4, 20), (20, 4), (0, 20)])
 def test_a_class_smaller_than_the_number_of_folds_is_refused(ones: int, zeros: int) -> None:
     name = "positive" if ones < zeros else "negative"
-    message = rf"the {name} class has too few pictures for 5 folds \({min(ones, zeros)}\)"
+    message = rf"the {name} class has too few pictures for 5 folds \({min(ones, zeros)}\): take fewer"
     with pytest.raises(TooFewPicturesError, match=message):
         fold_numbers(classes(ones, zeros), 5, seed=0)
 
@@ -64,6 +64,6 @@ def test_the_held_out_part_follows_from_the_seed() -> None:
 
 @pytest.mark.parametrize(("ones", "zeros"), [(1, 20), (20, 1), (0, 5)])
 def test_no_picture_is_held_out_of_a_class_of_one(ones: int, zeros: int) -> None:
-    message = rf"too few pictures to hold any out \({min(ones, zeros)}\)"
+    message = rf"too few pictures to hold any out \({min(ones, zeros)}\): add some"
     with pytest.raises(TooFewPicturesError, match=message):
         held_out_mask(classes(ones, zeros), 0.5, seed=0)

@@ -58,7 +58,7 @@ def test_the_three_kinds_of_sources_hold_the_same_pictures(tmp_path: Path) -> No
         data = read(source)
         assert data.counts() == {"cat": 3, "dog": 3}
         assert data.usual_positive == "cat"
-        assert (data.skipped, data.passed_over) == ((), 0)
+        assert (data.skipped, data.passed_over) == ((), ())
         assert data.pixels.dtype == np.uint8
         for name in ("cat", "dog"):
             of_class = data.pixels[data.labels == data.classes.index(name)]
@@ -155,7 +155,7 @@ def test_unreadable_pictures_are_skipped_with_their_reasons(tmp_path: Path) -> N
     data = read(folder)
     assert data.counts() == {"cat": 2, "dog": 3}
     assert len(data.pixels) == len(data.labels) == len(data.paths) == 5
-    assert data.passed_over == 1
+    assert data.passed_over == (f"{folder}/dog/Thumbs.db",)
     assert str(data.skipped[0]) == f"{folder}/cat/01.png: is empty"
     assert str(data.skipped[1]).startswith(f"{folder}/dog/bad.jpg: is not a picture in a known format")
 
@@ -312,6 +312,14 @@ def test_a_malformed_csv_says_what_was_expected(tmp_path: Path, text: str, expec
     assert error_of(path).startswith(f"{path}: {expected}")
 
 
+def test_of_a_folder_of_other_files_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    assert error_of(tmp_path) == f"{tmp_path}: has no pictures"
+    (tmp_path / "cat" / "IMG_1.HEIC").write_bytes(b"x")
+    expected = f"has no pictures, but 1 other files, such as {tmp_path}/cat/IMG_1.HEIC"
+    assert error_of(tmp_path) == f"{tmp_path}: {expected}"
+
+
 # --- real data ---
 
 
@@ -319,7 +327,7 @@ def test_counts_of_the_real_image_folders(real_data: Path) -> None:
     natural = read_labelled(str(real_data / "natural_images"), 8, jobs=2)
     others = ("airplane", "car", "dog", "flower", "fruit", "motorbike", "person")
     assert natural.counts() == {"cat": 290, **dict.fromkeys(others, 100)}
-    assert (natural.passed_over, natural.skipped) == (7, ())
+    assert (len(natural.passed_over), natural.skipped) == (7, ())
     pets = read_labelled(str(real_data / "pets" / "test"), 16, jobs=2)
     assert pets.counts() == {"cats": 100, "dogs": 100}
     assert pets.usual_positive == "cats"

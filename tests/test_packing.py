@@ -116,7 +116,7 @@ def test_the_packed_file_holds_what_is_read_from_the_source(tmp_path: Path, kind
     assert found.usual_positive == expected.usual_positive
     assert stored_paths(tmp_path / "a.h5") == [os.fsencode(path) for path in expected.paths]
     assert (report.m, report.size) == (expected.m, SIZE)
-    assert (report.passed_over, report.resumed) == (expected.passed_over, 0)
+    assert (report.passed_over, report.resumed) == (len(expected.passed_over), 0)
     assert list(map(str, report.skipped)) == list(map(str, expected.skipped))
     assert report.file_size == (tmp_path / "a.h5").stat().st_size
     assert not (tmp_path / "a.h5.partial").exists()
@@ -185,6 +185,15 @@ def test_of_two_classes_the_positive_one_is_the_second(tmp_path: Path) -> None:
     packed(folder, tmp_path / "a.h5", positive="ant")
     assert read(tmp_path / "a.h5").classes == ("bee", "ant")
     assert read(tmp_path / "a.h5").labels.tolist() == [1, 0]
+
+
+def test_a_folder_above_the_data_is_not_packed_as_one_class(tmp_path: Path) -> None:
+    several_classes(tmp_path / "nest" / "pets")
+    with pytest.raises(DataError, match=r"has only the class pets; did you mean .*/nest/pets\?$"):
+        packed(tmp_path / "nest", tmp_path / "a.h5")
+    save_picture(tmp_path / "ants" / "ant" / "a.png", noise(8, 8, 3))
+    packed(tmp_path / "ants", tmp_path / "c.h5")
+    assert read(tmp_path / "c.h5").counts() == {"ant": 1}
 
 
 def test_several_classes_are_all_kept(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def labelled(classes: tuple[str, ...], labels: list[int], usual: str | None) -> 
         classes=classes,
         paths=("",) * len(labels),
         skipped=(),
-        passed_over=0,
+        passed_over=(),
         usual_positive=usual,
     )
 
@@ -198,28 +198,28 @@ def test_the_positive_class_is_the_one_wanted_or_the_usual_one(
     wanted: str | None, usual: str | None, expected: str
 ) -> None:
     data = labelled(("bird", "cat", "dog"), [0, 1, 2], usual)
-    assert positive_class(data, wanted, "data") == expected
+    assert positive_class(data, wanted, "photos") == expected
 
 
 @pytest.mark.parametrize(
     ("wanted", "usual", "labels", "message"),
     [
-        ("cow", "cat", [0, 1], "data: has no class 'cow'; it has cat, dog"),
+        ("cow", "cat", [0, 1], "photos: has no class 'cow'; it has cat, dog"),
         (
             None,
             None,
             [0, 1],
-            "data: has the classes cat, dog; say which is positive: --positive cat or --positive dog",
+            "photos: has the classes cat, dog; say which is positive: --positive cat or --positive dog",
         ),
-        (None, "cat", [1, 1], "data: has no picture of 'cat'; training needs both classes"),
-        (None, "cat", [0, 0], "data: has only pictures of 'cat'; training needs both classes"),
+        (None, "cat", [1, 1], "photos: has no picture of 'cat'; training needs both classes"),
+        (None, "cat", [0, 0], "photos: has only pictures of 'cat'; training needs both classes"),
     ],
 )
 def test_without_a_positive_class_or_its_opposite_the_classes_are_listed(
     wanted: str | None, usual: str | None, labels: list[int], message: str
 ) -> None:
     with pytest.raises(DataError) as caught:
-        positive_class(labelled(("cat", "dog"), labels, usual), wanted, "data")
+        positive_class(labelled(("cat", "dog"), labels, usual), wanted, "photos")
     assert str(caught.value) == message
 
 
@@ -243,16 +243,65 @@ def test_the_negative_class_is_the_other_one_or_all_others() -> None:
 def test_labels_follow_the_names_and_not_the_numbers(
     classes: tuple[str, ...], negative: str | None, expected: list[int]
 ) -> None:
-    y = labels_by_name(labelled(classes, [0, 1], None), "cat", negative, "data")
+    y = labels_by_name(labelled(classes, [0, 1], None), "cat", negative, "photos")
     assert y.tolist() == expected
 
 
 @pytest.mark.parametrize(("negative", "known"), [("dog", "cat, dog"), (None, "cat")])
 def test_names_that_do_not_match_are_both_listed(negative: str | None, known: str) -> None:
     with pytest.raises(DataError) as caught:
-        labels_by_name(labelled(("bird", "fish"), [0, 1], None), "cat", negative, "data")
-    expected = f"data: has the classes bird, fish; expected those of the model, {known}: "
+        labels_by_name(labelled(("bird", "fish"), [0, 1], None), "cat", negative, "photos")
+    expected = f"photos: has the classes bird, fish; expected those of the model, {known}: "
     assert str(caught.value) == expected + "rename the folders, or use a CSV with path,label"
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted", "message"),
+    [
+        (["pets"], None, "has only the class pets; did you mean nest/pets?"),
+        (["pets"], "cat", "has no class 'cat'; it has pets; did you mean nest/pets?"),
+        (["pets"], "cow", "has no class 'cow'; it has pets"),
+        (
+            ["test", "train"],
+            None,
+            "has the classes test, train; did you mean nest/test or nest/train? If not, say which is "
+            "positive: --positive test or --positive train",
+        ),
+    ],
+)
+def test_who_names_the_folder_above_the_data_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    made: list[str],
+    wanted: str | None,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in made:
+        class_folder(tmp_path / "nest" / name, m=4)
+    with pytest.raises(DataError) as caught:
+        train("nest", settings(positive=wanted))
+    assert str(caught.value) == f"nest: {message}"
+
+
+def test_who_evaluates_on_the_folder_above_the_data_is_told(tmp_path: Path, fitted: Fit) -> None:
+    class_folder(tmp_path / "nest" / "pets", m=4)
+    with pytest.raises(
+        DataError, match=r"those of the model, cat, non-cat; did you mean .*/nest/pets\?$"
+    ):
+        evaluate(fitted.model, tmp_path / "nest")
+
+
+def test_one_class_is_not_asked_whether_it_is_positive() -> None:
+    one = labelled(("ant",), [0], None)
+    with pytest.raises(DataError, match="photos: has only the class ant; training needs another one"):
+        positive_class(one, None, "photos")
+
+
+def test_the_names_of_classes_are_quoted_for_the_shell() -> None:
+    two = labelled(("my cats", "rest"), [0, 1], None)
+    with pytest.raises(DataError, match="positive: --positive 'my cats' or --positive rest"):
+        positive_class(two, None, "photos")
 
 
 def test_evaluation_does_not_depend_on_the_numbers_of_the_classes(tmp_path: Path, fitted: Fit) -> None:
@@ -351,7 +400,7 @@ def test_too_few_pictures_to_hold_out_or_to_fold_are_counted(tmp_path: Path) -> 
 
 def test_what_a_fold_refuses_is_not_laid_to_the_number_of_folds(tmp_path: Path) -> None:
     path = course_h5(tmp_path / "a.h5", m=4)  # without one of them a class is too small to choose λ
-    with pytest.raises(ConfigError, match="l2 = 'auto': must be a number"):
+    with pytest.raises(TooFewPicturesError, match=r"too few pictures to choose the penalty l2 \(1\)"):
         train(path, settings({"l2": "auto"}, cv=2))
 
 

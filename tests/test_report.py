@@ -160,6 +160,18 @@ def test_an_explanation_is_not_an_input(catclf: Runner, album: Path, model: Path
     assert catclf("predict", "-m", model, album, "--explain", album / "zzz").code == 2
 
 
+def test_without_a_picture_there_is_no_folder_of_explanations(
+    catclf: Runner, model: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    (tmp_path / "empty").mkdir()
+    for path, code in ((tmp_path / "missing", 3), (broken, 3), (tmp_path / "empty", 0)):
+        result = catclf("predict", "-m", model, path, "--explain", tmp_path / "why" / "deep")
+        assert result.code == catclf("predict", "-m", model, path).code == code
+        assert not (tmp_path / "why").exists()
+
+
 def test_explanations_need_a_folder(catclf: Runner, album: Path, model: Path, tmp_path: Path) -> None:
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(b"precious")

@@ -98,6 +98,9 @@ def _failed(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     if "_CATCLF_COMPLETE" in os.environ:  # the shell asks for completions
+        from catclf.cli import completion
+
+        completion.register()
         cli.main(arguments, prog_name="catclf")
     # subtle: cli.main() would turn a closed pipe and Ctrl-C into its own exit codes.
     with cli.make_context("catclf", arguments) as context:

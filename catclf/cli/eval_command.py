@@ -14,6 +14,7 @@ from catclf.cli.options import (
     PathName,
     check_file,
     check_table,
+    format_of,
     jobs_option,
     key_options,
     max_pixels_option,
@@ -36,6 +37,8 @@ Example:
   catclf eval -m cat.npz test.h5
   catclf eval -m cat.npz photos/ -F json | jq .accuracy_ci95"""
 
+
+_FORMATS = ("text", "json")
 
 GATES = (
     "accuracy",
@@ -66,12 +69,13 @@ def _parse_gates(
 @model_option("eval")
 @threshold_option
 @click.option(
-    "-F", "--format", "format_name", envvar="CATCLF_EVAL_FORMAT", type=click.Choice(("text", "json")),
-    default="text", show_default=True, help="Of the report.",
+    "-F", "--format", "format_name", envvar="CATCLF_EVAL_FORMAT", type=click.Choice(_FORMATS),
+    default="text", help="Of the report [default: by the suffix of -o, or text].",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", type=PathName(), metavar="FILE", help="Write the report there instead of stdout."
-)
+    "-o", "--output", type=PathName(), metavar="FILE",
+    help="Write the report there instead of stdout: without -F as text, or as JSON if it ends in .json.",
+)  # fmt: skip
 @click.option(
     "--errors", type=click.Choice(ON_ERROR), default="skip", show_default=True,
     help="What to do with a picture that cannot be read.",
@@ -121,6 +125,7 @@ def command(
     if output is not None:
         refuse_binary_name(output)
         check_output(output)
+        format_name = format_of(output, format_name, _FORMATS)
     check_table(predictions, "--predictions")
     if report is not None:
         check_file(report, "--report", (".html", ".htm"))

@@ -6,7 +6,7 @@ import importlib.util
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import reduce
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
@@ -45,11 +45,25 @@ def check_file(path: str, option: str, suffixes: tuple[str, ...] = ()) -> None:
 
 def refuse_binary_name(path: str) -> None:
     """Refuse to write rows or scores to what is called a picture, a model or an HDF5 file."""
+    refuse_name_of_data(path, "a text file", (".npz",))
+
+
+def refuse_name_of_data(path: str, content: str, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuse to write `content` to what is called a picture or an HDF5 file, or ends in a suffix."""
     from catclf.images.folder import is_picture_name  # imports numpy, which --help does without
     from catclf.images.hdf5_process import is_hdf5_name
 
-    if is_picture_name(path) or is_hdf5_name(path) or path.lower().endswith(".npz"):
-        raise click.BadParameter(f"{path} would be a text file; name another", param_hint="--output")
+    if is_picture_name(path) or is_hdf5_name(path) or path.lower().endswith(suffixes):
+        raise click.BadParameter(f"{path} would be {content}; name another", param_hint="--output")
+
+
+def format_of(output: str, format_name: str, formats: Collection[str]) -> str:
+    """Choose the format that the suffix of `output` names, unless one is given."""
+    source = click.get_current_context().get_parameter_source("format_name")
+    suffix = os.path.splitext(output)[1].lower().removeprefix(".")
+    if source is click.core.ParameterSource.DEFAULT and suffix in formats:
+        return suffix
+    return format_name
 
 
 def check_table(path: str | None, option: str) -> None:

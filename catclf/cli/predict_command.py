@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ from catclf.cli.console import Console
 from catclf.cli.group import ExampleFirst
 from catclf.cli.options import (
     PathName,
+    format_of,
     jobs_option,
     max_pixels_option,
     model_option,
@@ -123,11 +125,11 @@ def command(
     if "-" in paths and files_from == "-":
         raise click.UsageError("stdin can be a picture or a list of paths, not both")
     if explain is not None:
-        _check_apart(explain, paths)
+        _check_explain(explain, paths)
     if output is not None:
         refuse_overwriting((output,), (model, files_from, *paths))
         refuse_binary_name(output)
-        format_name = _format_of(output, format_name)
+        format_name = format_of(output, format_name, FORMATS)
     if scheduler is not None:
         require_dask_extra()
     console = Console(quiet, verbose)
@@ -169,15 +171,6 @@ def _was_given(parameter: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def _format_of(output: str, format_name: str) -> str:
-    """The format that the suffix of `output` names, unless one is given."""
-    source = click.get_current_context().get_parameter_source("format_name")
-    suffix = os.path.splitext(output)[1].lower().removeprefix(".")
-    if source is click.core.ParameterSource.DEFAULT and suffix in FORMATS:
-        return suffix
-    return format_name
-
-
 def _stdin() -> BinaryIO:
     if sys.stdin is None:
         raise DataError("standard input", "is closed")
@@ -188,18 +181,31 @@ def _inputs(paths: Iterable[str], files_from: str | None, null: bool) -> Iterato
     for path in paths:
         yield _stdin() if path == "-" else path
     if files_from == "-":
-        yield from _listed(_stdin(), null)
+        yield from _listed(_stdin(), "standard input", null)
     elif files_from is not None:
         try:
             with open(files_from, "rb") as file:
-                yield from _listed(file, null)
+                yield from _listed(file, files_from, null)
         except OSError as exc:
             raise DataError(files_from, system_reason(exc)) from exc
 
 
-def _listed(file: BinaryIO, null: bool) -> Iterator[str]:
+def _listed(file: BinaryIO, name: str, null: bool) -> Iterator[str]:
+    if not null and isinstance(file, io.BufferedReader):
+        _check_list(file.peek(), name)  # subtle: with NUL its number is read from, and not its buffer
     lines = _split_at_nul(file) if null else (line.removesuffix(b"\n") for line in file)
     return (os.fsdecode(line) for line in lines if line)
+
+
+def _check_list(head: bytes, name: str) -> None:
+    """Refuse by its first bytes what cannot be paths, one a line: in paths there is no NUL."""
+    from catclf.images.decode import begins_like_picture
+
+    if b"\0" in head:
+        if begins_like_picture(head):
+            raise DataError(name, "is a picture and no list of paths; leave --files-from out")
+        found = "is no list of paths, one a line: it has NUL bytes"
+        raise DataError(name, f"{found}; if they end its paths, say -0")
 
 
 def _split_at_nul(file: BinaryIO) -> Iterator[bytes]:
@@ -241,8 +247,14 @@ class _Tally:
         self._failed = 0
 
     def count(self, predictions: Iterable[Prediction], fail: bool) -> Iterator[Prediction]:
+        from catclf.images.decode import UNKNOWN_FORMAT
+
         for prediction in predictions:
             if prediction.error is not None:
+                if prediction.path == "-" and prediction.error.reason == UNKNOWN_FORMAT:
+                    self._console.say(
+                        "- is the bytes of one picture; for a list of paths use --files-from -"
+                    )
                 if fail:
                     raise prediction.error
                 self._failed += 1
@@ -261,8 +273,10 @@ class _Tally:
         return 3 if self._failed else 0
 
 
-def _check_apart(folder: str, paths: Iterable[str]) -> None:
-    """Refuse to write explanations into a folder that is being read."""
+def _check_explain(folder: str, paths: Iterable[str]) -> None:
+    """Refuse to write explanations into a file, or into a folder that is being read."""
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise OutputError(folder, "is a file; name a folder")
     target = os.path.realpath(folder)
     for path in paths:
         if os.path.isdir(path) and f"{target}/".startswith(f"{os.path.realpath(path)}/"):
@@ -270,22 +284,24 @@ def _check_apart(folder: str, paths: Iterable[str]) -> None:
 
 
 def _explained(rows: Iterable[Prediction], model: Model, folder: str) -> Iterator[Prediction]:
-    """Pass the rows on, and write NUMBER-name.png for each into `folder`."""
+    """Pass the rows on, and write NUMBER-name.png for each picture into `folder`."""
     from catclf.report.weights import explanation, png
 
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except FileExistsError as exc:
-        raise OutputError(folder, "is a file; name a folder") from exc
-    except OSError as exc:
-        raise OutputError(folder, f"cannot be made ({exc.strerror})") from exc
     for number, row in enumerate(rows, start=1):
         if row.pixels is not None:
+            _make_folder(folder)  # not before there is something to put in
             stem = os.path.splitext(os.path.basename(row.path))[0]
             safe = re.sub(r"[^A-Za-z0-9_-]+", "-", stem)[:40]
             with replacing(os.path.join(folder, f"{number:06d}-{safe}.png")) as file:
                 file.write(png(explanation(model, row.pixels)))
         yield row
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(folder, f"cannot be made ({exc.strerror})") from exc
 
 
 def _formatted(rows: Iterable[Prediction], format_name: str) -> Iterator[bytes]:

@@ -21,6 +21,7 @@ from catclf.cli.options import (
     key_options,
     max_pixels_option,
     options,
+    refuse_name_of_data,
     refuse_overwriting,
     require_dask_extra,
     require_report_extra,
@@ -271,7 +272,7 @@ def command(
         report.write_history(fit.history, history)
     if plot is not None:
         report.draw_history(fit.model.history, plot)
-    _tell(console, fit, output, as_json)
+    _tell(console, fit, settings.descent, output, as_json)
     return progress.exit_code
 
 
@@ -308,6 +309,7 @@ def _settings(
 def _check_outputs(output: str, force: bool, history: str | None, plot: str | None) -> None:
     """Find out before the work starts whether its results can be kept."""
     check_file(output, "--output")
+    refuse_name_of_data(output, "a model")
     if os.path.lexists(output) and not force:
         raise click.UsageError(f"{output} exists; replace it with --force, or name another file")
     check_table(history, "--history")
@@ -316,14 +318,16 @@ def _check_outputs(output: str, force: bool, history: str | None, plot: str | No
         require_report_extra("--plot")
 
 
-def _tell(console: Console, fit: Fit, output: str, as_json: bool) -> None:
+def _tell(
+    console: Console, fit: Fit, settings: config.DescentSettings, output: str, as_json: bool
+) -> None:
     from catclf.cli import training_report as report
 
     for warning in fit.warnings:
         console.warn(warning)
     for failure in fit.skipped:
         console.warn(f"{failure}; skipped")
-    for line in report.summary(fit, output):
+    for line in report.summary(fit, settings, output):
         console.say(line)
     if as_json:
         report.print_fit(fit, output)

@@ -15,6 +15,7 @@ from catclf.cli.live import LiveLine, counted
 from catclf.cli.output import print_json
 from catclf.cli.rows import csv_line, json_bytes
 from catclf.cli.signals import signals
+from catclf.config import DescentSettings
 from catclf.descent import Step
 from catclf.errors import TrainingError
 from catclf.pipeline.training import Fit
@@ -114,17 +115,28 @@ _FEW = 20  # pictures of a class: the 95 % interval of an accuracy of them is wi
 _REASONS = {
     "gradient": "converged: the gradient is below epsilon",
     "step": "converged: the step is below epsilon",
-    "iterations": "stopped after the given number of iterations",
     "patience": "stopped: the validation cost no longer fell; the best is kept",
     "interrupted": "interrupted: the best so far is kept",
 }
 
 
-def summary(fit: Fit, output: str) -> Iterator[str]:
+_MEASURES = {"gradient": "|gradient|", "step": "|step|"}
+
+
+def _reason(fit: Fit, settings: DescentSettings) -> str:
+    if fit.stop_reason != "iterations":
+        return _REASONS[fit.stop_reason]
+    before = ""
+    if settings.stop in _MEASURES:
+        before = f", before {_MEASURES[settings.stop]} fell to epsilon = {settings.epsilon:g}"
+    return f"stopped after the given number of iterations{before}"
+
+
+def summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
     """Yield the lines that close a training, for people."""
     yield counted(fit.counts, len(fit.skipped), fit.passed_over)
     last = fit.last
-    yield f"{_REASONS[fit.stop_reason]} ({fit.iterations} updates, engine {fit.engine})"
+    yield f"{_reason(fit, settings)} ({fit.iterations} updates, engine {fit.engine})"
     yield (
         f"cost {last.cost:.6f}, |gradient| {last.gradient_norm:.3g}, "
         f"learning rate {fit.learning_rate:.4g}, l2 {fit.l2:.4g}"

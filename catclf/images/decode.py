@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -23,6 +24,15 @@ from catclf.regular import open_regular
 # EPS is left out because its decoder runs an external program, TGA because it has no magic number.
 _COMMON_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 _OTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "JPEG2000", "ICO")
+
+UNKNOWN_FORMAT = "is not a picture in a known format (JPEG, PNG, GIF, BMP, WebP, TIFF, PPM, AVIF …)"
+
+# Of JPEG, PNG, GIF, WebP, TIFF, AVIF and HEIC, JPEG 2000.
+_SIGNATURE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|....ftyp|\0\0\0\x0cjP", re.DOTALL
+)
+
+_HEIC = re.compile(rb"....ftyphe[iv]", re.DOTALL)
 
 _WHOLE_BYTES = 4_000_000  # files up to this size are read at once
 
@@ -81,6 +91,11 @@ def resize(pixels: Pixels, size: int) -> Pixels:
     return _square(Image.fromarray(pixels), size)
 
 
+def begins_like_picture(head: bytes) -> bool:
+    """Whether the first bytes of a file, a dozen or more, are those of a picture in a usual format."""
+    return _SIGNATURE.match(head) is not None
+
+
 class _RefusedError(Exception):
     """A reason of our own for not decoding a file."""
 
@@ -125,6 +140,9 @@ def _identify(stream: BinaryIO) -> Image.Image:
     try:
         return Image.open(stream, formats=_COMMON_FORMATS)
     except UnidentifiedImageError:
+        stream.seek(0)
+        if _HEIC.match(stream.read(12)):
+            raise _RefusedError("is HEIC, which is not read: convert it to JPEG first") from None
         stream.seek(0)
         return Image.open(stream, formats=_import_other_formats())
 
@@ -199,7 +217,7 @@ def _reason(exc: Exception) -> str:
     if isinstance(exc, _RefusedError):
         return str(exc)
     if isinstance(exc, UnidentifiedImageError):
-        return "is not a picture in a known format (JPEG, PNG, GIF, BMP, WebP, TIFF, PPM, AVIF …)"
+        return UNKNOWN_FORMAT
     if isinstance(exc, MemoryError):
         return "there is not enough memory to decode it"
     if isinstance(exc, OSError) and exc.strerror:

@@ -47,8 +47,8 @@ class LabelledPictures(Generic[Held]):
     paths : tuple of str, m of them
     skipped : tuple of DataError
         The pictures that could not be read.
-    passed_over : int
-        Number of files that were not tried because of their names.
+    passed_over : tuple of str
+        The files that were not tried because of their names.
     usual_positive : str or None
         The class that is positive if nobody says otherwise.
     """
@@ -58,7 +58,7 @@ class LabelledPictures(Generic[Held]):
     classes: tuple[str, ...]
     paths: tuple[str, ...]
     skipped: tuple[DataError, ...]
-    passed_over: int
+    passed_over: tuple[str, ...]
     usual_positive: str | None
 
     @property
@@ -163,13 +163,13 @@ class Listing(NamedTuple):
     class_names : list of str
         Of each picture.
     classes : tuple of str
-    passed_over : int
+    passed_over : tuple of str
     """
 
     pictures: list[Picture]
     class_names: list[str]
     classes: tuple[str, ...]
-    passed_over: int
+    passed_over: tuple[str, ...]
 
 
 def list_labelled(source: str) -> Listing:
@@ -195,6 +195,22 @@ def usual_positive(classes: tuple[str, ...]) -> str | None:
     return exact[0] if exact else alike[0] if len(alike) == 1 else None
 
 
+def folders_with(source: str, fits: Callable[[tuple[str, ...]], bool]) -> list[str]:
+    """Find the sub-folders of the folder `source` that are data themselves, of classes that fit.
+
+    For those who named the folder above the one that they meant. Reads no pictures, and nothing at all
+    if `source` is not a folder.
+    """
+    found = []
+    with contextlib.suppress(DataError):  # such as no sub-folders
+        for name in class_folders(source, lambda path: None) if os.path.isdir(source) else ():
+            below = os.path.join(source, name)
+            with contextlib.suppress(DataError):
+                if fits(tuple(class_folders(below, lambda path: None))):
+                    found.append(below)
+    return found
+
+
 def _list_folders(folder: str) -> Listing:
     passed_over: list[str] = []
     classes = class_folders(folder, passed_over.append)
@@ -204,14 +220,14 @@ def _list_folders(folder: str) -> Listing:
         found = list(walk(os.path.join(folder, name), passed_over.append))
         pictures += found
         names += [name] * len(found)
-    return Listing(pictures, names, tuple(classes), len(passed_over))
+    return Listing(pictures, names, tuple(classes), tuple(passed_over))
 
 
 def _list_store(url: str) -> Listing:
     found, passed_over = class_files(url)
     pictures = [Picture(file) for files in found.values() for file in files]
     names = [name for name, files in found.items() for _ in files]
-    return Listing(pictures, names, tuple(found), passed_over)
+    return Listing(pictures, names, tuple(found), tuple(passed_over))
 
 
 def _list_csv(path: str) -> Listing:
@@ -226,7 +242,7 @@ def _list_csv(path: str) -> Listing:
         beside = not is_url(row["path"])
         pictures.append(Picture(os.path.join(folder, row["path"]) if beside else row["path"]))
         names.append(row["label"])
-    return Listing(pictures, names, tuple(sorted(set(names))), 0)
+    return Listing(pictures, names, tuple(sorted(set(names))), ())
 
 
 def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
@@ -272,6 +288,13 @@ def _collect(
     return labelled(source, listing, pixels[: len(read)], read, skipped)
 
 
+def no_pictures(source: str, listing: Listing) -> DataError:
+    """Make the error of a source without pictures, with a file that is not taken for one."""
+    others = listing.passed_over
+    seen = f", but {len(others)} other files, such as {others[-1]}" if others else ""
+    return DataError(source, f"has no pictures{seen}")
+
+
 def labelled(
     source: str, listing: Listing, pixels: Held, read: Sequence[int], skipped: Sequence[DataError]
 ) -> LabelledPictures[Held]:
@@ -282,9 +305,10 @@ def labelled(
     DataError
         If there are none.
     """
+    if not listing.pictures:
+        raise no_pictures(source, listing)
     if not len(read):
-        found = f"none of {len(skipped)} pictures could be read" if skipped else "has no pictures"
-        raise DataError(source, found)
+        raise DataError(source, f"none of {len(skipped)} pictures could be read")
     number = {name: k for k, name in enumerate(listing.classes)}
     return LabelledPictures(
         pixels=pixels,
@@ -353,7 +377,7 @@ def described_hdf5(file: Hdf5Pictures, size: int | None) -> LabelledPictures[int
         classes=classes,
         paths=tuple(f"{path}[{k}]" for k in range(m)),
         skipped=(),
-        passed_over=0,
+        passed_over=(),
         usual_positive=classes[1] if len(classes) == 2 else usual_positive(classes),
     )
 

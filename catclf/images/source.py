@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import MAX_PIXELS
-from catclf.errors import DataError
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.labelled import (
     DEFAULT_SIZE,
     described_hdf5,
     list_labelled,
+    no_pictures,
     usual_positive,
 )
 from catclf.images.picture import Picture
@@ -34,8 +34,8 @@ class LabelledSource:
         Index into `classes`.
     classes : tuple of str
     paths : sequence of str, m of them
-    passed_over : int
-        Number of files that were not tried because of their names.
+    passed_over : tuple of str
+        The files that were not tried because of their names.
     usual_positive : str or None
         The class that is positive if nobody says otherwise.
     pictures : (first) -> iterator of Picture
@@ -48,7 +48,7 @@ class LabelledSource:
     labels: NDArray[np.intp]
     classes: tuple[str, ...]
     paths: Sequence[str]
-    passed_over: int
+    passed_over: tuple[str, ...]
     usual_positive: str | None
     pictures: Callable[[int], Iterator[Picture]]
     identity: Callable[[int], bytes]
@@ -78,7 +78,7 @@ def labelled_source(
 def _file_source(path: str, size: int) -> LabelledSource:
     listing = list_labelled(path)
     if not listing.pictures:
-        raise DataError(path, "has no pictures")
+        raise no_pictures(path, listing)
     number = {name: k for k, name in enumerate(listing.classes)}
     return LabelledSource(
         size=size,
@@ -112,7 +112,7 @@ def _hdf5_source(
             labels=described.labels,
             classes=described.classes,
             paths=names,
-            passed_over=0,
+            passed_over=(),
             usual_positive=described.usual_positive,
             pictures=pictures,
             identity=lambda k: b"%b %d" % (state, k),

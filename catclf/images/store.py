@@ -16,8 +16,8 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
-def class_files(url: str) -> tuple[dict[str, list[str]], int]:
-    """List the pictures in each sub-folder of `url`, and count what is passed over.
+def class_files(url: str) -> tuple[dict[str, list[str]], list[str]]:
+    """List the pictures in each sub-folder of `url`, and what is passed over.
 
     They are in the same order as `catclf.images.folder.walk` has for a folder.
 
@@ -30,16 +30,16 @@ def class_files(url: str) -> tuple[dict[str, list[str]], int]:
         system, root = _file_system(url)
         entries = sorted(system.ls(root, detail=True), key=lambda entry: _name(entry["name"]))
         found: dict[str, list[str]] = {}
-        passed_over = 0
+        passed_over: list[str] = []
         for entry in entries:
             name = _name(entry["name"])
             if entry["type"] == "directory" and not is_junk(name):
                 files = system.find(entry["name"])
                 kept = [file for file in files if _is_wanted(file, entry["name"])]
-                passed_over += len(files) - len(kept)
+                passed_over += map(system.unstrip_protocol, sorted(set(files) - set(kept)))
                 found[name] = [system.unstrip_protocol(file) for file in sorted(kept, key=os.fsencode)]
             else:
-                passed_over += 1
+                passed_over.append(system.unstrip_protocol(entry["name"]))
     if not found:
         raise DataError(url, "has no sub-folders; expected one for each class, as in cat/, dog/")
     return found, passed_over

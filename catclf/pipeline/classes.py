@@ -1,13 +1,15 @@
-"""Which class is positive: found by name, never by order. Reads no files."""
+"""Which class is positive: found by name, never by order. Opens no files."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from catclf.errors import DataError
-from catclf.images.labelled import LabelledPictures
+from catclf.images.labelled import LabelledPictures, folders_with, usual_positive
 from catclf.logistic import Vector
 
 
@@ -19,18 +21,43 @@ def positive_class(labelled: LabelledPictures[Any], wanted: str | None, data: st
     DataError
         If there is no such class, if nobody says which it is, or if a side has no pictures.
     """
-    classes = ", ".join(labelled.classes)
-    if wanted is not None and wanted not in labelled.classes:
-        raise DataError(data, f"has no class {wanted!r}; it has {classes}")
-    positive = wanted or labelled.usual_positive
-    if positive is None:
-        ways = " or ".join(f"--positive {name}" for name in labelled.classes[:5])
-        raise DataError(data, f"has the classes {classes}; say which is positive: {ways}")
+    positive = named_class(labelled.classes, labelled.usual_positive, wanted, data)
     count = labelled.counts()[positive]
     if count in (0, len(labelled.labels)):
         found = "no picture" if count == 0 else "only pictures"
         raise DataError(data, f"has {found} of {positive!r}; training needs both classes")
     return positive
+
+
+def named_class(classes: tuple[str, ...], usual: str | None, wanted: str | None, data: str) -> str:
+    """Name of the class wanted, or of the usual one, whether or not it has pictures.
+
+    Raises
+    ------
+    DataError
+        If there is no such class, or if nobody says which it is.
+    """
+    shown = ", ".join(classes)
+    if wanted is not None and wanted not in classes:
+        meant = did_you_mean(data, lambda names: wanted in names)
+        raise DataError(data, f"has no class {wanted!r}; it has {shown}{meant}")
+    positive = wanted or usual
+    if positive is None:
+        meant = did_you_mean(data)
+        if len(classes) == 1:
+            raise DataError(data, f"has only the class {shown}{meant or '; training needs another one'}")
+        ways = " or ".join(f"--positive {shlex.quote(name)}" for name in classes[:5])
+        way_out = f"{meant} If not, say" if meant else "; say"
+        raise DataError(data, f"has the classes {shown}{way_out} which is positive: {ways}")
+    return positive
+
+
+def did_you_mean(
+    data: str, fits: Callable[[tuple[str, ...]], bool] = lambda names: usual_positive(names) is not None
+) -> str:
+    """End a sentence about a folder with those one level below that have the classes looked for."""
+    folders = folders_with(data, fits)
+    return f"; did you mean {' or '.join(folders[:5])}?" if folders else ""
 
 
 def negative_class(classes: tuple[str, ...], positive: str) -> str:
@@ -57,7 +84,8 @@ def labels_by_name(
     if not known & set(names):
         wanted = positive if negative is None else f"{positive}, {negative}"
         found = f"has the classes {', '.join(labelled.classes)}; expected those of the model, {wanted}"
-        raise DataError(data, f"{found}: rename the folders, or use a CSV with path,label")
+        meant = did_you_mean(data, lambda names: bool(known & {_bare(name) for name in names}))
+        raise DataError(data, found + (meant or ": rename the folders, or use a CSV with path,label"))
     y_of_class = np.array([name == _bare(positive) for name in names], dtype=np.float64)
     y: Vector = y_of_class[labelled.labels]
     return y

@@ -159,7 +159,7 @@ def evaluate(
         scores_without_overlap=score(y[unseen], p[unseen], limit),
         training_baseline=_training_baseline(model, y),
         failed=labelled.skipped,
-        passed_over=labelled.passed_over,
+        passed_over=len(labelled.passed_over),
     )
 
 

@@ -23,6 +23,7 @@ from catclf.images.picture import Picture
 from catclf.images.source import LabelledSource, labelled_source
 from catclf.images.spool import Spool
 from catclf.parallel import core_count, ordered_map
+from catclf.pipeline.classes import did_you_mean, named_class
 from catclf.progress import Progress
 
 PARTIAL_SUFFIX = ".partial"
@@ -112,6 +113,7 @@ def pack(
     check_replaceable(output)
     keys = {"x_key": settings.x_key, "y_key": settings.y_key}
     with labelled_source(data, settings.size, **keys, max_pixels=settings.max_pixels) as source:
+        progress.passed_over(source.passed_over)
         classes = _ordered_classes(source, settings.positive, data)
         spool = Spool(
             output + PARTIAL_SUFFIX,
@@ -134,7 +136,7 @@ def pack(
         size=source.size,
         counts=dict(zip(classes, np.bincount(labels, minlength=len(classes)).tolist(), strict=True)),
         skipped=tuple(DataError(source.paths[k], reason) for k, reason in spool.failures),
-        passed_over=source.passed_over,
+        passed_over=len(source.passed_over),
         resumed=resumed,
         file_size=os.path.getsize(output),
         seconds=time.perf_counter() - begun,
@@ -143,17 +145,15 @@ def pack(
 
 def _ordered_classes(source: LabelledSource, positive: str | None, data: str) -> tuple[str, ...]:
     """Class names by their new numbers: of two the positive one is 1, others stay as they are."""
-    classes, shown = source.classes, ", ".join(source.classes)
-    if positive is not None and positive not in classes:
-        raise DataError(data, f"has no class {positive!r}; it has {shown}")
-    if len(classes) != 2:
-        if positive is not None:
-            rule = f"left out: the {len(classes)} classes are all kept, and train chooses one"
-            raise ConfigError("positive", positive, rule)
+    classes = source.classes
+    if positive is None and len(classes) != 2:
+        if len(classes) == 1 and (meant := did_you_mean(data)):
+            raise DataError(data, f"has only the class {classes[0]}{meant}")
         return classes
-    positive = positive or source.usual_positive
-    if positive is None:
-        raise DataError(data, f"has the classes {shown}; say which is positive with --positive")
+    positive = named_class(classes, source.usual_positive, positive, data)
+    if len(classes) != 2:
+        rule = f"left out: the {len(classes)} classes are all kept, and train chooses one"
+        raise ConfigError("positive", positive, rule)
     return (classes[1 - classes.index(positive)], positive)
 
 

@@ -173,6 +173,7 @@ def _train(
 ) -> Fit:
     begun = time.perf_counter()
     labelled = _read(data, settings, settings.size, settings.memory, progress, cluster)
+    progress.passed_over(labelled.passed_over)
     positive = positive_class(labelled, settings.positive, data)
     others = _validation_data(settings, labelled.pixels, progress, cluster)
     sources = (labelled, *others)
@@ -217,7 +218,7 @@ def _train(
         n_x=len(w),
         counts=labelled.counts(),
         skipped=tuple(error for source in sources for error in source.skipped),
-        passed_over=sum(source.passed_over for source in sources),
+        passed_over=sum(len(source.passed_over) for source in sources),
         engine=prepared.engine_name,
         last=descent.last,
         stop_reason=descent.stop_reason,
@@ -285,6 +286,7 @@ def _validation_data(
         left = settings.memory - (pixels.nbytes if isinstance(pixels, np.ndarray) else 0)
         path = os.fspath(settings.validation)
         other = _read(path, settings, pixels.shape[1], left, progress, cluster)
+        progress.passed_over(other.passed_over)
         progress.note(f"{other.m} pictures read for validation")
         yield other
 
