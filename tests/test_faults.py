@@ -283,7 +283,9 @@ def test_too_few_descriptors_for_a_child_are_a_row(model: Path, album: Path, tmp
     course_h5(tmp_path / "a.h5")
     good = album / "cat" / "01.png"
     few = limit(resource.RLIMIT_NOFILE, 8)
-    done = catclf("predict", "-j", "1", "-m", model, good, tmp_path / "a.h5", good, before=few)
+    names = tmp_path / "names"  # not an argument: for that a child would start before all else
+    names.write_text(f"{good}\n{tmp_path / 'a.h5'}\n{good}\n")
+    done = catclf("predict", "-j", "1", "-m", model, "--files-from", names, before=few)
     assert done.returncode == 3
     assert "\tERROR\tthe process that reads HDF5 files cannot start" in done.stdout.splitlines()[1]
 
