@@ -280,12 +280,14 @@ def test_few_descriptors_are_enough(model: Path, album: Path, tmp_path: Path) ->
 
 
 def test_too_few_descriptors_for_a_child_are_a_row(model: Path, album: Path, tmp_path: Path) -> None:
-    course_h5(tmp_path / "a.h5")
+    files = [course_h5(tmp_path / name) for name in ("a.h5", "b.h5")]  # the first starts ahead
     good = album / "cat" / "01.png"
     few = limit(resource.RLIMIT_NOFILE, 8)
-    done = catclf("predict", "-j", "1", "-m", model, good, tmp_path / "a.h5", good, before=few)
+    done = catclf("predict", "-j", "1", "-m", model, good, *files, good, before=few)
     assert done.returncode == 3
-    assert "\tERROR\tthe process that reads HDF5 files cannot start" in done.stdout.splitlines()[1]
+    rows = done.stdout.splitlines()
+    assert len(rows) == 1 + 12 + 1 + 1
+    assert "\tERROR\tthe process that reads HDF5 files cannot start" in rows[-2]
 
 
 # --- what libraries say ---

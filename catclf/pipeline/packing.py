@@ -121,6 +121,9 @@ def pack(
         )
         try:
             resumed = spool.taken
+            if settings.on_error == "fail" and spool.failures:
+                k, reason = spool.failures[0]
+                raise DataError(source.paths[k], reason)
             if resumed:
                 progress.note(f"{resumed} pictures are in {spool.path} already; going on")
             _decode_rest(source, spool, settings, progress)
