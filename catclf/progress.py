@@ -17,6 +17,9 @@ class Progress:
     def note(self, message: str) -> None:
         """Hear a sentence on what happens next, for those who want details."""
 
+    def warning(self, message: str) -> None:
+        """Hear a sentence that must not be missed; another thread may say it."""
+
     def descending(self, iterations: int) -> None:
         """Prepare for a descent of at most that many updates."""
 

@@ -97,11 +97,11 @@ def _signals_kept() -> Iterator[Callable[[], None]]:
             before[number](number, None)
 
     if threading.current_thread() is threading.main_thread():  # signals raise nowhere else
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handler = signal.getsignal(number)
+        for kept in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(kept)
             if callable(handler):  # the others end the process, or do nothing
-                before[number] = handler
-                signal.signal(number, lambda number, frame: received.append(number))
+                before[kept] = handler
+                signal.signal(kept, lambda number, frame: received.append(number))
     try:
         yield handle
     finally:

@@ -70,8 +70,9 @@ def fetch(urls: Sequence[str]) -> list[bytes | DataError]:
             with _blaming(alike[0]):
                 system, _ = _file_system(alike[0])
                 names = [system._strip_protocol(url) for url in alike]
-                contents = system.cat(names, on_error="return")
-                answers |= {url: contents[name] for url, name in zip(alike, names, strict=True)}
+                # Whole files. `cat` would do, but for it a name with [, * or ? is a pattern.
+                contents = system.cat_ranges(names, None, None, on_error="return")
+                answers |= zip(alike, contents, strict=True)
         except DataError as exc:
             answers |= dict.fromkeys(alike, exc)
     return [

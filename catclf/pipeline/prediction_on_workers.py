@@ -54,10 +54,10 @@ def predict_on_workers(
         picture if picture.stream is None else decode(picture, model.size, max_pixels)
         for picture in _expanded(pictures_of(inputs, on_passed_over, x_key, max_pixels))
     )
-    with connected(scheduler, jobs) as cluster:
+    with connected(scheduler, jobs, on_warning) as cluster:
         for warning in cluster.differences():
             on_warning(warning)
-        shared = cluster.submit(_same, model)
+        shared = cluster.send(model)
         for answers in cluster.ordered_map(_predicted, ((shared, order, b) for b in _batches(pictures))):
             yield from answers
 
@@ -80,10 +80,6 @@ def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
 
 
 # What the workers do.
-
-
-def _same(model: Model) -> Model:
-    return model
 
 
 def _predicted(task: tuple[Model, Order, list[Picture]]) -> list[Prediction]:

@@ -160,7 +160,7 @@ def train(
     data = os.fspath(data)
     if settings.scheduler is None:
         return _train(data, settings, resume, progress, None)
-    with connected(settings.scheduler, settings.jobs) as cluster:
+    with connected(settings.scheduler, settings.jobs, progress.warning) as cluster:
         return _train(data, settings, resume, progress, cluster)
 
 
@@ -172,6 +172,7 @@ def _train(
     cluster: Cluster | None,
 ) -> Fit:
     begun = time.perf_counter()
+    differences = cluster.differences() if cluster is not None else []
     labelled = _read(data, settings, settings.size, settings.memory, progress, cluster)
     positive = positive_class(labelled, settings.positive, data)
     others = _validation_data(settings, labelled.pixels, progress, cluster)
@@ -231,7 +232,7 @@ def _train(
         validation=None if held_out is None else score(problem.y[held_out], scored[held_out], threshold),
         cv=cv,
         warnings=(
-            *(cluster.differences() if cluster is not None else ()),
+            *differences,
             *_duplicates(
                 [path for source in sources for path in source.paths],
                 problem.y,
