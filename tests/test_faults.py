@@ -319,7 +319,7 @@ def test_without_stderr_no_output_file_gets_what_libraries_say(model: Path, tmp_
 
 
 def test_a_traceback_is_still_seen() -> None:
-    code = "import sys, catclf.cli as c; c._run = lambda a: 1 / 0; sys.exit(c.main([]))"
+    code = "import sys, catclf.cli as c; c._run = lambda *a: 1 / 0; sys.exit(c.main([]))"
     done = python("-c", code)
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr

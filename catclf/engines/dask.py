@@ -57,7 +57,7 @@ class DaskEngine(WeightsAndBias):
             self._rows = [rows.part(shard.rows) for shard in self._shards]
         else:
             self._cluster = Cluster.current()
-            self._rows = [self._cluster.submit(_same, rows[shard.rows]) for shard in self._shards]
+            self._rows = [self._cluster.send(rows[shard.rows]) for shard in self._shards]
         self._sums: list[Future[Any]] = []
         self._terms: WeakKeyDictionary[Summand, list[Future[Any]]] = WeakKeyDictionary()
 
