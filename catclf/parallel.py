@@ -41,6 +41,13 @@ def parts(m: int, width: int) -> list[slice]:
     return [slice(i, j) for i, j in pairwise(bounds) if i < j]
 
 
+def batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
+    """Yield `count` items at a time, and those that are left."""
+    source = iter(items)
+    while batch := list(islice(source, count)):
+        yield batch
+
+
 def core_count() -> int:
     """Number of processors this process may run on."""
     if hasattr(os, "sched_getaffinity"):

@@ -33,7 +33,7 @@ from catclf.errors import ClusterError, ConfigError, DataError
 from catclf.images import on_workers
 from catclf.images.inputs import Input
 from catclf.images.remote import Piece, RemotePictures
-from catclf.images.store import fetch, files_below
+from catclf.images.urls import fetch, files_below
 from catclf.objective import Objective
 from catclf.pipeline import prediction_on_workers
 from catclf.progress import Progress
@@ -152,6 +152,8 @@ def test_a_store_says_what_is_wrong() -> None:
         "memory:///bucket/one[1].png",
     ]
     assert fetch(files_below("memory://bucket/")) == [b"1", b"4"]
+    with pytest.raises(DataError, match="no such file or directory"):
+        files_below("memory://nowhere/")
     found, missing, unknown = fetch(
         ["memory://bucket/one.png", "memory://bucket/none.png", "nowhere://bucket/x.png"]
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from catclf.cluster import connected
@@ -14,8 +13,9 @@ from catclf.images.folder import OnPassedOver
 from catclf.images.inputs import Inputs, pictures_of
 from catclf.images.on_workers import decode_anywhere
 from catclf.images.picture import Picture
-from catclf.images.store import files_below, is_url
+from catclf.images.urls import files_below, is_url
 from catclf.model import Model
+from catclf.parallel import batches
 from catclf.pipeline.prediction import PREDICT_CHUNK, Prediction, answered
 
 BATCH = 16 * PREDICT_CHUNK
@@ -58,7 +58,8 @@ def predict_on_workers(
         for warning in cluster.differences():
             on_warning(warning)
         shared = cluster.send(model)
-        for answers in cluster.ordered_map(_predicted, ((shared, order, b) for b in _batches(pictures))):
+        tasks = ((shared, order, batch) for batch in batches(pictures, BATCH))
+        for answers in cluster.ordered_map(_predicted, tasks):
             yield from answers
 
 
@@ -72,11 +73,6 @@ def _expanded(pictures: Iterable[Picture]) -> Iterator[Picture]:
                 yield from map(Picture, files_below(picture.path))
             except DataError as exc:
                 yield Picture(picture.path, error=exc)
-
-
-def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
-    while batch := list(islice(pictures, BATCH)):
-        yield batch
 
 
 # What the workers do.

@@ -1,4 +1,4 @@
-"""Pictures in an object store or any other place that fsspec has a name for: listed and fetched."""
+"""Pictures at URLs, in an object store or any other place that fsspec knows: listed and fetched."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ def files_below(url: str) -> list[str]:
     """List the pictures below a folder, in order; raises a DataError if that fails."""
     with _blaming(url):
         system, root = _file_system(url)
-        kept = [file for file in system.find(root) if _is_wanted(file, root)]
+        found = system.find(root)
+        if not found and not system.exists(root):  # it lists what is not there as empty
+            raise FileNotFoundError
+        kept = [file for file in found if _is_wanted(file, root)]
         return [system.unstrip_protocol(file) for file in sorted(kept, key=os.fsencode)]
 
 
