@@ -43,13 +43,6 @@ from tests.pictures import class_folder, course_h5, noise, save_picture
 distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
 pytest.importorskip("fsspec", reason="the extra `dask` is not installed")
 
-pytestmark = [
-    # Sockets of processes that have been killed, and of loops that have ended, are collected late.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:(distributed|tornado|dask).*"),
-]
-
 SETTINGS = TrainSettings(
     descent=DescentSettings(iterations=12, stop="none", momentum=0.5), size=8, engine="stream"
 )
