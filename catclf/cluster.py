@@ -195,7 +195,7 @@ class Cluster:
         Futures in an item that is a tuple stand for their values.
         """
         with self._noticing():
-            ahead = 2 * sum(self._client.nthreads().values())
+            ahead = 2 * max(1, sum(self._client.nthreads().values()))  # all may just be starting again
             pool = self._client.get_executor(pure=False)
             yield from ordered_on(pool, function, items, ahead)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -259,6 +260,20 @@ def test_a_prediction_without_workers_ends(
     with pytest.raises(ClusterError, match=r"has had no workers for 0\.5 s"):
         list(catclf.predict(model, pictures(), scheduler=doomed.address, on_warning=warnings.append))
     assert "has no workers now" in warnings[-1]
+
+
+def test_workers_that_are_all_starting_again_get_their_work_nevertheless() -> None:
+    class Client:
+        def nthreads(self) -> dict[str, int]:
+            return {}
+
+        def get_executor(self, pure: bool) -> Executor:
+            del pure
+            return pool
+
+    with ThreadPoolExecutor(1) as pool:
+        cluster = Cluster(Client(), "tcp://nobody")  # type: ignore[arg-type]
+        assert list(cluster.ordered_map(abs, [-1, 2, -3])) == [1, 2, 3]
 
 
 def test_a_task_that_kills_its_workers_is_the_reason_from_then_on(address: str) -> None:

@@ -60,10 +60,10 @@ def test_killed_at_any_call_the_old_or_the_new_model_is_whole(tmp_path: Path) ->
 
 
 def test_killed_at_any_moment_the_old_or_the_new_model_is_whole(tmp_path: Path) -> None:
-    done = python("-m", "tests.killed_saves", str(tmp_path), "moments", "200")
+    done = python("-m", "tests.killed_saves", str(tmp_path), "moments", "100")
     assert done.returncode == 0, done.stderr
     kills, old, new = map(int, done.stdout.split())
-    assert kills == 200 == old + new
+    assert kills == 100 == old + new
 
 
 STRACE = ("strace", "-f", "-qq", "-o", os.devnull)
