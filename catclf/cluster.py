@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from catclf.errors import ClusterError, ConfigError
@@ -26,12 +28,17 @@ LOCAL = "local"
 
 _CONNECT_SECONDS = 10
 _FIRST_WORKER_SECONDS = 120
+# How long all workers may be away, and how often it is asked whether they are.
+_LONELY_SECONDS = 120.0
+_WATCH_SECONDS = 5.0
 # Whatever is computed with: another version may give other bits.
 _COMPARED = ("catclf", "numpy", "pillow", "h5py", "dask", "distributed")
 
 
 @contextlib.contextmanager
-def connected(address: str, jobs: int | None = None) -> Iterator[Cluster]:
+def connected(
+    address: str, jobs: int | None = None, on_warning: Callable[[str], None] = lambda message: None
+) -> Iterator[Cluster]:
     """Connect to the scheduler at `address` for the length of the block.
 
     Parameters
@@ -41,6 +48,8 @@ def connected(address: str, jobs: int | None = None) -> Iterator[Cluster]:
         end of the block.
     jobs : int or None
         None is one for each core.
+    on_warning : (message) -> None
+        Called, by another thread, when there are no workers any more.
 
     Raises
     ------
@@ -76,6 +85,7 @@ def connected(address: str, jobs: int | None = None) -> Iterator[Cluster]:
         cluster = Cluster(client, address)
         if address == LOCAL:
             cluster.run_everywhere(_leave_interrupts_to_us)
+        stack.enter_context(cluster.watched(on_warning))
         yield cluster
 
 
@@ -100,7 +110,7 @@ class Cluster:
 
     def __init__(self, client: Client, address: str) -> None:
         self._client: Any = client  # its methods have no types
-        self._lost = False
+        self._lost: str | None = None  # why it is of no use any more
         self.address = address
 
     @classmethod
@@ -119,6 +129,43 @@ class Cluster:
         except ValueError as exc:
             raise ConfigError("engine", "dask", "used together with --scheduler") from exc
         return cls(client, client.scheduler.address)
+
+    @contextlib.contextmanager
+    def watched(self, on_warning: Callable[[str], None]) -> Iterator[None]:
+        """Inside the block, say when there are no workers, and give up when none come.
+
+        Dask itself would wait for ever.
+        """
+        ended = Event()
+        watch = Thread(target=self._watch, args=(ended, on_warning), daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watch.join(timeout=_WATCH_SECONDS)
+
+    def _watch(self, ended: Event, on_warning: Callable[[str], None]) -> None:
+        seen = time.monotonic()
+        told = False
+        while not ended.wait(_WATCH_SECONDS):
+            try:
+                present = bool(self._client.nthreads())
+            except Exception:  # the scheduler has gone as well, which whoever waits for it notices
+                return
+            if present:
+                seen, told = time.monotonic(), False
+            elif time.monotonic() - seen >= _LONELY_SECONDS:
+                self._lost = f"has had no workers for {_LONELY_SECONDS:g} s"
+                self._client.close()  # ends all waiting
+                return
+            elif not told:
+                on_warning(f"the Dask scheduler {self.address} has no workers now; waiting for some")
+                told = True
+
+    def send(self, value: Result) -> Future[Result]:
+        """Put a value on the workers, as an argument for several calls."""
+        return self.submit(_same, value)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Have ``function(*arguments)`` computed; futures among the arguments stand for their values.
@@ -148,7 +195,7 @@ class Cluster:
         Futures in an item that is a tuple stand for their values.
         """
         with self._noticing():
-            ahead = 2 * sum(self._client.nthreads().values())
+            ahead = 2 * max(1, sum(self._client.nthreads().values()))  # all may just be starting again
             pool = self._client.get_executor(pure=False)
             yield from ordered_on(pool, function, items, ahead)
 
@@ -181,15 +228,15 @@ class Cluster:
         from distributed.comm.core import CommClosedError
 
         try:
-            if self._lost:
+            if self._lost is not None:
                 raise CancelledError
             yield
         except KilledWorker as exc:
-            reason = "several workers died of the same task; have they enough memory?"
-            raise ClusterError(self.address, reason) from exc
+            self._lost = "several workers died of the same task; have they enough memory?"
+            raise ClusterError(self.address, self._lost) from exc
         except (CancelledError, CommClosedError, TimeoutError) as exc:
-            self._lost = True
-            raise ClusterError(self.address, "has gone") from exc
+            self._lost = self._lost or "has gone"
+            raise ClusterError(self.address, self._lost) from exc
 
 
 def versions() -> dict[str, str]:
@@ -204,6 +251,10 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "missing"
     return found
+
+
+def _same(value: Result) -> Result:
+    return value
 
 
 def _leave_interrupts_to_us() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -326,7 +326,13 @@ def _path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[flo
     return losses
 
 
-def cross_validate(problem: Problem, train: Mask, folds: int, shared: Prepared | None) -> Vector:
+def cross_validate(
+    problem: Problem,
+    train: Mask,
+    folds: int,
+    shared: Prepared | None,
+    on_divergence: Callable[[TrainingError], None] = lambda error: None,
+) -> Vector:
     """Out-of-fold probabilities of the pictures `train`, in order.
 
     Everything that is learned is learned anew in each fold from the other folds' pictures: features,
@@ -339,6 +345,8 @@ def cross_validate(problem: Problem, train: Mask, folds: int, shared: Prepared |
     folds : int
     shared : Prepared or None
         Used for every fold if its features learn nothing from pictures; not if it is resumed.
+    on_divergence : (error) -> None
+        Called for a fold whose descent diverged; its pictures are scored at the best point.
 
     Returns
     -------
@@ -354,8 +362,10 @@ def cross_validate(problem: Problem, train: Mask, folds: int, shared: Prepared |
     probabilities = np.full(problem.m, np.nan)
     for rest, fold in _fold_masks(problem, train, folds):
         prepared = shared if shared is not None else prepare(problem, rest)
-        descent = fit(prepared, rest).descent
-        probabilities[fold] = prepared.probabilities(descent)[fold]
+        fitted = fit(prepared, rest)
+        if fitted.descent.stop_reason == "diverged":
+            on_divergence(divergence(fitted))
+        probabilities[fold] = prepared.probabilities(fitted.descent)[fold]
     return probabilities[train]
 
 

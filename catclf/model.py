@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from catclf.atomic import replacing
 from catclf.config import LARGEST_SIZE
-from catclf.errors import ConfigError, ModelFileError, system_reason
+from catclf.errors import ConfigError, ModelFileError, OutputError, system_reason
 from catclf.features import FEATURES, Features
 from catclf.logistic import Vector, sigmoid
 from catclf.regular import open_regular
@@ -28,6 +28,9 @@ from catclf.regular import open_regular
 FORMAT_VERSION = 1
 
 HISTORY_COLUMNS = ("step", "cost", "gradient_norm", "validation_cost")
+
+MOST_FINGERPRINTS = 4_000_000
+"""A model of more pictures does not remember them: its file would be too large to be read again."""
 
 _SCORED = 256  # rows of a product
 _FEATURE_PREFIX = "feature_"
@@ -125,10 +128,14 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     OutputError
-        If it cannot be written there.
+        If it cannot be written there, or is larger than what `load` reads.
     """
-    with replacing(os.fspath(path)) as file:
-        _write_members(file, _members(model))
+    path, members = os.fspath(path), _members(model)
+    total = sum(array.nbytes + _LARGEST_HEADER for array in members.values())
+    if total > _LARGEST_FILE:
+        raise OutputError(path, f"would take {total} bytes; {_LARGEST_FILE} are the most that are read")
+    with replacing(path) as file:
+        _write_members(file, members)
 
 
 def describe(model: Model) -> dict[str, Any]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import islice, pairwise
-from typing import TypeVar
+from queue import SimpleQueue
+from threading import Thread
+from typing import Generic, NoReturn, Protocol, TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Given = TypeVar("Given", covariant=True)
 
 # Items are cut into at least so many parts, each of at most so many numbers …
 _FEWEST_PARTS = 16
@@ -36,11 +41,122 @@ def parts(m: int, width: int) -> list[slice]:
     return [slice(i, j) for i, j in pairwise(bounds) if i < j]
 
 
+def batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
+    """Yield `count` items at a time, and those that are left."""
+    source = iter(items)
+    while batch := list(islice(source, count)):
+        yield batch
+
+
 def core_count() -> int:
     """Number of processors this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1
     return os.cpu_count() or 1
+
+
+class Answer(Protocol[Given]):
+    """What a pool gives for an item that it is handed."""
+
+    def result(self) -> Given: ...
+    def cancel(self) -> object: ...
+
+
+class Pool(Protocol):
+    """Threads, or machines, that compute."""
+
+    def submit(self, function: Callable[[Item], Result], item: Item, /) -> Answer[Result]: ...
+
+
+class Threads:
+    """A pool of at most `count` threads, which an exception may leave at any moment, as Ctrl-C does.
+
+    With `concurrent.futures` it may not: what its locks do is Python code, and an exception between two
+    lines of it leaves one taken for ever. Waiting for a queue of the kind used here is one call of C.
+
+    The threads end when they are closed, or with the last reference to this object.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._tasks: SimpleQueue[object] = SimpleQueue()
+        self._threads: list[Thread] = []
+        # subtle: called with the reference itself, `put` involves no Python code either. What a signal
+        # raises in that while an object is deleted is lost.
+        self._ended = weakref.ref(self, self._tasks.put)
+
+    def submit(self, function: Callable[[Item], Result], item: Item, /) -> Answer[Result]:
+        """Have ``function(item)`` computed."""
+        if len(self._threads) < self._count:
+            self._start_another()
+        task = _Task(lambda: function(item))
+        self._tasks.put(task)
+        return task
+
+    def close(self) -> None:
+        """Wait for the threads to end; what they have been handed is done first."""
+        self._tasks.put(self._ended)
+        while self._threads:
+            self._threads[-1].join()
+            with _signals_waiting():  # what is raised while an object is deleted is lost
+                self._threads.pop()
+
+    def _start_another(self) -> None:
+        # A daemon: at the end of the program nobody waits for threads that were not closed.
+        thread = Thread(target=_work, args=(self._tasks, self._ended), daemon=True)
+        with _signals_waiting():
+            try:
+                thread.start()
+            except RuntimeError as exc:
+                raise MemoryError("no thread can be started") from exc
+            self._threads.append(thread)
+
+
+@contextlib.contextmanager
+def _signals_waiting() -> Iterator[None]:
+    """Inside the block no Ctrl-C comes; threads that are started there leave it to others for good."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+class _Task(Generic[Result]):
+    """Something to be computed by one thread and waited for by another."""
+
+    def __init__(self, call: Callable[[], Result]) -> None:
+        self._call = call
+        self._cancelled = False
+        self._outcome: SimpleQueue[tuple[Result | None, BaseException | None]] = SimpleQueue()
+
+    def run(self) -> None:
+        if not self._cancelled:
+            try:
+                self._outcome.put((self._call(), None))
+            except BaseException as exc:
+                self._outcome.put((None, exc))
+
+    def result(self) -> Result:
+        value, error = self._outcome.get()
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # which has this frame in its traceback
+        return cast(Result, value)
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+
+def _work(tasks: SimpleQueue[object], ended: object) -> None:
+    """Run tasks until something else comes; `ended` is kept, for a reference tells only as it lives."""
+    while isinstance(task := tasks.get(), _Task):
+        task.run()
+        del task  # with what it was made of, before the next one is waited for
+    tasks.put(ended)  # for the next thread
 
 
 def ordered_map(
@@ -57,15 +173,15 @@ def ordered_map(
     if jobs == 1:
         yield from map(function, items)
         return
-    with ThreadPoolExecutor(jobs) as pool:
+    with contextlib.closing(Threads(jobs)) as pool:
         yield from ordered_on(pool, function, items, 2 * jobs)
 
 
 def ordered_on(
-    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
+    pool: Pool, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
 ) -> Iterator[Result]:
     """Yield as `ordered_map` does, computed on a pool of any kind, with `ahead` items under way."""
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque[Answer[Result]] = deque()
     submitted = _submitted(pool, function, items)
     try:
         waiting.extend(islice(submitted, ahead))
@@ -74,36 +190,40 @@ def ordered_on(
             waiting.extend(islice(submitted, 1))
             yield result
     finally:
-        for future in waiting:
-            future.cancel()
+        for answer in waiting:
+            answer.cancel()
 
 
 def ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield ``function(item)`` in the order of `items`; a thread computes the next one meanwhile."""
-    with ThreadPoolExecutor(1) as pool:
-        coming: Future[Result] | None = None
+    with contextlib.closing(Threads(1)) as pool:
+        coming: Answer[Result] | None = None
         for item in items:
-            ready, coming = coming, _submit(pool, function, item)
+            ready, coming = coming, pool.submit(function, item)
             if ready is not None:
                 yield ready.result()
         if coming is not None:
             yield coming.result()
 
 
-def _submit(pool: Executor, function: Callable[[Item], Result], item: Item) -> Future[Result]:
-    try:
-        return pool.submit(function, item)
-    except RuntimeError as exc:  # of a pool that is open it can mean nothing else
-        raise MemoryError("no thread can be started") from exc
-
-
 def _submitted(
-    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item]
-) -> Iterator[Future[Result]]:
+    pool: Pool, function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Answer[Result]]:
     try:
         for item in items:
-            yield _submit(pool, function, item)
+            yield pool.submit(function, item)
     except Exception as exc:  # it waits for its turn, as the results before it do
-        failed: Future[Result] = Future()
-        failed.set_exception(exc)
-        yield failed
+        yield _Failed(exc)
+
+
+class _Failed:
+    """The answer for an item that there is not."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def result(self) -> NoReturn:
+        raise self._error
+
+    def cancel(self) -> None:
+        """Nothing is under way."""

@@ -28,6 +28,9 @@ class Progress:
         if len(paths) > _NAMED:
             self.note(f"and {len(paths) - _NAMED} more files passed over")
 
+    def warning(self, message: str) -> None:
+        """Hear a sentence that must not be missed; another thread may say it."""
+
     def descending(self, iterations: int) -> None:
         """Prepare for a descent of at most that many updates."""
 

@@ -350,6 +350,14 @@ def test_exit_status_is_2_where_there_is_no_answer(catclf: Runner, album: Path, 
     assert "no.npz: no such file" in result.err
 
 
+def test_exit_status_may_come_from_the_environment(
+    catclf: Runner, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATCLF_PREDICT_EXIT_STATUS", "1")
+    assert catclf("predict", "-m", tmp_path / "no.npz", album / "cat" / "0.png").code == 2
+    assert catclf("info", tmp_path / "no.npz").code == 1
+
+
 def test_numbers_that_are_none_are_refused(catclf: Runner, album: Path, model: Path) -> None:
     assert catclf("predict", "-m", model, album, "-t", "nan").code == 2
     assert catclf("eval", "-m", model, album, "-t", "nan").code == 2

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -28,11 +30,11 @@ from catclf.descent import Step
 from catclf.design import Design
 from catclf.engines import ENGINES
 from catclf.engines.dask import DaskEngine
-from catclf.errors import ConfigError, DataError
+from catclf.errors import ClusterError, ConfigError, DataError
 from catclf.images import on_workers
 from catclf.images.inputs import Input
 from catclf.images.remote import Piece, RemotePictures
-from catclf.images.store import fetch, files_below
+from catclf.images.urls import fetch, files_below
 from catclf.objective import Objective
 from catclf.pipeline import prediction_on_workers
 from catclf.progress import Progress
@@ -41,13 +43,6 @@ from tests.pictures import class_folder, course_h5, noise, save_picture
 
 distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
 pytest.importorskip("fsspec", reason="the extra `dask` is not installed")
-
-pytestmark = [
-    # Sockets of processes that have been killed, and of loops that have ended, are collected late.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:(distributed|tornado|dask).*"),
-]
 
 SETTINGS = TrainSettings(
     descent=DescentSettings(iterations=12, stop="none", momentum=0.5), size=8, engine="stream"
@@ -145,7 +140,14 @@ def test_a_store_says_what_is_wrong() -> None:
     memory.pipe("/bucket/one.png", b"1")
     memory.pipe("/bucket/.hidden/two.png", b"2")
     memory.pipe("/bucket/notes.txt", b"3")
-    assert files_below("memory://bucket/") == ["memory:///bucket/one.png"]
+    memory.pipe("/bucket/one[1].png", b"4")
+    assert files_below("memory://bucket/") == [
+        "memory:///bucket/one.png",
+        "memory:///bucket/one[1].png",
+    ]
+    assert fetch(files_below("memory://bucket/")) == [b"1", b"4"]
+    with pytest.raises(DataError, match="no such file or directory"):
+        files_below("memory://nowhere/")
     found, missing, unknown = fetch(
         ["memory://bucket/one.png", "memory://bucket/none.png", "nowhere://bucket/x.png"]
     )
@@ -188,9 +190,15 @@ def test_what_was_readable_must_be_so_when_it_is_loaded_again() -> None:
         on_workers._pixels(loaded, set())
 
 
+class Doomed(NamedTuple):
+    address: str
+    scheduler: subprocess.Popen[bytes]
+    worker: subprocess.Popen[bytes]
+
+
 @pytest.fixture
-def doomed(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The address of a scheduler with a worker, and how to kill it."""
+def doomed(tmp_path: Path) -> Iterator[Doomed]:
+    """A scheduler with a worker, to be killed."""
     file = tmp_path / "scheduler.json"
     common = ["--scheduler-file", str(file), "--no-dashboard"]
     scheduler = start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", *common)
@@ -199,7 +207,7 @@ def doomed(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
         while not (file.exists() and file.read_text().endswith("}")):
             assert scheduler.poll() is None
             time.sleep(0.05)
-        yield json.loads(file.read_text())["address"], scheduler.kill
+        yield Doomed(json.loads(file.read_text())["address"], scheduler, worker)
     finally:
         for process in (worker, scheduler):
             process.kill()
@@ -211,26 +219,75 @@ def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def test_when_the_scheduler_is_lost_the_best_so_far_is_saved(
-    doomed: tuple[str, Callable[[], None]],
+@pytest.mark.parametrize("lost", ["scheduler", "worker"])
+def test_when_the_cluster_is_lost_the_best_so_far_is_saved(
+    lost: str,
+    doomed: Doomed,
     photos: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    scheduler, kill = doomed
-    killing = Acting(kill)
+    monkeypatch.setattr(clusters, "_WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(clusters, "_LONELY_SECONDS", 1.0)
+    killing = Acting((doomed.worker if lost == "worker" else doomed.scheduler).kill)
     monkeypatch.setattr(TrainingProgress, "step", lambda self, step: killing.step(step))
     output = tmp_path / "cat.npz"
-    options = ["--size", "8", "-i", "12", "--stop", "none", "--scheduler", scheduler]
+    options = ["--size", "8", "-i", "12", "--stop", "none", "--scheduler", doomed.address]
     assert main(["train", str(photos), "-o", str(output), *options]) == 1
-    messages = capfd.readouterr().err
-    assert f"the Dask scheduler {scheduler}: has gone" in messages
+    messages, name = capfd.readouterr().err, f"the Dask scheduler {doomed.address}"
+    reason = "has had no workers for 1 s" if lost == "worker" else "has gone"
+    assert f"{name}: {reason}" in messages
+    assert (f"{name} has no workers now; waiting for some" in messages) == (lost == "worker")
     assert f"after 6 updates, is in {output}" in messages
     model = catclf.load(str(output))
     assert model.training["stop_reason"] == "lost"
     six = replace(SETTINGS, descent=replace(SETTINGS.descent, iterations=6, momentum=0.0))
     assert_array_equal(model.w, catclf.train(photos, six).model.w)
+
+
+def test_a_prediction_without_workers_ends(
+    doomed: Doomed, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "_WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(clusters, "_LONELY_SECONDS", 0.5)
+
+    def pictures() -> Iterator[str]:
+        doomed.worker.kill()
+        yield str(photos)
+
+    model, warnings = catclf.train(photos, SETTINGS).model, list[str]()
+    with pytest.raises(ClusterError, match=r"has had no workers for 0\.5 s"):
+        list(catclf.predict(model, pictures(), scheduler=doomed.address, on_warning=warnings.append))
+    assert "has no workers now" in warnings[-1]
+
+
+def test_workers_that_are_all_starting_again_get_their_work_nevertheless() -> None:
+    class Client:
+        def nthreads(self) -> dict[str, int]:
+            return {}
+
+        def get_executor(self, pure: bool) -> Executor:
+            del pure
+            return pool
+
+    with ThreadPoolExecutor(1) as pool:
+        cluster = Cluster(Client(), "tcp://nobody")  # type: ignore[arg-type]
+        assert list(cluster.ordered_map(abs, [-1, 2, -3])) == [1, 2, 3]
+
+
+def test_a_task_that_kills_its_workers_is_the_reason_from_then_on(address: str) -> None:
+    assert address
+    from distributed import KilledWorker
+
+    cluster = Cluster.current()
+    killed = KilledWorker.__new__(KilledWorker)  # what it is made with depends on the version
+    for error in (killed, TimeoutError()):
+        with (
+            pytest.raises(ClusterError, match="several workers died of the same task"),
+            cluster._noticing(),
+        ):
+            raise error
 
 
 def test_a_scheduler_that_is_not_there_is_an_error(

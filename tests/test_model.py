@@ -54,6 +54,15 @@ def assert_same(found: Model, expected: Model) -> None:
     assert describe(found) == describe(expected)
 
 
+def test_a_model_that_could_not_be_read_again_is_not_saved(tmp_path: Path) -> None:
+    many = made_model(fingerprints=np.zeros(8_000_000, np.uint64))
+    with pytest.raises(OutputError, match="64000000 are the most that are read"):
+        save(many, tmp_path / "m.npz")
+    assert not list(tmp_path.iterdir())
+    save(replace(many, fingerprints=many.fingerprints[: model_module.MOST_FINGERPRINTS]), tmp_path / "m")
+    load(str(tmp_path / "m"))
+
+
 # --- what is saved comes back ---
 
 

@@ -134,7 +134,7 @@ def test_help_that_finds_no_room_is_an_error() -> None:
 def test_an_error_without_a_name_is_not_blamed_on_standard_output(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(arguments: list[str]) -> int:
+    def fail(*arguments: object) -> int:
         del arguments
         raise OSError(5, "Input/output error")
 

@@ -25,8 +25,10 @@ from catclf.cli import main
 from catclf.config import DescentSettings, PackSettings, TrainSettings
 from catclf.errors import ConfigError, DataError, OutputError
 from catclf.images import hdf5_writer
+from catclf.images.decode import decode
 from catclf.images.hdf5_writer import write_hdf5
 from catclf.images.labelled import LabelledPictures, read_labelled
+from catclf.images.picture import Picture
 from catclf.images.spool import Spool
 from catclf.pipeline.packing import Packed, pack
 from catclf.progress import Progress
@@ -337,6 +339,53 @@ def test_a_pack_goes_on_after_the_picture_that_stopped_it_is_mended(tmp_path: Pa
     assert resumed(source, tmp_path / "a.h5", on_error="fail")[1].resumed == 15
 
 
+def test_of_a_damaged_partial_file_no_failure_goes_to_another_picture(tmp_path: Path) -> None:
+    source = with_unreadable(tmp_path / "source")
+    packed(source, tmp_path / "whole.h5")
+    output, partial = tmp_path / "a.h5", tmp_path / "a.h5.partial"
+    interrupted(source, output, 6)
+    data = partial.read_bytes()
+    assert b'"failures": [[0, ' in data
+    partial.write_bytes(data.replace(b'"failures": [[0, ', b'"failures": [[1, '))
+    assert resumed(source, output)[1].resumed == 0
+    assert output.read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+def test_a_failure_of_the_run_before_is_an_error_if_they_are_to_be(tmp_path: Path) -> None:
+    source = with_unreadable(tmp_path / "source")
+    interrupted(source, tmp_path / "a.h5", 6)
+    with pytest.raises(DataError, match=r"cat/00\.jpg: is not a picture in a known format"):
+        resumed(source, tmp_path / "a.h5", on_error="fail")
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_a_picture_that_may_be_read_now_is_read_again(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(picture: Picture, *arguments: Any) -> Picture:
+        path = picture.path
+        if path.endswith("cat/03.png"):
+            return Picture(path, error=DataError(path, "permission denied"))
+        return decode(picture, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("catclf.pipeline.packing.decode", refuse)
+        interrupted(album, tmp_path / "a.h5", 16)
+    (album / "cat" / "03.png").chmod(0o600)
+    assert resumed(album, tmp_path / "a.h5")[1].skipped == ()
+    assert read(tmp_path / "a.h5").m == 23
+
+
+def test_a_partial_file_may_be_gone_at_the_end(album: Path, tmp_path: Path) -> None:
+    class Tidying(Progress):
+        def note(self, message: str) -> None:
+            if message.startswith("writing"):
+                (tmp_path / "a.h5.partial").unlink()
+
+    pack(str(album), str(tmp_path / "a.h5"), PackSettings(size=SIZE), progress=Tidying())
+    assert read(tmp_path / "a.h5").m == 23
+
+
 def test_a_file_that_somebody_else_calls_partial_is_left_alone(album: Path, tmp_path: Path) -> None:
     partial = tmp_path / "a.h5.partial"
     partial.write_bytes(b"my notes\n")
@@ -456,6 +505,25 @@ def test_a_signal_in_the_midst_of_the_library_waits(tmp_path: Path, call: str) -
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_a_signal_that_only_leaves_a_note_leaves_the_file_whole(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed(album, tmp_path / "whole.h5")
+    true_blocks, notes = Spool.blocks, []
+
+    def blocks(self: Spool) -> Iterator[Pixels]:
+        for block in true_blocks(self):
+            signal.raise_signal(signal.SIGINT)
+            yield block
+
+    monkeypatch.setattr(Spool, "blocks", blocks)
+    signal.signal(signal.SIGINT, lambda number, frame: notes.append(number))
+    packed(album, tmp_path / "a.h5")
+    assert notes == 5 * [signal.SIGINT]
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
 # --- the command ---
 
 
@@ -521,6 +589,16 @@ def test_an_interrupted_command_says_how_to_go_on(album: Path, tmp_path: Path) -
     assert b"a.h5.partial; the same command goes on" in err
     assert b"Traceback" not in err
     assert not output.exists()
+
+
+def test_of_a_file_that_is_not_ours_it_is_not_said_that_it_goes_on(
+    album: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.h5.partial").write_bytes(b"my notes\n")
+    assert main(["pack", str(album), str(tmp_path / "a.h5"), "--size", "8"]) == 1
+    error = capfd.readouterr().err
+    assert error.endswith("is not what an interrupted pack leaves; move it away\n")
+    assert error.count("\n") == 1
 
 
 # --- HDF5 as a source ---

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -9,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catclf.parallel import core_count, ordered_map
+from catclf.parallel import Threads, core_count, ordered_map, ordered_on
+from tests.conftest import ROOT
 
 JOBS = [1, 2, 5]
 
@@ -112,3 +115,62 @@ def test_closing_early_takes_no_more_items_and_leaves_no_thread(jobs: int) -> No
 
 def test_there_is_at_least_one_core() -> None:
     assert core_count() >= 1
+
+
+INTERRUPTED = """
+import contextlib, os, random, signal, sys, threading, time
+from catclf.parallel import Threads, ordered_map, ordered_on
+
+class Interrupted(BaseException): pass
+
+armed = False
+
+def interrupt(number, frame):
+    global armed
+    if armed:
+        armed = False
+        raise Interrupted
+
+signal.signal(signal.SIGINT, interrupt)
+parent = os.getpid()
+if not (child := os.fork()):
+    rng = random.Random(0)
+    with contextlib.suppress(ProcessLookupError):
+        while os.getppid() == parent:
+            time.sleep(rng.uniform(0, 0.002))
+            os.kill(parent, signal.SIGINT)
+    os._exit(0)
+seen = 0
+for _ in range(500):
+    try:
+        armed = True
+        with contextlib.closing(ordered_map(abs, range(500), 2)) as results:
+            assert list(results) == list(range(500))
+        armed = False
+    except Interrupted:
+        seen += 1
+    results = None
+    assert threading.active_count() == 1
+os.kill(child, signal.SIGKILL)
+print(seen)
+"""
+
+
+def test_an_exception_at_any_moment_loses_no_thread_and_hangs_nowhere() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) > 100
+
+
+def test_threads_end_with_the_last_reference_to_their_pool() -> None:
+    before = threading.active_count()
+    pool = Threads(3)
+    assert list(ordered_on(pool, abs, range(9), 4)) == list(range(9))
+    started = [thread for thread in threading.enumerate() if thread.daemon]
+    assert threading.active_count() == before + 3
+    del pool
+    for thread in started:
+        thread.join(timeout=10)
+    assert threading.active_count() == before

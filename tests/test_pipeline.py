@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
+from catclf import fitting
 from catclf.config import DescentSettings, TrainSettings
 from catclf.errors import ConfigError, DataError, TooFewPicturesError, TrainingError
 from catclf.features.pixels import Pixels
+from catclf.fitting import Fitted
 from catclf.images.labelled import LabelledPictures
 from catclf.model import Model, load, save
+from catclf.pipeline import training
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
 from catclf.pipeline.evaluation import compare, evaluate
 from catclf.pipeline.prediction import PREDICT_CHUNK, Prediction, predict
@@ -469,6 +473,45 @@ def test_other_data_is_not_resumed(tmp_path: Path, fitted: Fit) -> None:
 def test_fewer_pictures_are_not_resumed(data: Path, fitted: Fit) -> None:
     with pytest.raises(DataError, match="has the number of training pictures 18; expected 24"):
         train(data, settings(validation=0.25), resume=fitted.model)
+
+
+def test_other_pictures_are_not_resumed(tmp_path: Path, fitted: Fit) -> None:
+    pixels, y = (each[::-1].copy() for each in cats_and_dogs(24))  # in another order
+    classes = np.array([b"non-cat", b"cat"])
+    same = save_h5(tmp_path / "a.h5", train_set_x=pixels, train_set_y=y, list_classes=classes)
+    assert train(same, settings(), resume=fitted.model).model.training["iterations"] == 200
+    pixels[3] ^= 1
+    other = save_h5(tmp_path / "b.h5", train_set_x=pixels, train_set_y=y, list_classes=classes)
+    with pytest.raises(DataError, match="trained on: 1 of 24 are new"):
+        train(other, settings(), resume=fitted.model)
+    forgetful = replace(fitted.model, fingerprints=np.empty(0, np.uint64))
+    assert train(other, settings(), resume=forgetful).m == 24
+
+
+def test_a_fold_that_diverges_is_told(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    true_fit, calls = fitting.fit, []
+
+    def diverging(*arguments: Any, **keywords: Any) -> Fitted:
+        fitted = true_fit(*arguments, **keywords)
+        calls.append(fitted)
+        wrong = replace(fitted.descent, stop_reason="diverged")
+        return replace(fitted, descent=wrong) if len(calls) == 2 else fitted
+
+    monkeypatch.setattr(fitting, "fit", diverging)
+    (warning,) = train(data, settings(cv=3)).warnings
+    assert warning.startswith(
+        "in cross-validation 1 folds are scored at a point before the end: the des"
+    )
+
+
+def test_a_model_of_too_many_pictures_does_not_remember_them(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "MOST_FINGERPRINTS", 23)
+    fit = train(data, settings())
+    assert "the model does not remember its pictures, which are more than 23" in fit.warnings[0]
+    save(fit.model, str(tmp_path / "m.npz"))
+    assert evaluate(str(tmp_path / "m.npz"), data).overlap == ()
 
 
 # --- evaluate ---

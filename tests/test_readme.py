@@ -76,19 +76,20 @@ def test_the_commands_of_the_first_section_run(workshop: Path) -> None:
     assert (workshop / "cat.npz").exists()
 
 
+NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-\d+)?")
+
+
 def test_the_session_shows_what_is_printed(workshop: Path) -> None:
     os.symlink(README.parent / "data", workshop / "data")
     (session,) = blocks("Train, evaluate, predict", "console")
     for exchange in session.split("$ ")[1:]:
         command, _, shown = exchange.partition("\n")
         printed = shell(f"{{ {command}; }} 2>&1")
-        words, expected = printed.split(), shown.split()
-        assert len(words) == len(expected), printed
-        for word, wanted in zip(words, expected, strict=True):
-            if re.fullmatch(r"[\d.]+", wanted) and "." in wanted:  # another processor, other last digits
-                assert float(word) == pytest.approx(float(wanted), rel=0.05, abs=0.003)
-            else:
-                assert word == wanted
+        # The words are the same; another processor or another NumPy may give other numbers.
+        assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", shown).split()
+        for found, wanted in zip(NUMBER.findall(printed), NUMBER.findall(shown), strict=True):
+            off = 0.01 if "." in wanted else 2  # pictures
+            assert float(found) == pytest.approx(float(wanted), rel=0.05, abs=off)
 
 
 def test_the_pipelines_do_what_their_comments_say(workshop: Path) -> None:

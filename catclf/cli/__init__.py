@@ -64,9 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _guarded(arguments: list[str]) -> int:
+    codes = {"failed": FAILED}  # a command for which 1 means something else changes it
     try:
         with signals.installed():
-            code = _run(arguments)
+            code = _run(arguments, codes)
             _flush_stdout()
         return code
     except click.exceptions.Exit as exc:
@@ -80,7 +81,7 @@ def _guarded(arguments: list[str]) -> int:
         return USAGE
     except CatclfError as exc:
         report_error(str(exc))
-        return _failed(arguments)
+        return codes["failed"]
     except (Interrupted, KeyboardInterrupt) as exc:
         abandon_stdout()
         return 128 + (exc.signal_number if isinstance(exc, Interrupted) else 2)
@@ -88,22 +89,17 @@ def _guarded(arguments: list[str]) -> int:
         return 0
     except MemoryError as exc:
         report_error(f"there is not enough memory ({str(exc) or 'no more is known'})")
-        return _failed(arguments)
+        return codes["failed"]
 
 
-def _failed(arguments: list[str]) -> int:
-    """With --exit-status 1 is an answer, and 2 says that there is none."""
-    return USAGE if "--exit-status" in arguments else FAILED
-
-
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], codes: dict[str, int]) -> int:
     if "_CATCLF_COMPLETE" in os.environ:  # the shell asks for completions
         from catclf.cli import completion
 
         completion.register()
         cli.main(arguments, prog_name="catclf")
     # subtle: cli.main() would turn a closed pipe and Ctrl-C into its own exit codes.
-    with cli.make_context("catclf", arguments) as context:
+    with cli.make_context("catclf", arguments, obj=codes) as context:
         return int(cli.invoke(context) or 0)
 
 

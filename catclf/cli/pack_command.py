@@ -92,18 +92,23 @@ def command(
     from catclf.progress import Progress
 
     class PackProgress(Progress):
+        begun = False
+
         def reading(self, done: int, total: int) -> None:
+            self.begun = True
             line.draw(f"reading {done}/{total} pictures")
 
         def note(self, message: str) -> None:
+            self.begun = True
             line.erase()
             console.detail(message)
 
+    progress = PackProgress()
     try:
         with LiveLine(console) as line:
-            packed = pack(data, output, settings, progress=PackProgress())
+            packed = pack(data, output, settings, progress=progress)
     except BaseException:
-        if os.path.exists(output + PARTIAL_SUFFIX):
+        if progress.begun and os.path.exists(output + PARTIAL_SUFFIX):  # else it is somebody else's
             console.say(f"what was read is kept in {output + PARTIAL_SUFFIX}; the same command goes on")
         raise
     for failure in packed.skipped:

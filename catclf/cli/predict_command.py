@@ -116,6 +116,8 @@ def command(
     stdin. Text rows are path, label and probability of the positive class, separated by tabs; for a
     picture that cannot be read they are path, ERROR and the reason.
     """
+    if exit_status:  # 1 is an answer then, and 2 says that there is none
+        click.get_current_context().obj["failed"] = 2
     if not paths and files_from is None:
         raise click.UsageError("name a picture, a folder, or --files-from")
     if _was_given("null") and only is None and files_from is None:

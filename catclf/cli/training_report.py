@@ -68,6 +68,11 @@ class TrainingProgress(Progress):
         self._line.erase()
         self._console.detail(message)
 
+    def warning(self, message: str) -> None:
+        """See `Progress`."""
+        self._line.erase()
+        self._console.warn(message)
+
     def descending(self, iterations: int) -> None:
         """See `Progress`."""
         if not self._begun:

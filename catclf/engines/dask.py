@@ -57,7 +57,7 @@ class DaskEngine(WeightsAndBias):
             self._rows = [rows.part(shard.rows) for shard in self._shards]
         else:
             self._cluster = Cluster.current()
-            self._rows = [self._cluster.submit(_same, rows[shard.rows]) for shard in self._shards]
+            self._rows = [self._cluster.send(rows[shard.rows]) for shard in self._shards]
         self._sums: list[Future[Any]] = []
         self._terms: WeakKeyDictionary[Summand, list[Future[Any]]] = WeakKeyDictionary()
 
@@ -91,7 +91,7 @@ class DaskEngine(WeightsAndBias):
         """The point for every task; to many it is sent through the workers, which takes longer."""
         point = _Point(scaled_weights(c, self._scale), self.bias(c), losses)
         few = len(self._shards) <= _SENT_AT_ONCE
-        return point if few else self._cluster.submit(_same, point)
+        return point if few else self._cluster.send(point)
 
     def _sent(self, summand: Summand) -> list[Future[Any]]:
         """Send each shard's terms to where its rows are, once for each summand."""
@@ -136,10 +136,6 @@ class _Shard(NamedTuple):
 
 
 # What the workers do. Rows may come in the shape of pictures.
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _beside(rows: NDArray[Any], terms: _Terms) -> _Terms:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,9 @@ from catclf.design import Design, Rows
 from catclf.engines.sweep import Summand, Sweep, added
 from catclf.engines.w_and_b import WeightsAndBias
 from catclf.logistic import Vector
-from catclf.parallel import ahead, parts
+from catclf.parallel import Threads, ahead, ordered_on, parts
+
+Result = TypeVar("Result")
 
 # A block of rows as float32 that stays in the cache between its three uses: converted, multiplied
 # for z, multiplied again for dw. Larger blocks spill; with smaller ones there are more calls, and
@@ -129,7 +130,7 @@ class StreamEngine(WeightsAndBias):
         self._start = np.append(w0, b0)
         self.m, self.n_x = design.m, design.n_x
         self._parts = parts(design.m, design.n_x)
-        self._pool = ThreadPoolExecutor(jobs)
+        self._threads = Threads(jobs)
 
     def start(self) -> Vector:
         """(w₀, b₀)."""
@@ -138,14 +139,15 @@ class StreamEngine(WeightsAndBias):
     def sweep(self, c: Vector, summand: Summand, losses: bool = False) -> Sweep:
         """See `catclf.engines.Engine`."""
         rows, scaled, b = self._design.rows, scaled_weights(c, self._design.scale), self.bias(c)
-        sums, lost = added(
-            self._pool.map(lambda part: sweep_part(rows, part, scaled, b, summand, losses), self._parts)
-        )
+        sums, lost = added(self._each(lambda part: sweep_part(rows, part, scaled, b, summand, losses)))
         sums[:-1] *= self._design.scale
         return sums, lost
 
     def scores(self, c: Vector) -> Vector:
         """Z = wᵀX + b (m,)."""
         rows, scaled, b = self._design.rows, scaled_weights(c, self._design.scale), self.bias(c)
-        scores = self._pool.map(lambda part: score_part(rows, part, scaled, b), self._parts)
-        return np.concatenate(list(scores))
+        return np.concatenate(list(self._each(lambda part: score_part(rows, part, scaled, b))))
+
+    def _each(self, function: Callable[[slice], Result]) -> Iterator[Result]:
+        """Yield ``function(part)`` for every part, in order, computed on all threads."""
+        return ordered_on(self._threads, function, self._parts, len(self._parts))

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
+from types import FrameType
 from typing import Any, BinaryIO
 
 import h5py
@@ -60,14 +61,15 @@ def write_hdf5(
     """
     m, rows, shape = len(labels), rows_of_chunk(size), (size, size, 3)
     target = _Target(file)
-    with _signals_kept() as received, h5py.File(target, "w", rdcc_nbytes=4 * CHUNK_BYTES) as out:
+    with _signals_kept() as handle_signals, h5py.File(target, "w", rdcc_nbytes=4 * CHUNK_BYTES) as out:
         create = partial(out.create_dataset, track_times=False)
         x = create("train_set_x", (m, *shape), np.uint8, chunks=(min(m, rows), *shape))
         done = 0
         for block in blocks:
             x[done : done + len(block)] = block
             done += len(block)
-            if received or target.error is not None:
+            handle_signals()
+            if target.error is not None:
                 break
         create("train_set_y", data=labels.astype("<i8"))
         create("list_classes", data=[os.fsencode(name) for name in classes])
@@ -81,26 +83,31 @@ def write_hdf5(
 
 
 @contextlib.contextmanager
-def _signals_kept() -> Iterator[list[int]]:
-    """Give the list of signals that came; the first takes effect when the block ends.
+def _signals_kept() -> Iterator[Callable[[], None]]:
+    """Keep signals until the function that is given is called, or the block ends.
 
     HDF5 does not survive an exception in one of the calls that it makes.
     """
     received: list[int] = []
-    before = {}
+    before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+
+    def handle() -> None:
+        while received:
+            number = received.pop(0)
+            before[number](number, None)
+
     if threading.current_thread() is threading.main_thread():  # signals raise nowhere else
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handler = signal.getsignal(number)
+        for kept in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(kept)
             if callable(handler):  # the others end the process, or do nothing
-                before[number] = handler
-                signal.signal(number, lambda number, frame: received.append(number))
+                before[kept] = handler
+                signal.signal(kept, lambda number, frame: received.append(number))
     try:
-        yield received
+        yield handle
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if received:
-            signal.raise_signal(received[0])
+        handle()
 
 
 class _Target:

@@ -18,7 +18,7 @@ from catclf.errors import DataError, system_reason
 from catclf.images.folder import class_folders, walk
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.picture import Picture, Pixels
-from catclf.images.store import class_files, is_url, read
+from catclf.images.urls import class_files, is_url, read
 from catclf.parallel import ordered_map
 
 if TYPE_CHECKING:

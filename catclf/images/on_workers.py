@@ -24,7 +24,7 @@ from catclf.images.labelled import (
 )
 from catclf.images.picture import Picture, Pixels
 from catclf.images.remote import Piece, RemotePictures
-from catclf.images.store import fetch, is_url
+from catclf.images.urls import fetch, is_url
 from catclf.parallel import parts
 
 _FETCHED = 64

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.cluster import Cluster
+from catclf.images.picture import Pixels
 
 if TYPE_CHECKING:
     from distributed import Future
 
-Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.intp]
 
 

@@ -120,9 +120,9 @@ def _hdf5_source(
 
 
 def _state(path: str) -> bytes:
-    """Name, size and time of the last change of a file."""
+    """Name, size and time of the last change of a file, be it one of who may read it."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):  # there is nothing that could change; ValueError: a NUL in the path
         return os.fsencode(path)
-    return b"%b\0%d %d" % (os.fsencode(path), status.st_size, status.st_mtime_ns)
+    return b"%b\0%d %d" % (os.fsencode(path), status.st_size, status.st_ctime_ns)

@@ -6,6 +6,7 @@ pixels of those that could be read. A run that is killed leaves a record unfinis
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import json
@@ -84,7 +85,7 @@ class Spool:
             "read": len(pixels),
             "failures": list(failures),
             "digest": self._digest(self.taken, self.taken + count),
-            "checksum": zlib.crc32(pixels.data),
+            "checksum": _checksum(failures, pixels),
         }
         try:
             self._file.write(json.dumps(record).encode() + b"\n")
@@ -111,7 +112,8 @@ class Spool:
 
     def remove(self) -> None:
         """Delete the file, which has done its duty."""
-        os.unlink(self.path)
+        with contextlib.suppress(FileNotFoundError):  # somebody has tidied up
+            os.unlink(self.path)
 
     def _resume(self, settings: Mapping[str, Any]) -> None:
         head = json.dumps({"made by": _MAGIC, **settings}, sort_keys=True).encode() + b"\n"
@@ -137,12 +139,13 @@ class Spool:
                 return False
             if record["read"] + len(record["failures"]) != record["pictures"]:
                 return False
-            if zlib.crc32(self._pixels(record["read"]).data) != record["checksum"]:
+            failures = [(int(k), str(reason)) for k, reason in record["failures"]]
+            if _checksum(failures, self._pixels(record["read"])) != record["checksum"]:
                 return False
         except (ValueError, LookupError, TypeError):  # it is broken, or there are fewer pictures now
             return False
         self.taken = stop
-        self.failures += [(int(k), str(reason)) for k, reason in record["failures"]]
+        self.failures += failures
         return True
 
     def _pixels(self, count: int) -> Pixels:
@@ -150,6 +153,10 @@ class Spool:
         if self._file.readinto(pixels.reshape(-1).data) < pixels.nbytes:
             raise ValueError("the file ends early")
         return pixels
+
+
+def _checksum(failures: Sequence[tuple[int, str]], pixels: Pixels) -> int:
+    return zlib.crc32(pixels.data, zlib.crc32(json.dumps(failures).encode()))
 
 
 def _opened(path: str) -> io.BufferedRandom:
@@ -165,9 +172,12 @@ def _opened(path: str) -> io.BufferedRandom:
             raise OutputError(path, "is not a regular file; move it away")
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return io.BufferedRandom(file)
-    except OSError as exc:
+    except BlockingIOError as exc:
         file.close()
         raise OutputError(path, "is in use: another pack is writing it") from exc
+    except OSError as exc:
+        file.close()
+        raise OutputError(path, f"cannot be locked ({exc.strerror or exc})") from exc
     except BaseException:
         file.close()
         raise

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -19,10 +18,9 @@ from catclf.errors import ConfigError, DataError
 from catclf.images.decode import decode
 from catclf.images.hdf5_process import HDF5_SUFFIXES, is_hdf5_name
 from catclf.images.hdf5_writer import rows_of_chunk, write_hdf5
-from catclf.images.picture import Picture
 from catclf.images.source import LabelledSource, labelled_source
 from catclf.images.spool import Spool
-from catclf.parallel import core_count, ordered_map
+from catclf.parallel import batches, core_count, ordered_map
 from catclf.pipeline.classes import did_you_mean, named_class
 from catclf.progress import Progress
 
@@ -123,6 +121,9 @@ def pack(
         )
         try:
             resumed = spool.taken
+            if settings.on_error == "fail" and spool.failures:
+                k, reason = spool.failures[0]
+                raise DataError(source.paths[k], reason)
             if resumed:
                 progress.note(f"{resumed} pictures are in {spool.path} already; going on")
             _decode_rest(source, spool, settings, progress)
@@ -174,7 +175,7 @@ def _decode_rest(
         jobs,
     )
     with contextlib.closing(decoded):
-        for pictures in _batches(decoded, height):
+        for pictures in batches(decoded, height):
             failures = []
             for k, picture in enumerate(pictures, spool.taken):
                 progress.reading(k + 1, source.m)
@@ -185,17 +186,6 @@ def _decode_rest(
             good = [picture.pixels for picture in pictures if picture.pixels is not None]
             shape = (len(good), source.size, source.size, 3)
             spool.append(np.array(good, dtype=np.uint8).reshape(shape), failures)
-
-
-def _batches(decoded: Iterator[Picture], height: int) -> Iterator[list[Picture]]:
-    batch: list[Picture] = []
-    for picture in decoded:
-        batch.append(picture)
-        if len(batch) == height:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _write(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
-from itertools import islice
+from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from catclf.images.folder import OnPassedOver
 from catclf.images.inputs import Inputs, pictures_of
 from catclf.images.picture import Picture
 from catclf.model import Model, load
-from catclf.parallel import core_count, ordered_map
+from catclf.parallel import batches, core_count, ordered_map
 
 PREDICT_CHUNK = 16
 """Pictures that one thread decodes and scores at a time: one matrix product for all of them."""
@@ -115,13 +114,8 @@ def predict(
         return answers if keep_pixels else [answer._replace(pixels=None) for answer in answers]
 
     pictures = pictures_of(inputs, on_passed_over, x_key, max_pixels)
-    for answers in ordered_map(work, _chunks(pictures), jobs or core_count()):
+    for answers in ordered_map(work, batches(pictures, PREDICT_CHUNK), jobs or core_count()):
         yield from answers
-
-
-def _chunks(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
-    while chunk := list(islice(pictures, PREDICT_CHUNK)):
-        yield chunk
 
 
 def answered(model: Model, decoded: list[Picture], threshold: float | None) -> list[Prediction]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from catclf.cluster import connected
@@ -14,8 +13,9 @@ from catclf.images.folder import OnPassedOver
 from catclf.images.inputs import Inputs, pictures_of
 from catclf.images.on_workers import decode_anywhere
 from catclf.images.picture import Picture
-from catclf.images.store import files_below, is_url
+from catclf.images.urls import files_below, is_url
 from catclf.model import Model
+from catclf.parallel import batches
 from catclf.pipeline.prediction import PREDICT_CHUNK, Prediction, answered
 
 BATCH = 16 * PREDICT_CHUNK
@@ -54,11 +54,12 @@ def predict_on_workers(
         picture if picture.stream is None else decode(picture, model.size, max_pixels)
         for picture in _expanded(pictures_of(inputs, on_passed_over, x_key, max_pixels))
     )
-    with connected(scheduler, jobs) as cluster:
+    with connected(scheduler, jobs, on_warning) as cluster:
         for warning in cluster.differences():
             on_warning(warning)
-        shared = cluster.submit(_same, model)
-        for answers in cluster.ordered_map(_predicted, ((shared, order, b) for b in _batches(pictures))):
+        shared = cluster.send(model)
+        tasks = ((shared, order, batch) for batch in batches(pictures, BATCH))
+        for answers in cluster.ordered_map(_predicted, tasks):
             yield from answers
 
 
@@ -74,16 +75,7 @@ def _expanded(pictures: Iterable[Picture]) -> Iterator[Picture]:
                 yield Picture(picture.path, error=exc)
 
 
-def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
-    while batch := list(islice(pictures, BATCH)):
-        yield batch
-
-
 # What the workers do.
-
-
-def _same(model: Model) -> Model:
-    return model
 
 
 def _predicted(task: tuple[Model, Order, list[Picture]]) -> list[Prediction]:

@@ -16,14 +16,14 @@ from catclf.cluster import Cluster, connected
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
 from catclf.design import Rows, joined
-from catclf.errors import ClusterError, ConfigError, DataError
+from catclf.errors import ClusterError, ConfigError, DataError, TrainingError
 from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, divergence, fit, prepare
 from catclf.folds import held_out_mask
 from catclf.images.labelled import LabelledPictures, read_within
 from catclf.images.remote import RemotePictures
 from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
-from catclf.model import HISTORY_COLUMNS, Model, fingerprint
+from catclf.model import HISTORY_COLUMNS, MOST_FINGERPRINTS, Model, fingerprint
 from catclf.parallel import core_count
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
 from catclf.pipeline.classifier import Classifier
@@ -160,7 +160,7 @@ def train(
     data = os.fspath(data)
     if settings.scheduler is None:
         return _train(data, settings, resume, progress, None)
-    with connected(settings.scheduler, settings.jobs) as cluster:
+    with connected(settings.scheduler, settings.jobs, progress.warning) as cluster:
         return _train(data, settings, resume, progress, cluster)
 
 
@@ -172,21 +172,22 @@ def _train(
     cluster: Cluster | None,
 ) -> Fit:
     begun = time.perf_counter()
+    differences = cluster.differences() if cluster is not None else []
     labelled = _read(data, settings, settings.size, settings.memory, progress, cluster)
     progress.passed_over(labelled.passed_over)
     positive = positive_class(labelled, settings.positive, data)
     others = _validation_data(settings, labelled.pixels, progress, cluster)
     sources = (labelled, *others)
     problem, trained_on = _problem(sources, positive, settings)
+    marks = _fingerprints(problem.pixels)
     if resume is not None:
-        _check_resumable(resume, problem, int(trained_on.sum()), labelled.counts(), positive, data)
+        _check_resumable(resume, problem, marks[trained_on], labelled.counts(), positive, data)
     fits = 1 + (settings.cv or 0) * (settings.features == "pixels")
     start = None if resume is None else (resume.w, resume.b)
-    marks = _fingerprints(problem.pixels)
     progress.note(f"{problem.m} pictures read; computing {settings.features}")
     features = None if resume is None else resume.features
     prepared = prepare(problem, trained_on, fits, start, features)
-    cv, threshold = _cross_validated(prepared, trained_on, progress)
+    cv, threshold, diverged = _cross_validated(prepared, trained_on, progress)
     progress.note(f"descending with the engine {prepared.engine_name}")
     held_out = ~trained_on if not trained_on.all() else None
     fitted = fit(prepared, trained_on, held_out=held_out, progress=progress)
@@ -203,7 +204,7 @@ def _train(
         negative=negative_class(labelled.classes, positive),
         threshold=threshold,
         training=_provenance(problem, trained_on, labelled, fitted, resume),
-        fingerprints=marks[trained_on],
+        fingerprints=marks[trained_on] if m <= MOST_FINGERPRINTS else marks[:0],
         history=_history_table(descent.history),
     )
     try:
@@ -232,14 +233,14 @@ def _train(
         validation=None if held_out is None else score(problem.y[held_out], scored[held_out], threshold),
         cv=cv,
         warnings=(
-            *(cluster.differences() if cluster is not None else ()),
+            *differences,
             *_duplicates(
                 [path for source in sources for path in source.paths],
                 problem.y,
                 trained_on,
                 marks.tolist(),
             ),
-            *_warnings(settings, fitted, cv),
+            *_warnings(settings, fitted, cv, m, diverged),
         ),
         seconds=time.perf_counter() - begun,
     )
@@ -314,11 +315,23 @@ def _problem(
 
 
 def _check_resumable(
-    model: Model, problem: Problem, m: int, counts: dict[str, int], positive: str, data: str
+    model: Model,
+    problem: Problem,
+    marks: NDArray[np.uint64],
+    counts: dict[str, int],
+    positive: str,
+    data: str,
 ) -> None:
-    """Refuse to go on with other data or another cost than the model was trained with."""
-    settings, before = problem.settings, dict(model.training)
-    for name, found, what in (("classes", counts, "classes"), ("m", m, "number of training pictures")):
+    """Refuse to go on with other data or another cost than the model was trained with.
+
+    `marks` are the fingerprints of the pictures to be trained on.
+    """
+    settings, before, m = problem.settings, dict(model.training), len(marks)
+    facts: tuple[tuple[str, Any, str], ...] = (
+        ("classes", counts, "classes"),
+        ("m", m, "number of training pictures"),
+    )
+    for name, found, what in facts:
         if before.get(name) != found:
             expected = f"{before.get(name)}, as of the model to be resumed"
             raise DataError(data, f"has the {what} {found}; expected {expected}")
@@ -340,19 +353,28 @@ def _check_resumable(
     for name, value in now.items():
         if before.get(name) != value:
             raise ConfigError(name, value, f"{before.get(name)}, as of the model to be resumed")
+    known = model.fingerprints
+    if len(known) and not np.array_equal(np.sort(marks), np.sort(known)):
+        count = int((~np.isin(marks, known)).sum())
+        what = f"other pictures than the model to be resumed was trained on: {count} of {m} are new"
+        raise DataError(data, f"has {what}; train anew")
 
 
 def _cross_validated(
     prepared: Prepared, trained_on: Mask, progress: Progress
-) -> tuple[Scores | None, float]:
-    """Cross-validated scores at 1/2, if they are wanted, and the threshold for the model."""
+) -> tuple[Scores | None, float, list[TrainingError]]:
+    """Cross-validated scores at 1/2, if they are wanted, and the threshold for the model.
+
+    And what happened in folds whose descent diverged.
+    """
     problem, settings = prepared.problem, prepared.problem.settings
     if settings.cv is None and settings.tune_threshold is None:
-        return None, 0.5
+        return None, 0.5, []
     folds = settings.cv or USUAL_FOLDS
     progress.note(f"cross-validating in {folds} folds")
     shared = None if prepared.features.standardised else prepared
-    probabilities = cross_validate(problem, trained_on, folds, shared)
+    diverged: list[TrainingError] = []
+    probabilities = cross_validate(problem, trained_on, folds, shared, diverged.append)
     y, threshold = problem.y[trained_on], 0.5
     if settings.tune_threshold is not None:
         goal, at = parse_threshold_goal(settings.tune_threshold)
@@ -361,10 +383,12 @@ def _cross_validated(
             rule = "within reach: no threshold gives that in cross-validation"
             raise ConfigError("tune_threshold", settings.tune_threshold, rule)
         threshold = tuned
-    return score(y, probabilities), threshold
+    return score(y, probabilities), threshold, diverged
 
 
-def _warnings(settings: TrainSettings, fitted: Fitted, cv: Scores | None) -> Iterator[str]:
+def _warnings(
+    settings: TrainSettings, fitted: Fitted, cv: Scores | None, m: int, diverged: list[TrainingError]
+) -> Iterator[str]:
     limit, rate = 2.0 / fitted.curvature, fitted.learning_rate
     last, epsilon = fitted.descent.last, settings.descent.epsilon
     if rate > limit:
@@ -377,6 +401,16 @@ def _warnings(settings: TrainSettings, fitted: Fitted, cv: Scores | None) -> Ite
         yield (
             f"the step became smaller than {epsilon:.6g} only because the learning rate "
             f"{rate:.6g} is small: the gradient is still {last.gradient_norm:.3g}"
+        )
+    if diverged:
+        yield (
+            f"in cross-validation {len(diverged)} folds are scored at a point before the end: "
+            f"{diverged[0]}"
+        )
+    if m > MOST_FINGERPRINTS:
+        yield (
+            f"the model does not remember its pictures, which are more than {MOST_FINGERPRINTS}: "
+            "eval will not know them again"
         )
     if cv is not None and not cv.beats_baseline:
         yield "in cross-validation these features are no better than always saying the commoner class"

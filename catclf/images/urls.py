@@ -1,4 +1,4 @@
-"""Pictures in an object store or any other place that fsspec has a name for: listed and fetched."""
+"""Pictures at URLs, in an object store or any other place that fsspec knows: listed and fetched."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ def files_below(url: str) -> list[str]:
     """List the pictures below a folder, in order; raises a DataError if that fails."""
     with _blaming(url):
         system, root = _file_system(url)
-        kept = [file for file in system.find(root) if _is_wanted(file, root)]
+        found = system.find(root)
+        if not found and not system.exists(root):  # it lists what is not there as empty
+            raise FileNotFoundError
+        kept = [file for file in found if _is_wanted(file, root)]
         return [system.unstrip_protocol(file) for file in sorted(kept, key=os.fsencode)]
 
 
@@ -70,8 +73,9 @@ def fetch(urls: Sequence[str]) -> list[bytes | DataError]:
             with _blaming(alike[0]):
                 system, _ = _file_system(alike[0])
                 names = [system._strip_protocol(url) for url in alike]
-                contents = system.cat(names, on_error="return")
-                answers |= {url: contents[name] for url, name in zip(alike, names, strict=True)}
+                # Whole files. `cat` would do, but for it a name with [, * or ? is a pattern.
+                contents = system.cat_ranges(names, None, None, on_error="return")
+                answers |= zip(alike, contents, strict=True)
         except DataError as exc:
             answers |= dict.fromkeys(alike, exc)
     return [
