@@ -595,6 +595,7 @@ def test_of_a_file_that_is_not_ours_it_is_not_said_that_it_goes_on(
     album: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.h5.partial").write_bytes(b"my notes\n")
+    (album / "notes.txt").touch()
     assert main(["pack", str(album), str(tmp_path / "a.h5"), "--size", "8"]) == 1
     error = capfd.readouterr().err
     assert error.endswith("is not what an interrupted pack leaves; move it away\n")
