@@ -581,7 +581,8 @@ def test_an_interrupted_command_says_how_to_go_on(album: Path, tmp_path: Path) -
     output = tmp_path / "a.h5"
     command = [sys.executable, "-c", PROGRAM, "pack", str(album), str(output), "--size", "8"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as child:
-        while not output.with_suffix(".h5.partial").exists():
+        partial = output.with_suffix(".h5.partial")
+        while not (partial.exists() and b"checksum" in partial.read_bytes()):  # some have been read
             assert child.poll() is None
         child.send_signal(signal.SIGINT)
         _, err = child.communicate()
@@ -595,6 +596,7 @@ def test_of_a_file_that_is_not_ours_it_is_not_said_that_it_goes_on(
     album: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.h5.partial").write_bytes(b"my notes\n")
+    (album / "notes.txt").touch()
     assert main(["pack", str(album), str(tmp_path / "a.h5"), "--size", "8"]) == 1
     error = capfd.readouterr().err
     assert error.endswith("is not what an interrupted pack leaves; move it away\n")

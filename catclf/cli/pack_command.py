@@ -99,7 +99,6 @@ def command(
             line.draw(f"reading {done}/{total} pictures")
 
         def note(self, message: str) -> None:
-            self.begun = True
             line.erase()
             console.detail(message)
 
