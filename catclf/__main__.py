@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 
 from catclf.images.hdf5_process import start_ahead
@@ -15,9 +16,11 @@ _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 def run() -> int:
     """Run the command line as a process of its own and return its exit code."""
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    start_ahead(sys.argv[1:])
-    from catclf.cli import main
-
+    try:
+        start_ahead(sys.argv[1:])
+        from catclf.cli import main
+    except KeyboardInterrupt:  # from here on it is `main` that minds signals
+        return 128 + signal.SIGINT
     code = main()
     gc.freeze()
     return code
