@@ -17,4 +17,4 @@ data=$2
 "$python" scripts/bench_pack.py --repeats 3
 "$python" scripts/bench_dask.py --out docs/bench_dask.md
 "$python" scripts/option_reference.py docs/options.md
-"$python" scripts/readme_tables.py
+"$python" scripts/copied_tables.py

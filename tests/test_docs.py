@@ -31,8 +31,11 @@ def test_the_examples_of_the_python_page_run(tmp_path: Path, monkeypatch: pytest
     assert failed == 0
 
 
-def test_the_tables_of_the_readme_are_those_that_were_measured() -> None:
-    filled = runpy.run_path(str(ROOT / "scripts" / "readme_tables.py"))["filled"]
-    text = (ROOT / "README.md").read_text("utf-8")
-    assert "<!-- table accuracy -->" in text
-    assert filled(text) == text, "run python scripts/readme_tables.py"
+@pytest.mark.parametrize(
+    ("page", "table"), [("README.md", "accuracy"), ("docs/lecture.md", "steps"), ("docs/scaling.md", "dask")]
+)
+def test_the_tables_of_a_page_are_those_that_were_measured(page: str, table: str) -> None:
+    filled = runpy.run_path(str(ROOT / "scripts" / "copied_tables.py"))["filled"]
+    text = (ROOT / page).read_text("utf-8")
+    assert f"<!-- table {table} -->" in text
+    assert filled(text) == text, "run python scripts/copied_tables.py"

@@ -1,6 +1,6 @@
-"""Copies the figures that the README shows from the pages in docs/ that scripts have measured.
+"""Copies figures into the pages that people read, from the pages in docs/ that scripts have measured.
 
-    python scripts/readme_tables.py          writes them between the README's markers
+    python scripts/copied_tables.py          writes them between the markers of PAGES
 
 Each table stands between ``<!-- table NAME -->`` and ``<!-- end -->``.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PAGES = [ROOT / "README.md", ROOT / "docs" / "lecture.md", ROOT / "docs" / "scaling.md"]
 
 DATA_SETS = {
     "catvnoncat/": "course's cats, 209",
@@ -95,10 +95,28 @@ def prediction() -> Table:
     return [["JPEG files to probabilities", *columns], *rows(rates, PREDICTORS, columns)]
 
 
+def steps() -> Table:
+    """Time of one step on the course's pictures, from Python's loops to the Gram form."""
+    return tables(section("bench_training.md", "train_catvnoncat"))[2]
+
+
+def dask() -> Table:
+    """A step on a cluster beside one of `stream`."""
+    return tables(section("bench_dask.md", "The Dask engine"))[0]
+
+
+def clusters() -> Table:
+    """What the cost model makes of larger clusters."""
+    return tables(section("bench_dask.md", "The Dask engine"))[1]
+
+
 TABLES: dict[str, Callable[[], Table]] = {
     "accuracy": accuracy,
     "training": training,
     "prediction": prediction,
+    "steps": steps,
+    "dask": dask,
+    "clusters": clusters,
 }
 
 
@@ -113,10 +131,11 @@ def filled(text: str) -> str:
     """`text` with all tables written anew."""
 
     def table(found: re.Match[str]) -> str:
-        return f"{found[1]}\n{markdown(TABLES[found[2]]())}{found[3]}"
+        return f"{found[1]}\n{markdown(TABLES[found[2]]())}\n{found[3]}"
 
     return re.sub(r"(<!-- table (\w+) -->\n)(?:.*?)(<!-- end -->)", table, text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text("utf-8")), "utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text("utf-8")), "utf-8")
