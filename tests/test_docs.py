@@ -32,7 +32,8 @@ def test_the_examples_of_the_python_page_run(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("page", "table"), [("README.md", "accuracy"), ("docs/lecture.md", "steps"), ("docs/scaling.md", "dask")]
+    ("page", "table"),
+    [("README.md", "accuracy"), ("docs/lecture.md", "steps"), ("docs/scaling.md", "dask")],
 )
 def test_the_tables_of_a_page_are_those_that_were_measured(page: str, table: str) -> None:
     filled = runpy.run_path(str(ROOT / "scripts" / "copied_tables.py"))["filled"]

@@ -24,7 +24,7 @@ from catclf.features.dictionary import (
     Pictures,
     learn_filters,
 )
-from catclf.features.responses import CELLS, ROW_STEP, STATISTICS, THRESHOLD, Responses, cells_of
+from catclf.features.responses import ROW_STEP, STATISTICS, THRESHOLD, Responses, cells_of
 from catclf.parallel import ordered_map
 
 GRID, GRID_OF_MANY, MANY = 2, 3, 250
@@ -49,7 +49,7 @@ class Patches:
 
     A patch p (108 numbers) at each position, every ROW_STEP rows, is normalised,
     q = (p − mean p) / √(var p + CONTRAST), and a filter f of the dictionary responds z = fᵀq + f₀. With
-    t = THRESHOLD, each of CELLS × CELLS boxes of the picture has four means for each filter: of
+    t = THRESHOLD, each of cells × cells boxes of the picture has four means for each filter: of
     max(z − t, 0), max(−z − t, 0), [z > t] and [−z > t]. From these there are two groups of features:
 
     - what is where: the means over grid × grid larger cells, triangular weights, square root; averaged
@@ -165,7 +165,7 @@ class Patches:
 
     def settings(self) -> dict[str, int | float | str]:
         """What a model file says of these features, ready for JSON."""
-        return {"size": self.size, "grid": self.grid} | _CONSTANTS
+        return {"size": self.size, "grid": self.grid} | _not_chosen(self.size)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Learned arrays to be kept in a model file."""
@@ -184,7 +184,7 @@ class Patches:
         size = _checked_integer(settings, "size", PATCH)
         if grid > cells_of(size):
             raise ValueError(f"expected a grid of at most {cells_of(size)}, found {grid}")
-        for name, expected in _CONSTANTS.items():
+        for name, expected in _not_chosen(size).items():
             if settings.get(name) != expected:
                 raise ValueError(f"expected {name} = {expected}, found {settings.get(name)!r}")
         if set(arrays) != set(_SHAPES):
@@ -193,13 +193,15 @@ class Patches:
         return cls(size, grid, *(_checked_array(name, arrays[name]) for name in _SHAPES))
 
 
-_CONSTANTS: dict[str, int | float | str] = {
-    "patch": PATCH,
-    "row_step": ROW_STEP,
-    "cells": CELLS,
-    "contrast": CONTRAST,
-    "threshold": THRESHOLD,
-}
+def _not_chosen(size: int) -> dict[str, int | float | str]:
+    """Settings by which a model file shows that it was made by the same rules."""
+    return {
+        "patch": PATCH,
+        "row_step": ROW_STEP,
+        "cells": cells_of(size),
+        "contrast": CONTRAST,
+        "threshold": THRESHOLD,
+    }
 
 
 _SHAPES = {

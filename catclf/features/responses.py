@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -19,9 +19,11 @@ from catclf.features.dictionary import CONTRAST, FILTERS, PATCH, PIXELS, Floats,
 
 THRESHOLD = 0.5
 """A pattern occurs where its response is beyond ± THRESHOLD."""
-CELLS = 9
-"""Statistics are taken over CELLS × CELLS boxes of the picture; odd, so that boxes of whole positions
-can lie symmetrically in any picture."""
+FEWEST_CELLS, MOST_CELLS, BOX = 5, 9, 4
+"""Statistics are taken over cells × cells boxes of the picture, of BOX positions along a side or more:
+9 × 9 boxes of 64 × 64 pixels, 5 × 5 of 32 × 32. An odd number, so that boxes of whole positions can lie
+symmetrically in any picture. More boxes take time and gain nothing in cross-validation of pictures of
+32 × 32; 7 × 7 of 48 × 48 lose a quarter of a point, 3 × 3 of 24 × 24 more than half of one."""
 ROW_STEP = 2
 """Patches begin in every column, but only in every second row: that halves the work, and in
 cross-validation it changes no accuracy by more than half a point, up or down. A step along the columns
@@ -30,15 +32,17 @@ STATISTICS = 4
 """Of a response z: means of max(z − t, 0), max(−z − t, 0), [z > t], [−z > t], t = THRESHOLD."""
 
 _HALF = PIXELS // 2
-_BLOCK = 1000
-"""At most so many patches at a time, so that their responses stay in cache: a band of a large picture
-or several small pictures, so that a call of NumPy has enough to do."""
+_BLOCK = 3072
+"""At most so many patches at a time: a band of a large picture or several small pictures. Fewer would
+stay in a nearer cache; but between calls of NumPy threads take turns, and with short ones they wait."""
 
 
 def cells_of(size: int) -> int:
-    """Boxes along a side of a picture of `size`: CELLS, or the largest odd number that has positions."""
-    rows = -(-(size - PATCH + 1) // ROW_STEP)
-    return min(CELLS, rows - 1 + rows % 2)
+    """Boxes along a side of a picture of `size`: an odd number, below FEWEST_CELLS in tiny ones."""
+    columns = size - PATCH + 1
+    rows = -(-columns // ROW_STEP)
+    most = min(rows, MOST_CELLS, max(FEWEST_CELLS, columns // BOX))
+    return most - 1 + most % 2
 
 
 class Responses:
@@ -76,13 +80,12 @@ class Responses:
         rows = len(self._box)
         heights, widths = _widths(rows, self.cells), _widths(columns, self.cells)
         self._share = (1 / np.outer(heights, widths)).astype(np.float32)  # of a position
-        self._row_in_cell, self._column_in_cell = _membership(heights), _membership(widths)
+        self._column_in_cell = _membership(widths)
         self.together = max(1, _BLOCK // (rows * columns))  # pictures
         bands = -(-rows // max(1, _BLOCK // columns))
         self._height = -(-rows // bands)  # bands of nearly equal height
-        cell = np.repeat(np.arange(self.cells), heights)  # of a row
         tops = range(0, rows, self._height)
-        self._bands = [(top, cell[top], cell[top : top + self._height][-1] + 1) for top in tops]
+        self._bands = [_band(slice(top, top + self._height), heights) for top in tops]
         self._idle: list[_Workspace] = []  # of threads that have ended their pictures
 
     def maps(self, pictures: Pictures) -> Iterator[tuple[Floats, Floats]]:
@@ -113,11 +116,9 @@ class Responses:
         means[:] = 0
         scale = self._contrast_scale(pictures)
         work.load(pictures)
-        for top, first, last in self._bands:
-            rows = slice(top, top + self._height)
-            z = work.responses(top, scale[:, rows], self._halves)
-            in_cell = self._row_in_cell[first:last, rows]
-            means[:, first:last] += work.sums(z, in_cell, self._column_in_cell)
+        for band in self._bands:
+            z = work.responses(band.rows, scale[:, band.rows], self._halves)
+            means[:, band.cells] += work.sums(z, band, self._column_in_cell)
         means *= self._share[:, :, None, None, None]
         means[..., :2, :] -= np.float32(THRESHOLD)  # max(z − t, 0) = max(z, t) − t
         # subtle: rounding can leave −1e-8
@@ -148,6 +149,23 @@ def _membership(widths: NDArray[np.intp]) -> Floats:
     return membership
 
 
+class _Band(NamedTuple):
+    """Some rows of positions, and the rows of boxes that they meet."""
+
+    rows: slice
+    cells: slice
+    in_cell: Floats  # (boxes, rows), 0 and 1
+    of_cell: list[slice]  # the rows of each box, counted from the top of the band
+
+
+def _band(rows: slice, heights: NDArray[np.intp]) -> _Band:
+    in_cell = _membership(heights)[:, rows]
+    met = np.flatnonzero(in_cell.any(axis=1))
+    cells = slice(met[0], met[-1] + 1)
+    own = [np.flatnonzero(row) for row in in_cell[cells]]
+    return _Band(rows, cells, in_cell[cells], [slice(row[0], row[-1] + 1) for row in own])
+
+
 class _Workspace:
     """Buffers of one thread, used again for every band of every picture.
 
@@ -174,9 +192,10 @@ class _Workspace:
         most = together * height * self.side
         self._patches = np.empty(2 * (_HALF + 1) * most, np.float32)
         self._z, self._spare = np.empty((2, 2 * FILTERS * most), np.float32)
-        self._beyond = np.empty(2 * FILTERS * most, np.bool_)
+        self._beyond = np.empty(2 * 2 * FILTERS * most, np.bool_)
         rows = min(cells, height)  # of boxes that a band can meet
         self._totals = np.empty(2 * together * STATISTICS * rows * self.side * FILTERS, np.float32)
+        self._counts = np.empty(self._totals.size // 2, np.uint8)
 
     def load(self, pictures: Pictures) -> None:
         """Take sums and differences of the columns of each patch of `pictures` (n, size, size, 3)."""
@@ -185,8 +204,8 @@ class _Workspace:
         np.add(self._left[:, some], self._right[:, some], out=self._sums[:, some])
         np.subtract(self._left[:, some], self._right[:, some], out=self._differences[:, some])
 
-    def responses(self, top: int, scale: Floats, halves: Floats) -> Floats:
-        """Return z (2, pictures, height · side, FILTERS) of the band from row `top`.
+    def responses(self, rows: slice, scale: Floats, halves: Floats) -> Floats:
+        """Return z (2, pictures, height · side, FILTERS) of a band.
 
         `scale` (pictures, height, side) is of its patches; `halves` (2, 1, 55, FILTERS) are the even and
         the odd part of the filters, with their constants. First z of the filters, then of their mirror
@@ -194,7 +213,7 @@ class _Workspace:
         """
         pictures, height, side = scale.shape
         patches = _part(self._patches, (2, pictures, _HALF + 1, height * side))
-        band = self._windows[:, :pictures, ..., top : top + height, :]
+        band = self._windows[:, :pictures, ..., rows, :]
         np.multiply(band, scale[:, None, None, None], out=patches[:, :, :-1].reshape(band.shape))
         patches[:, :, -1] = 1  # for the constants
         shape = (2, pictures, height * side, FILTERS)
@@ -204,28 +223,32 @@ class _Workspace:
         np.subtract(parts[0], parts[1], out=z[1])
         return z
 
-    def sums(self, z: Floats, row_in_cell: Floats, column_in_cell: Floats) -> Floats:
+    def sums(self, z: Floats, band: _Band, column_in_cell: Floats) -> Floats:
         """Sums of max(z, t), −min(z, −t), [z > t], [z < −t] over the positions of a band in each box.
 
-        `row_in_cell` (k, height) and `column_in_cell` (cells, side) say where a position belongs.
-        Returns (pictures, k, cells, 2, STATISTICS, FILTERS).
+        `column_in_cell` (cells, side) says where a position belongs. Returns (pictures, k, cells, 2,
+        STATISTICS, FILTERS) for the k rows of boxes that the band meets.
 
         Every pass is over memory in cache; a matrix product with so few rows costs no more than adding
         rows up would. All goes together, because threads take turns at every call.
         """
-        pictures, k = z.shape[1], len(row_in_cell)
+        pictures, k = z.shape[1], len(band.of_cell)
         rows = z.reshape(2, pictures, -1, self.side * FILTERS)
         spare = _part(self._spare, rows.shape)
-        beyond = _part(self._beyond, rows.shape)
         totals = _part(self._totals, (2, pictures, STATISTICS, k, self.side * FILTERS))
         t, infinity = np.float32(THRESHOLD), np.float32(np.inf)
         # np.clip, because np.maximum with a number is three times as slow (NumPy 2.4)
-        np.matmul(row_in_cell, np.clip(rows, t, infinity, out=spare), out=totals[:, :, 0])
-        np.matmul(-row_in_cell, np.clip(rows, -infinity, -t, out=spare), out=totals[:, :, 1])
-        np.copyto(spare, np.greater(rows, t, out=beyond))
-        np.matmul(row_in_cell, spare, out=totals[:, :, 2])
-        np.copyto(spare, np.less(rows, -t, out=beyond))
-        np.matmul(row_in_cell, spare, out=totals[:, :, 3])
+        np.matmul(band.in_cell, np.clip(rows, t, infinity, out=spare), out=totals[:, :, 0])
+        np.matmul(-band.in_cell, np.clip(rows, -infinity, -t, out=spare), out=totals[:, :, 1])
+        beyond = _part(self._beyond, (2, pictures, 2, *rows.shape[2:]))
+        np.greater(rows, t, out=beyond[:, :, 0])
+        np.less(rows, -t, out=beyond[:, :, 1])
+        counts = _part(self._counts, (2, pictures, 2, k, self.side * FILTERS))
+        for cell, of_cell in enumerate(band.of_cell):
+            # as bytes, which are quicker to add up than floats; no band has more than 255 rows
+            some = beyond[:, :, :, of_cell].view(np.uint8)
+            np.add.reduce(some, axis=3, dtype=np.uint8, out=counts[:, :, :, cell])
+        totals[:, :, 2:] = counts
         sums = self._sums_of_band[:pictures, :k]
         by_column = totals.reshape(2, pictures, STATISTICS, k, self.side, FILTERS)
         np.matmul(column_in_cell, by_column, out=sums.transpose(3, 0, 4, 1, 2, 5))
