@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -148,11 +150,10 @@ def test_bands_of_any_height_give_the_same_features(
 ) -> None:
     """Bands of two rows of patches, across the borders of boxes, against all rows at once."""
     images = smooth_pictures(2, 45, seed=2)
-    features = of_other_size(learned, 45, 2)
     monkeypatch.setattr(responses_module, "_BLOCK", 40 * 40)
-    whole = features.rows(images)
+    whole = of_other_size(learned, 45, 2).rows(images)
     monkeypatch.setattr(responses_module, "_BLOCK", 2 * 40)
-    assert_allclose(features.rows(images), whole, rtol=0, atol=1e-3)
+    assert_allclose(of_other_size(learned, 45, 2).rows(images), whole, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +204,13 @@ def test_any_split_into_batches_and_any_number_of_jobs_gives_the_same_bytes(
     single = [learned.rows(images[i : i + 1])[0] for i in range(len(images))]
     assert_array_equal(single, whole)
     assert_array_equal(learned.rows(images[::-1]), whole[::-1])
+
+
+def test_a_copy_of_features_that_have_been_used_gives_the_same_bytes(learned: Patches) -> None:
+    images = smooth_pictures(3, 16, seed=4)
+    rows = learned.rows(images)
+    for copied in (copy.deepcopy(learned), pickle.loads(pickle.dumps(learned))):
+        assert_array_equal(copied.rows(images), rows)
 
 
 @pytest.mark.parametrize("size", [6, 9, 16, 24, 31, 32, 33, 45, 64])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -138,7 +139,7 @@ class Patches:
         jobs : int
             Number of threads.
         """
-        responses = Responses(self.size, self.filters)
+        responses = self._responses
         weights = _pooling(responses.cells, self.grid)
         rows = np.empty((len(images), self.n_x), np.float32)
 
@@ -152,6 +153,10 @@ class Patches:
         for _ in ordered_map(encode, range(0, len(images), _TASK), jobs):
             pass
         return rows
+
+    @cached_property
+    def _responses(self) -> Responses:
+        return Responses(self.size, self.filters)
 
     @property
     def placed(self) -> int:

@@ -88,6 +88,10 @@ class Responses:
         self._bands = [_band(slice(top, top + self._height), heights) for top in tops]
         self._idle: list[_Workspace] = []  # of threads that have ended their pictures
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has no buffers: their parts would no longer share memory."""
+        return self.__dict__ | {"_idle": []}
+
     def maps(self, pictures: Pictures) -> Iterator[tuple[Floats, Floats]]:
         """Yield the statistics of `pictures` (m, size, size, 3), those of `together` pictures at a time.
 
