@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from catclf.printable import number_of
+
 if TYPE_CHECKING:  # only the name of a type: this module stays below the descent
     from catclf.descent import Step
 
@@ -26,7 +28,7 @@ class Progress:
         for path in paths[:_NAMED]:
             self.note(f"{path}: passed over")
         if len(paths) > _NAMED:
-            self.note(f"and {len(paths) - _NAMED} more files passed over")
+            self.note(f"and {number_of(len(paths) - _NAMED, 'more file')} passed over")
 
     def warning(self, message: str) -> None:
         """Hear a sentence that must not be missed; another thread may say it."""

@@ -171,6 +171,17 @@ def test_impossible_values_are_usage_errors(
     assert not (tmp_path / "m").exists()
 
 
+def test_the_folders_of_classes_instead_of_the_one_above_get_the_remedy(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    for command in (("train", "-o", tmp_path / "m"), ("eval", "-m", model)):
+        result = catclf(*command, album / "cat", album / "dog")
+        assert result.code == 2
+        assert f"{album / 'dog'} as well" in result.err.replace("\n", " ")
+        assert "name the folder above them" in result.err.replace("\n", " ")
+    assert not (tmp_path / "m").exists()
+
+
 def test_options_come_from_the_environment(
     catclf: Runner, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

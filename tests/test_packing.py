@@ -537,7 +537,7 @@ def test_the_command_sums_up_and_says_what_to_do_next(
     assert summary["classes"] == {"dog": 12, "cat": 11}
     assert (summary["m"], summary["skipped"], summary["passed_over"]) == (23, 3, 1)
     assert "cat/00.jpg: is not a picture in a known format" in err
-    assert "dog 12, cat 11 (3 unreadable, 1 other files passed over)" in err
+    assert "dog 12, cat 11 (3 unreadable, 1 other file passed over)" in err
     assert f"next: catclf train {output} -o MODEL.npz" in err
     assert main(["pack", str(source), str(output), "-q"]) == 2
     assert "exists; replace it with --force" in capfd.readouterr().err

@@ -8,7 +8,7 @@ import click
 
 from catclf.atomic import replacing
 from catclf.cli.console import Console
-from catclf.cli.group import ExampleFirst
+from catclf.cli.group import OfOneDataSet
 from catclf.cli.options import (
     FiniteRange,
     PathName,
@@ -28,6 +28,7 @@ from catclf.cli.options import (
 )
 from catclf.cli.output import check_output, print_json, print_text
 from catclf.config import ON_ERROR
+from catclf.printable import number_of
 
 if TYPE_CHECKING:
     from catclf.metrics import Scores
@@ -64,7 +65,7 @@ def _parse_gates(
     return gates
 
 
-@click.command("eval", cls=ExampleFirst, epilog=_EPILOG)
+@click.command("eval", cls=OfOneDataSet, epilog=_EPILOG)
 @click.argument("data", type=PathName())
 @model_option("eval")
 @threshold_option
@@ -148,7 +149,7 @@ def command(
     for failure in evaluation.failed:
         console.warn(f"{failure}; left out")
     if evaluation.passed_over:
-        console.say(f"{evaluation.passed_over} other files passed over")
+        console.say(f"{number_of(evaluation.passed_over, 'other file')} passed over")
     if predictions is not None:
         evaluation_report.write_table(evaluation, predictions)
     if report is not None:

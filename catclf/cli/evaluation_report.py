@@ -8,14 +8,14 @@ from catclf.atomic import replacing
 from catclf.cli.rows import csv_line, csv_path, json_bytes
 from catclf.metrics import calibration
 from catclf.pipeline.evaluation import Duel, Evaluation
-from catclf.printable import printable
+from catclf.printable import number_of, printable
 
 
 def page(evaluation: Evaluation, duel: Duel | None = None) -> Iterator[str]:
     """Yield the lines of the report: the verdict first, then what it rests on."""
     scores = evaluation.scores
     extras = f", {len(evaluation.failed)} unreadable" if evaluation.failed else ""
-    yield f"{scores.n} pictures{extras}; positive is {printable(evaluation.positive)}"
+    yield f"{number_of(scores.n, 'picture')}{extras}; positive is {printable(evaluation.positive)}"
     yield f"verdict: {evaluation.verdict}"
     yield ""
     yield from _confusion(evaluation)

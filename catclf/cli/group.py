@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from catclf.printable import printable
+
 
 class ExampleFirst(click.Command):
     """A command whose help shows its example, the epilog, before the options."""
@@ -18,6 +20,21 @@ class ExampleFirst(click.Command):
         self.format_help_text(ctx, formatter)
         self.format_epilog(ctx, formatter)
         self.format_options(ctx, formatter)
+
+
+class OfOneDataSet(ExampleFirst):
+    """A command with the argument DATA, which a user may take for a list of class folders."""
+
+    allow_extra_args = True  # or Click would refuse them, without a word on what to do
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse a second argument with the remedy."""
+        super().parse_args(ctx, args)
+        if ctx.args and not ctx.resilient_parsing:
+            more = " ".join(printable(argument) for argument in ctx.args)
+            remedy = "if these are the folders of the classes, name the folder above them"
+            raise click.UsageError(f"one DATA only, but there is {more} as well; {remedy}", ctx)
+        return ctx.args
 
 
 class LazyGroup(ExampleFirst, click.Group):

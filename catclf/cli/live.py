@@ -11,6 +11,7 @@ from types import TracebackType
 import click
 
 from catclf.cli.console import Console
+from catclf.printable import number_of
 
 _REFRESH_SECONDS = 0.1
 
@@ -55,6 +56,6 @@ def counted(counts: Mapping[str, int], skipped: int, passed_over: int) -> str:
     if skipped:
         extras.append(f"{skipped} unreadable")
     if passed_over:
-        extras.append(f"{passed_over} other files passed over")
+        extras.append(f"{number_of(passed_over, 'other file')} passed over")
     shown = ", ".join(f"{name} {count}" for name, count in counts.items())
     return f"pictures: {shown}" + (f" ({', '.join(extras)})" if extras else "")

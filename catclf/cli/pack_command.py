@@ -22,6 +22,7 @@ from catclf.cli.options import (
 )
 from catclf.cli.output import print_json
 from catclf.images.hdf5_process import HDF5_SUFFIXES, is_hdf5_name
+from catclf.printable import number_of
 
 if TYPE_CHECKING:
     from catclf.pipeline.packing import Packed
@@ -124,7 +125,7 @@ def _summary(packed: Packed, output: str) -> Iterator[str]:
 
     yield counted(packed.counts, len(packed.skipped), packed.passed_over)
     if packed.resumed:
-        yield f"went on after the {packed.resumed} pictures of an interrupted run"
+        yield f"went on after the {number_of(packed.resumed, 'picture')} of an interrupted run"
     size = f"{packed.size}×{packed.size}"
-    yield f"saved {output}: {packed.m} pictures of {size}, {packed.file_size / 1e6:.1f} MB"
+    yield f"saved {output}: {number_of(packed.m, 'picture')} of {size}, {packed.file_size / 1e6:.1f} MB"
     yield f"next: catclf train {shlex.quote(output)} -o MODEL.npz"

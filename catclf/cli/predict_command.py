@@ -34,6 +34,7 @@ from catclf.cli.output import opened
 from catclf.cli.rows import FORMATS, escaped
 from catclf.cli.signals import signals
 from catclf.errors import DataError, OutputError, system_reason
+from catclf.printable import number_of
 
 if TYPE_CHECKING:
     from catclf.images.inputs import Input
@@ -235,7 +236,7 @@ class _PassedOver:
         if self._count:
             heic = f" ({self._heic} HEIC: convert them to JPEG first)" if self._heic else ""
             more = "" if self._console.verbose else "; -v names them"
-            self._console.say(f"{self._count} other files passed over{heic}{more}")
+            self._console.say(f"{number_of(self._count, 'other file')} passed over{heic}{more}")
 
 
 class _Tally:

@@ -9,7 +9,7 @@ import click
 
 from catclf import config
 from catclf.cli.console import Console
-from catclf.cli.group import ExampleFirst
+from catclf.cli.group import OfOneDataSet
 from catclf.cli.options import (
     ByteSize,
     FractionOrPath,
@@ -28,6 +28,7 @@ from catclf.cli.options import (
     scheduler_option,
     talk_options,
 )
+from catclf.printable import number_of
 
 if TYPE_CHECKING:
     from catclf.pipeline.training import Fit
@@ -216,7 +217,7 @@ Example:
   catclf train train.h5 -o course.npz -l 0.005 -i 2000 --stop none --history cost.csv"""
 
 
-@click.command("train", cls=ExampleFirst, epilog=_EPILOG)
+@click.command("train", cls=OfOneDataSet, epilog=_EPILOG)
 @click.argument("data", type=PathName())
 @_data_options
 @_descent_options
@@ -265,8 +266,8 @@ def command(
     except ClusterError as exc:
         if isinstance(exc.model, Model):
             save(exc.model, output)
-            steps = exc.model.training["iterations"]
-            console.warn(f"the best of the steps so far, after {steps} updates, is in {output}")
+            steps = number_of(exc.model.training["iterations"], "update")
+            console.warn(f"the best of the steps so far, after {steps}, is in {output}")
         raise
     if history is not None:
         report.write_history(fit.history, history)

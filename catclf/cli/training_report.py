@@ -19,6 +19,7 @@ from catclf.config import DescentSettings
 from catclf.descent import Step
 from catclf.errors import TrainingError
 from catclf.pipeline.training import Fit
+from catclf.printable import number_of
 from catclf.progress import Progress
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
     """Yield the lines that close a training, for people."""
     yield counted(fit.counts, len(fit.skipped), fit.passed_over)
     last = fit.last
-    yield f"{_reason(fit, settings)} ({fit.iterations} updates, engine {fit.engine})"
+    yield f"{_reason(fit, settings)} ({number_of(fit.iterations, 'update')}, engine {fit.engine})"
     yield (
         f"cost {last.cost:.6f}, |gradient| {last.gradient_norm:.3g}, "
         f"learning rate {fit.learning_rate:.4g}, l2 {fit.l2:.4g}"
