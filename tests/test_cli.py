@@ -616,8 +616,8 @@ def test_train_tells_of_duplicates_and_of_torn_labels(
 ) -> None:
     (album / "dog" / "z.png").write_bytes((album / "cat" / "0.png").read_bytes())
     err = catclf("train", album, "-o", tmp_path / "m", "-i", "1").err
-    assert f"1 pictures occur more than once; the first: {album}/dog/z.png is {album}/cat/0.png" in err
-    assert "1 pictures occur with different labels" in err
+    assert f"1 picture found more than once; the first: {album}/dog/z.png is {album}/cat/0.png" in err
+    assert "1 picture found with different labels" in err
 
 
 def test_eval_gates_exit_4_when_missed(catclf: Runner, album: Path, model: Path) -> None:

@@ -378,11 +378,11 @@ def test_pictures_held_out_and_trained_on_are_warned_of(tmp_path: Path, data: Pa
     leaky = tmp_path / "leaky.h5"
     save_h5(leaky, a_set_x=pixels[20:], a_set_y=y[20:], list_classes=classes)
     _, leak = train(data, settings(validation=str(leaky))).warnings
-    what = "4 pictures are held out and trained on as well, which flatters the validation"
+    what = "4 pictures found both held out and trained on, which flatters the validation"
     assert leak == f"{what}; the first: {leaky}[0] is {data}[20]"
     twice = np.concatenate([pixels, pixels])  # so is a share of the pictures itself
     path = save_h5(tmp_path / "twice.h5", a_set_x=twice, a_set_y=np.concatenate([y, y]))
-    assert "are held out and trained on" in train(path, settings(validation=0.25)).warnings[1]
+    assert "found both held out and trained on" in train(path, settings(validation=0.25)).warnings[1]
 
 
 def test_patience_stops_early_and_keeps_the_best(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,9 +32,9 @@ class OfOneDataSet(ExampleFirst):
         """Refuse a second argument with the remedy."""
         super().parse_args(ctx, args)
         if ctx.args and not ctx.resilient_parsing:
-            more = " ".join(printable(argument) for argument in ctx.args)
+            second = printable(shlex.quote(ctx.args[0]))
             remedy = "if these are the folders of the classes, name the folder above them"
-            raise click.UsageError(f"one DATA only, but there is {more} as well; {remedy}", ctx)
+            raise click.UsageError(f"one DATA only, but there is {second} as well; {remedy}", ctx)
         return ctx.args
 
 

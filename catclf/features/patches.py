@@ -158,6 +158,10 @@ class Patches:
     def _responses(self) -> Responses:
         return Responses(self.size, self.filters)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the buffers: in a copy their parts would not share memory any more."""
+        return {name: value for name, value in self.__dict__.items() if name != "_responses"}
+
     @property
     def placed(self) -> int:
         """Number of features that belong to a cell of the grid; they come first."""

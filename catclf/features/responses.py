@@ -20,10 +20,10 @@ from catclf.features.dictionary import CONTRAST, FILTERS, PATCH, PIXELS, Floats,
 THRESHOLD = 0.5
 """A pattern occurs where its response is beyond ± THRESHOLD."""
 FEWEST_CELLS, MOST_CELLS, BOX = 5, 9, 4
-"""Statistics are taken over cells × cells boxes of the picture, of BOX positions along a side or more:
-9 × 9 boxes of 64 × 64 pixels, 5 × 5 of 32 × 32. An odd number, so that boxes of whole positions can lie
-symmetrically in any picture. More boxes take time and gain nothing in cross-validation of pictures of
-32 × 32; 7 × 7 of 48 × 48 lose a quarter of a point, 3 × 3 of 24 × 24 more than half of one."""
+"""Statistics are taken over cells × cells boxes of the picture, BOX columns of positions wide or wider:
+9 × 9 boxes of 64 × 64 pixels, 5 × 5 of 32 × 32 and less. An odd number, so that boxes of whole positions
+can lie symmetrically in any picture. More boxes take time and gain nothing at 32 × 32; 7 × 7 at 48 × 48
+lose a quarter of a point in cross-validation, 3 × 3 at 24 × 24 more than half of one."""
 ROW_STEP = 2
 """Patches begin in every column, but only in every second row: that halves the work, and in
 cross-validation it changes no accuracy by more than half a point, up or down. A step along the columns
@@ -84,13 +84,10 @@ class Responses:
         self.together = max(1, _BLOCK // (rows * columns))  # pictures
         bands = -(-rows // max(1, _BLOCK // columns))
         self._height = -(-rows // bands)  # bands of nearly equal height
+        in_cell = _membership(heights)
         tops = range(0, rows, self._height)
-        self._bands = [_band(slice(top, top + self._height), heights) for top in tops]
+        self._bands = [_band(slice(top, top + self._height), in_cell) for top in tops]
         self._idle: list[_Workspace] = []  # of threads that have ended their pictures
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy has no buffers: their parts would no longer share memory."""
-        return self.__dict__ | {"_idle": []}
 
     def maps(self, pictures: Pictures) -> Iterator[tuple[Floats, Floats]]:
         """Yield the statistics of `pictures` (m, size, size, 3), those of `together` pictures at a time.
@@ -162,12 +159,12 @@ class _Band(NamedTuple):
     of_cell: list[slice]  # the rows of each box, counted from the top of the band
 
 
-def _band(rows: slice, heights: NDArray[np.intp]) -> _Band:
-    in_cell = _membership(heights)[:, rows]
-    met = np.flatnonzero(in_cell.any(axis=1))
+def _band(rows: slice, row_in_cell: Floats) -> _Band:
+    met = np.flatnonzero(row_in_cell[:, rows].any(axis=1))
     cells = slice(met[0], met[-1] + 1)
-    own = [np.flatnonzero(row) for row in in_cell[cells]]
-    return _Band(rows, cells, in_cell[cells], [slice(row[0], row[-1] + 1) for row in own])
+    in_cell = row_in_cell[cells, rows]
+    own = [np.flatnonzero(row) for row in in_cell]
+    return _Band(rows, cells, in_cell, [slice(row[0], row[-1] + 1) for row in own])
 
 
 class _Workspace:
@@ -233,8 +230,9 @@ class _Workspace:
         `column_in_cell` (cells, side) says where a position belongs. Returns (pictures, k, cells, 2,
         STATISTICS, FILTERS) for the k rows of boxes that the band meets.
 
-        Every pass is over memory in cache; a matrix product with so few rows costs no more than adding
-        rows up would. All goes together, because threads take turns at every call.
+        Floats are added up by matrix products with so few rows that they cost no more than sums, in one
+        call for all boxes, because threads take turns at every call. Counts are sums of bytes: a quarter
+        of the memory, and a quarter of the time.
         """
         pictures, k = z.shape[1], len(band.of_cell)
         rows = z.reshape(2, pictures, -1, self.side * FILTERS)
@@ -247,9 +245,9 @@ class _Workspace:
         beyond = _part(self._beyond, (2, pictures, 2, *rows.shape[2:]))
         np.greater(rows, t, out=beyond[:, :, 0])
         np.less(rows, -t, out=beyond[:, :, 1])
+        # subtle: a byte can count them, as _BLOCK leaves a band less than 256 rows
         counts = _part(self._counts, (2, pictures, 2, k, self.side * FILTERS))
         for cell, of_cell in enumerate(band.of_cell):
-            # as bytes, which are quicker to add up than floats; no band has more than 255 rows
             some = beyond[:, :, :, of_cell].view(np.uint8)
             np.add.reduce(some, axis=3, dtype=np.uint8, out=counts[:, :, :, cell])
         totals[:, :, 2:] = counts

@@ -20,6 +20,7 @@ from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.picture import Picture, Pixels
 from catclf.images.urls import class_files, is_url, read
 from catclf.parallel import ordered_map
+from catclf.printable import number_of
 
 if TYPE_CHECKING:
     from catclf.images.hdf5 import Hdf5Pictures
@@ -291,7 +292,7 @@ def _collect(
 def no_pictures(source: str, listing: Listing) -> DataError:
     """Make the error of a source without pictures, with a file that is not taken for one."""
     others = listing.passed_over
-    seen = f", but {len(others)} other files, such as {others[-1]}" if others else ""
+    seen = f", but {number_of(len(others), 'other file')}, such as {others[-1]}" if others else ""
     return DataError(source, f"has no pictures{seen}")
 
 
@@ -308,7 +309,7 @@ def labelled(
     if not listing.pictures:
         raise no_pictures(source, listing)
     if not len(read):
-        raise DataError(source, f"none of {len(skipped)} pictures could be read")
+        raise DataError(source, f"none of {number_of(len(skipped), 'picture')} could be read")
     number = {name: k for k, name in enumerate(listing.classes)}
     return LabelledPictures(
         pixels=pixels,

@@ -22,6 +22,7 @@ from catclf.images.source import LabelledSource, labelled_source
 from catclf.images.spool import Spool
 from catclf.parallel import batches, core_count, ordered_map
 from catclf.pipeline.classes import did_you_mean, named_class
+from catclf.printable import number_of
 from catclf.progress import Progress
 
 PARTIAL_SUFFIX = ".partial"
@@ -196,7 +197,7 @@ def _write(
     read[[k for k, _ in spool.failures]] = False
     if not read.any():
         spool.remove()
-        raise DataError(data, f"none of {source.m} pictures could be read")
+        raise DataError(data, f"none of {number_of(source.m, 'picture')} could be read")
     number = np.array([classes.index(name) for name in source.classes])
     labels = number[source.labels[read]]
     paths = compress(source.paths, read.tolist())

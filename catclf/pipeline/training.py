@@ -27,6 +27,7 @@ from catclf.model import HISTORY_COLUMNS, MOST_FINGERPRINTS, Model, fingerprint
 from catclf.parallel import core_count
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
 from catclf.pipeline.classifier import Classifier
+from catclf.printable import number_of
 from catclf.progress import Progress
 
 _BLOCK_BYTES = 4_000_000
@@ -440,13 +441,14 @@ def _duplicates(paths: list[str], y: Vector, trained_on: Mask, marks: list[int])
     held_out = np.flatnonzero(~trained_on).tolist()
     leaked = [(k, seen[marks[k]]) for k in held_out if marks[k] in seen]
     for found, what in (
-        (pairs, "occur more than once"),
-        (torn, "occur with different labels"),
-        (leaked, "are held out and trained on as well, which flatters the validation"),
+        (pairs, "more than once"),
+        (torn, "with different labels"),
+        (leaked, "both held out and trained on, which flatters the validation"),
     ):
         if found:
             k, other = found[0]
-            yield f"{len(found)} pictures {what}; the first: {paths[k]} is {paths[other]}"
+            count = number_of(len(found), "picture")
+            yield f"{count} found {what}; the first: {paths[k]} is {paths[other]}"
 
 
 def _history_table(history: tuple[Step, ...]) -> NDArray[np.float64]:
