@@ -4,6 +4,7 @@
 set -eu
 python=$1
 data=$2
+export CATCLF_REAL_DATA="$data"  # by which the pages call it
 
 "$python" scripts/study_convexity.py
 "$python" scripts/study_learning_rate.py

@@ -32,7 +32,7 @@ STATISTICS = 4
 """Of a response z: means of max(z − t, 0), max(−z − t, 0), [z > t], [−z > t], t = THRESHOLD."""
 
 _HALF = PIXELS // 2
-_BLOCK = 3072
+_BLOCK = 3600
 """At most so many patches at a time: a band of a large picture or several small pictures. Fewer would
 stay in a nearer cache; but between calls of NumPy threads take turns, and with short ones they wait."""
 
