@@ -104,6 +104,17 @@ class TrainingError(CatclfError):
         return f"the descent diverged at step {self.step} (cost {self.cost:.6g}). {self.advice}"
 
 
+class WorkerError(CatclfError):
+    """A process that did a part of the work has ended: `how`, as a phrase."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(how)
+        self.how = how
+
+    def __str__(self) -> str:
+        return f"a process that decodes pictures {self.how}: is there enough memory? -j 1 needs least"
+
+
 class ClusterError(CatclfError):
     """The machines that were to do the work cannot be reached, or have gone.
 

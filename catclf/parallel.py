@@ -98,13 +98,13 @@ class Threads:
         self._tasks.put(self._ended)
         while self._threads:
             self._threads[-1].join()
-            with _signals_waiting():  # what is raised while an object is deleted is lost
+            with signals_waiting():  # what is raised while an object is deleted is lost
                 self._threads.pop()
 
     def _start_another(self) -> None:
         # A daemon: at the end of the program nobody waits for threads that were not closed.
         thread = Thread(target=_work, args=(self._tasks, self._ended), daemon=True)
-        with _signals_waiting():
+        with signals_waiting():
             try:
                 thread.start()
             except RuntimeError as exc:
@@ -113,7 +113,7 @@ class Threads:
 
 
 @contextlib.contextmanager
-def _signals_waiting() -> Iterator[None]:
+def signals_waiting() -> Iterator[None]:
     """Inside the block no Ctrl-C comes; threads that are started there leave it to others for good."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:

@@ -157,6 +157,7 @@ def command(
         on_passed_over=passed_over.add,
         scheduler=scheduler,
         on_warning=console.warn,
+        processes=True,
     )
     tally = _Tally(classifier.positive, console)
     with contextlib.closing(predictions), opened(output) as file:

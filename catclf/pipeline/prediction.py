@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from functools import partial
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +20,7 @@ from catclf.images.inputs import Inputs, pictures_of
 from catclf.images.picture import Picture
 from catclf.model import Model, load
 from catclf.parallel import batches, core_count, ordered_map
+from catclf.processes import Processes, can_fork
 
 PREDICT_CHUNK = 16
 """Pictures that one thread decodes and scores at a time: one matrix product for all of them."""
@@ -43,6 +47,11 @@ class Prediction(NamedTuple):
     pixels: NDArray[np.uint8] | None = None
 
 
+_Chunk = list[Picture]
+_Answered = Generator[list[Prediction], None, None]
+_Work = Callable[[_Chunk], list[Prediction]]
+
+
 def predict(
     model: Model | str | os.PathLike[str],
     inputs: Inputs,
@@ -56,6 +65,7 @@ def predict(
     on_passed_over: OnPassedOver = lambda path: None,
     scheduler: str | None = None,
     on_warning: Callable[[str], None] = lambda message: None,
+    processes: bool = False,
 ) -> Generator[Prediction, None, None]:
     """Yield one prediction for each input, in order, as soon as it is there.
 
@@ -83,11 +93,17 @@ def predict(
         files by their absolute paths. Inputs may then be URLs for fsspec as well.
     on_warning : (message) -> None
         Called if workers have other versions of Python or libraries.
+    processes : bool
+        Whether many files may be decoded in `jobs` copies of this process, which need not take turns
+        as threads do. Threads do it where copies are not safe; see `catclf.processes.can_fork`. Of no
+        effect with `keep_pixels`.
 
     Raises
     ------
     ClusterError
         If the scheduler cannot be reached or is lost.
+    WorkerError
+        If a copy of this process is killed.
     """
     loaded = model if isinstance(model, Model) else load(os.fspath(model))
     classifier = loaded if prior is None else loaded.with_prior(prior)
@@ -113,9 +129,46 @@ def predict(
         answers = answered(classifier, decoded, threshold)
         return answers if keep_pixels else [answer._replace(pixels=None) for answer in answers]
 
-    pictures = pictures_of(inputs, on_passed_over, x_key, max_pixels)
-    for answers in ordered_map(work, batches(pictures, PREDICT_CHUNK), jobs or core_count()):
-        yield from answers
+    chunks = batches(pictures_of(inputs, on_passed_over, x_key, max_pixels), PREDICT_CHUNK)
+    with closing(
+        _in_order(work, chunks, jobs or core_count(), processes and not keep_pixels)
+    ) as all_answers:
+        for answers in all_answers:
+            yield from answers
+
+
+def _in_order(work: _Work, chunks: Iterator[_Chunk], jobs: int, processes: bool) -> _Answered:
+    first = next(chunks, [])
+    chunks = chain([first] if first else [], chunks)
+    # A copy takes milliseconds to make: not for a few pictures.
+    if processes and jobs > 1 and len(first) == PREDICT_CHUNK and _are_files(first) and can_fork():
+        with closing(Processes(jobs, partial(_sendable, work))) as copies:
+            by_copies, by_threads = partial(_from_copies, copies), partial(ordered_map, work, jobs=jobs)
+            for files, run in groupby(chunks, _are_files):
+                yield from (by_copies if files else by_threads)(run)
+    else:
+        yield from ordered_map(work, chunks, jobs)
+
+
+def _are_files(pictures: _Chunk) -> bool:
+    """Whether their paths are all there is to know of them."""
+    return all(picture == Picture(picture.path) for picture in pictures)
+
+
+def _from_copies(copies: Processes, chunks: Iterator[_Chunk]) -> _Answered:
+    orders = ([picture.path for picture in chunk] for chunk in chunks)
+    for paths, answers in copies.ordered_map(orders):
+        yield [
+            Prediction(path, label, p, None if reason is None else DataError(path, reason))
+            for path, (label, p, reason) in zip(paths, answers, strict=True)
+        ]
+
+
+def _sendable(work: _Work, paths: list[str]) -> list[tuple[str | None, float | None, str | None]]:
+    return [
+        (answer.label, answer.probability, None if answer.error is None else answer.error.reason)
+        for answer in work([Picture(path) for path in paths])
+    ]
 
 
 def answered(model: Model, decoded: list[Picture], threshold: float | None) -> list[Prediction]:
