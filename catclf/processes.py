@@ -8,15 +8,14 @@ import os
 import signal
 import socket
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from catclf.errors import WorkerError
-from catclf.parallel import signals_waiting
+from catclf.parallel import Answer, signals_waiting
 
-_AHEAD = 2  # orders that a copy has at a time, so that it need not wait for the next one
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def can_fork() -> bool:
@@ -30,51 +29,35 @@ def can_fork() -> bool:
 
 
 class Processes:
-    """At most `count` copies of this process that do one kind of work: threads take turns at Python.
+    """A pool of at most `count` copies of this process: threads take turns at Python, they do not.
 
-    Orders and answers are plain values that JSON can say. The copies have all that is there when they
+    Items and results are plain values that JSON can say. The copies have all that is there when they
     are made, write to nothing but a socket of their own, and end with this process however that ends.
-
-    Parameters
-    ----------
-    count : int
-    work : (order) -> answer
-        What they do with each order. If it raises, the copy ends.
     """
 
-    def __init__(self, count: int, work: Callable[[Any], Any]) -> None:
+    def __init__(self, count: int) -> None:
         self._count = count
-        self._work = work
+        self._turn = 0
         self._copies: list[_Copy] = []
 
-    def ordered_map(self, orders: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """Yield every order with its answer, in order; two for each copy are taken ahead.
+    def submit(self, function: Callable[[Item], Result], item: Item, /) -> Answer[Result]:
+        """Have ``function(item)`` computed, by each copy in its turn.
+
+        The function is always the same, and ends the copy if it raises. The answers are asked for in
+        the order of the items.
 
         Raises
         ------
-        WorkerError
-            If a copy ends, as when the system runs out of memory.
         MemoryError
             If no process can be started.
         """
-        source = iter(orders)
-        waiting: deque[tuple[_Copy, Any]] = deque()
-        for k, order in enumerate(islice(source, _AHEAD * self._count)):
-            waiting.append((self._sent(k % self._count, order), order))
-        while waiting:
-            copy, order = waiting.popleft()
-            answer = copy.receive()
-            for another in islice(source, 1):
-                copy.send(another)
-                waiting.append((copy, another))
-            yield order, answer
-
-    def _sent(self, k: int, order: Any) -> _Copy:
-        if k == len(self._copies):
+        if self._turn == len(self._copies):
             with signals_waiting():
-                self._copies.append(_Copy(self._work, self._copies))
-        self._copies[k].send(order)
-        return self._copies[k]
+                self._copies.append(_Copy(function, self._copies))
+        copy = self._copies[self._turn]
+        self._turn = (self._turn + 1) % self._count
+        copy.send(item)
+        return _Coming(copy)
 
     def close(self) -> None:
         """End the copies, whatever they do."""
@@ -86,7 +69,7 @@ class Processes:
 class _Copy:
     """One of the processes, as this one sees it."""
 
-    def __init__(self, work: Callable[[Any], Any], others: list[_Copy]) -> None:
+    def __init__(self, function: Callable[[Any], Any], others: list[_Copy]) -> None:
         self._socket, theirs = socket.socketpair()
         try:
             self._pid = os.fork()
@@ -95,14 +78,14 @@ class _Copy:
             raise MemoryError("no process can be started") from exc
         else:
             if self._pid == 0:
-                _serve(theirs, work, [self._socket, *(other._socket for other in others)])
+                _serve(theirs, function, [self._socket, *(other._socket for other in others)])
         finally:
             theirs.close()
         self._answers = self._socket.makefile("rb")
 
-    def send(self, order: Any) -> None:
+    def send(self, item: Any) -> None:
         with contextlib.suppress(OSError):  # it has ended: `receive` says how
-            self._socket.sendall(json.dumps(order).encode() + b"\n")
+            self._socket.sendall(json.dumps(item).encode() + b"\n")
 
     def receive(self) -> Any:
         line = b""
@@ -126,10 +109,23 @@ class _Copy:
         os.waitpid(self._pid, 0)
 
 
+class _Coming(Generic[Result]):
+    """The next answer of a copy."""
+
+    def __init__(self, copy: _Copy) -> None:
+        self._copy = copy
+
+    def result(self) -> Result:
+        return cast(Result, self._copy.receive())
+
+    def cancel(self) -> None:
+        """It is computed all the same, unless the copies are ended."""
+
+
 def _serve(
-    channel: socket.socket, work: Callable[[Any], Any], inherited: Iterable[socket.socket]
+    channel: socket.socket, function: Callable[[Any], Any], inherited: Iterable[socket.socket]
 ) -> NoReturn:
-    """Answer the orders that come until there is nobody who could send one."""
+    """Compute what comes until there is nobody who could send more."""
     code = 1
     try:
         for number in (signal.SIGINT, signal.SIGTERM):  # a signal to all of them is for the other one
@@ -137,10 +133,12 @@ def _serve(
         for one in inherited:  # or it would not be noticed when that process ends
             one.close()
         null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 0), os.dup2(null, 1)  # whoever is at their other ends does not wait for us
+        for handle, stream in enumerate((sys.stdin, sys.stdout)):
+            if stream is not None:  # otherwise the number may be that of the channel
+                os.dup2(null, handle)  # whoever is at the other end does not wait for us
         with channel.makefile("rwb") as lines:
             for line in lines:
-                lines.write(json.dumps(work(json.loads(line))).encode() + b"\n")
+                lines.write(json.dumps(function(json.loads(line))).encode() + b"\n")
                 lines.flush()
         code = 0
     finally:

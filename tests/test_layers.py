@@ -16,6 +16,7 @@ LEVELS = {
     "printable": 0,
     "parallel": 0,
     "regular": 0,
+    "processes": 1,
     "cluster": 1,
     "config": 1,
     "logistic": 1,

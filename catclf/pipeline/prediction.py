@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
@@ -19,7 +20,7 @@ from catclf.images.folder import OnPassedOver
 from catclf.images.inputs import Inputs, pictures_of
 from catclf.images.picture import Picture
 from catclf.model import Model, load
-from catclf.parallel import batches, core_count, ordered_map
+from catclf.parallel import batches, core_count, ordered_map, ordered_on
 from catclf.processes import Processes, can_fork
 
 PREDICT_CHUNK = 16
@@ -50,6 +51,7 @@ class Prediction(NamedTuple):
 _Chunk = list[Picture]
 _Answered = Generator[list[Prediction], None, None]
 _Work = Callable[[_Chunk], list[Prediction]]
+_Sendable = tuple[str | None, float | None, str | None]
 
 
 def predict(
@@ -142,8 +144,9 @@ def _in_order(work: _Work, chunks: Iterator[_Chunk], jobs: int, processes: bool)
     chunks = chain([first] if first else [], chunks)
     # A copy takes milliseconds to make: not for a few pictures.
     if processes and jobs > 1 and len(first) == PREDICT_CHUNK and _are_files(first) and can_fork():
-        with closing(Processes(jobs, partial(_sendable, work))) as copies:
-            by_copies, by_threads = partial(_from_copies, copies), partial(ordered_map, work, jobs=jobs)
+        with closing(Processes(jobs)) as copies:
+            by_copies = partial(_by_copies, copies, jobs, work)
+            by_threads = partial(ordered_map, work, jobs=jobs)
             for files, run in groupby(chunks, _are_files):
                 yield from (by_copies if files else by_threads)(run)
     else:
@@ -152,19 +155,25 @@ def _in_order(work: _Work, chunks: Iterator[_Chunk], jobs: int, processes: bool)
 
 def _are_files(pictures: _Chunk) -> bool:
     """Whether their paths are all there is to know of them."""
-    return all(picture == Picture(picture.path) for picture in pictures)
+    return all(p.stream is None and p.pixels is None and p.error is None for p in pictures)
 
 
-def _from_copies(copies: Processes, chunks: Iterator[_Chunk]) -> _Answered:
-    orders = ([picture.path for picture in chunk] for chunk in chunks)
-    for paths, answers in copies.ordered_map(orders):
+def _by_copies(copies: Processes, jobs: int, work: _Work, chunks: Iterator[_Chunk]) -> _Answered:
+    asked: deque[list[str]] = deque()
+
+    def paths() -> Iterator[list[str]]:
+        for chunk in chunks:
+            asked.append([picture.path for picture in chunk])
+            yield asked[-1]
+
+    for answers in ordered_on(copies, partial(_sendable, work), paths(), 2 * jobs):
         yield [
             Prediction(path, label, p, None if reason is None else DataError(path, reason))
-            for path, (label, p, reason) in zip(paths, answers, strict=True)
+            for path, (label, p, reason) in zip(asked.popleft(), answers, strict=True)
         ]
 
 
-def _sendable(work: _Work, paths: list[str]) -> list[tuple[str | None, float | None, str | None]]:
+def _sendable(work: _Work, paths: list[str]) -> list[_Sendable]:
     return [
         (answer.label, answer.probability, None if answer.error is None else answer.error.reason)
         for answer in work([Picture(path) for path in paths])

@@ -1,0 +1,331 @@
+"""Copies of the process: order, a bounded look-ahead, errors in their places, and nobody left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from catclf.features.pixels import Pixels
+from catclf.model import Model, save
+from catclf.processes import can_fork
+from tests.conftest import ROOT, picture
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
+
+NOBODY_LEFT = """
+try:
+    os.waitpid(-1, 0)
+except ChildProcessError:
+    print("nobody left")
+"""
+
+BEGUN = """
+import contextlib, os, signal, sys, time
+from catclf.errors import WorkerError
+from catclf.parallel import ordered_on
+from catclf.processes import Processes, can_fork
+assert can_fork()
+"""
+
+
+def python(code: str) -> list[str]:
+    """Run code in a process without other threads; the lines it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", BEGUN + code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("m", [0, 1, 7, 300])
+def test_results_are_those_of_map_and_nobody_is_left(count: int, m: int) -> None:
+    code = f"""
+with contextlib.closing(Processes({count})) as pool:
+    assert list(ordered_on(pool, abs, range(-{m}, 0), 2 * {count})) == list(range({m}, 0, -1))
+"""
+    assert python(code + NOBODY_LEFT) == ["nobody left"]
+
+
+def test_there_are_no_more_copies_than_items() -> None:
+    code = """
+with contextlib.closing(Processes(5)) as pool:
+    print(len(set(ordered_on(pool, lambda _: os.getpid(), range(3), 10)) - {os.getpid()}))
+    print(len(set(ordered_on(pool, lambda _: os.getpid(), range(30), 10))))
+"""
+    assert python(code) == ["3", "5"]
+
+
+def test_an_exception_of_the_items_comes_after_all_results_before_it() -> None:
+    code = """
+def items():
+    yield from range(3)
+    raise KeyError("no more")
+with contextlib.closing(Processes(2)) as pool:
+    try:
+        for result in ordered_on(pool, abs, items(), 10):
+            print(result)
+    except KeyError as exc:
+        print(exc)
+"""
+    assert python(code + NOBODY_LEFT) == ["0", "1", "2", "'no more'", "nobody left"]
+
+
+@pytest.mark.parametrize(
+    ("deed", "told"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "was killed (SIGKILL)"),
+        ("os.abort()", "was killed (SIGABRT)"),
+        ("1 / 0", "ended early"),
+    ],
+)
+def test_a_copy_that_ends_is_an_error_after_the_results_before_it(deed: str, told: str) -> None:
+    code = f"""
+def work(k):
+    if k == 4:
+        {deed}
+    return k
+with contextlib.closing(Processes(2)) as pool:
+    try:
+        for result in ordered_on(pool, work, range(1000), 4):
+            print(result)
+    except WorkerError as exc:
+        print(exc.how)
+"""
+    assert python(code + NOBODY_LEFT) == ["0", "1", "2", "3", told, "nobody left"]
+
+
+def test_a_copy_ends_with_the_process_that_made_it() -> None:
+    code = """
+with contextlib.closing(Processes(2)) as pool:
+    print(*ordered_on(pool, lambda _: os.getpid(), range(2), 4))
+    sys.stdout.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", BEGUN + code], cwd=ROOT, capture_output=True, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL
+    for number in map(int, done.stdout.split()):
+        assert _ends(number)
+
+
+def _ends(number: int) -> bool:
+    """Whether a process is gone, or only waits for somebody to ask for its exit code."""
+    for _ in range(1000):
+        try:
+            state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.01)
+    return False
+
+
+INTERRUPTED = """
+import random
+
+class Interrupted(BaseException): pass
+
+armed = False
+
+def interrupt(number, frame):
+    global armed
+    if armed:
+        armed = False
+        raise Interrupted
+
+signal.signal(signal.SIGINT, interrupt)
+parent = os.getpid()
+if not (child := os.fork()):
+    rng = random.Random(0)
+    with contextlib.suppress(ProcessLookupError):
+        while os.getppid() == parent:
+            time.sleep(rng.uniform(0, 0.01))
+            os.kill(parent, signal.SIGINT)
+    os._exit(0)
+seen = 0
+for _ in range(200):
+    try:
+        armed = True
+        with contextlib.closing(Processes(2)) as pool:
+            assert list(ordered_on(pool, abs, range(100), 4)) == list(range(100))
+        armed = False
+    except Interrupted:
+        seen += 1
+    pool = None
+os.kill(child, signal.SIGKILL)
+print(seen > 20)
+deadline = time.monotonic() + 20
+with contextlib.suppress(ChildProcessError):
+    while time.monotonic() < deadline:
+        os.waitpid(-1, os.WNOHANG)
+print(time.monotonic() < deadline)
+"""
+
+
+def test_an_exception_at_any_moment_leaves_nobody_and_hangs_nowhere() -> None:
+    assert python(INTERRUPTED) == ["True", "True"]
+
+
+def test_a_process_with_threads_is_not_copied() -> None:
+    wait = threading.Event()
+    thread = threading.Thread(target=wait.wait)
+    thread.start()
+    assert not can_fork()
+    wait.set()
+    thread.join()
+
+
+# --- predict with copies ---
+
+COUNTED = """
+import catclf.processes
+made = 0
+class Counted(catclf.processes._Copy):
+    def __init__(self, *arguments):
+        global made
+        made += 1
+        super().__init__(*arguments)
+catclf.processes._Copy = Counted
+from catclf.cli import main
+code = main(sys.argv[1:])
+print(code, made, file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "m.npz"
+    w = np.random.default_rng(0).normal(0, 0.01, 3 * 8 * 8)
+    save(Model(w, 0.0, Pixels(8), "cat", "dog"), str(path))
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{k}.png" for k in range(100)]
+    for k, path in enumerate(paths):
+        picture("cat", k).save(path)
+    return paths
+
+
+@pytest.fixture
+def listing(pictures: list[Path], tmp_path: Path) -> Path:
+    """A list of 121 paths, NUL behind each: odd names, broken, empty and missing files among them."""
+    folder = os.fsencode(tmp_path) + b"/"
+    contents = {b"broken.png": b"broken", b"empty.png": b""}
+    contents |= dict.fromkeys(
+        (b"line\nend.png", b"\xff.png", b'tab\tquote".png'), pictures[0].read_bytes()
+    )
+    names = [os.fsencode(path.name) for path in pictures]
+    for k, (name, content) in enumerate(contents.items()):
+        Path(os.fsdecode(folder + name)).write_bytes(content)
+        names.insert(20 * k, name)
+    names += [b"missing%d.png" % k for k in range(16)]
+    path = tmp_path / "list"
+    path.write_bytes(b"".join(folder + name + b"\0" for name in names))
+    return path
+
+
+def predict(model: Path, *arguments: object) -> tuple[bytes, bytes]:
+    command = [sys.executable, "-c", BEGUN + COUNTED, "predict", "-m", model, *arguments]
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, timeout=120)
+    return done.stdout, done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("style", ["text", "csv", "jsonl"])
+def test_predict_gives_the_same_bytes_with_copies(model: Path, listing: Path, style: str) -> None:
+    arguments = ("--files-from", listing, "-0", "-F", style)
+    alone, told = predict(model, *arguments, "-j", 1)
+    assert told == b"3 0"
+    for jobs in (2, 3):
+        assert predict(model, *arguments, "-j", jobs) == (alone, b"3 %d" % jobs)
+
+
+def test_what_is_no_file_is_read_by_the_process_itself(model: Path, pictures: list[Path]) -> None:
+    rows = pictures[0].with_name("rows.h5")
+    with h5py.File(rows, "w") as file:
+        file["test_set_x"] = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3)).astype(np.uint8)
+    mixed = [*pictures[:20], rows, *pictures[20:]]
+    alone, told = predict(model, *mixed, "-j", 1)
+    assert (alone.count(b"\n"), told) == (140, b"0 0")
+    assert predict(model, *mixed, "-j", 2) == (alone, b"0 2")
+
+
+def test_few_pictures_are_worth_no_copy(model: Path, pictures: list[Path]) -> None:
+    assert predict(model, *pictures[:15], "-j", 2)[1] == b"0 0"
+    assert predict(model, *pictures[:16], "-j", 2)[1] == b"0 1"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
+def test_copies_live_without_standard_streams(
+    model: Path, listing: Path, tmp_path: Path, closed: str
+) -> None:
+    output = tmp_path / "rows.tsv"
+    command = f"{sys.executable} -m catclf predict -m {model} -0 --files-from {listing} -j 2 -o {output}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} {closed}"], cwd=ROOT, capture_output=True, timeout=60
+    )
+    assert done.returncode == 3
+    assert output.read_bytes().count(b"\n") == 1 + 121
+
+
+@pytest.fixture
+def endless(model: Path, pictures: list[Path], tmp_path: Path) -> list[str]:
+    paths = tmp_path / "endless"
+    paths.write_text(f"{pictures[0]}\n" * 300_000)
+    return [
+        sys.executable,
+        "-m",
+        "catclf",
+        "predict",
+        "-m",
+        str(model),
+        "-j",
+        "2",
+        "--files-from",
+        str(paths),
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_leaves_whole_rows(
+    endless: list[str], number: signal.Signals
+) -> None:
+    with subprocess.Popen(
+        endless, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        os.killpg(process.pid, number)
+        rest, err = process.stdout.read(), process.stderr.read()
+    assert (process.returncode, err) == (128 + number, b"")
+    assert set((first + rest).splitlines(keepends=True)) == {first}
+
+
+def test_a_killed_copy_is_an_error_that_says_what_to_do(endless: list[str]) -> None:
+    with subprocess.Popen(endless, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        copies = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(copies) == 2
+        os.kill(int(copies[0]), signal.SIGKILL)
+        rest, err = process.stdout.read(), process.stderr.read()
+    assert process.returncode == 1
+    assert b"was killed (SIGKILL)" in err
+    assert b"-j 1" in err
+    assert set((first + rest).splitlines(keepends=True)) == {first}
+    assert all(_ends(int(number)) for number in copies)
