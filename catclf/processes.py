@@ -70,17 +70,14 @@ class _Copy:
     """One of the processes, as this one sees it."""
 
     def __init__(self, function: Callable[[Any], Any], others: list[_Copy]) -> None:
-        self._socket, theirs = socket.socketpair()
         try:
-            self._pid = os.fork()
+            self._socket, theirs = socket.socketpair()
+            with theirs:
+                self._pid = os.fork()
+                if self._pid == 0:
+                    _serve(theirs, function, [self._socket, *(other._socket for other in others)])
         except OSError as exc:
-            self._socket.close()
-            raise MemoryError("no process can be started") from exc
-        else:
-            if self._pid == 0:
-                _serve(theirs, function, [self._socket, *(other._socket for other in others)])
-        finally:
-            theirs.close()
+            raise MemoryError(f"no process can be started: {exc.strerror}") from exc
         self._answers = self._socket.makefile("rb")
 
     def send(self, item: Any) -> None:

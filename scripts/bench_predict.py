@@ -227,7 +227,9 @@ def _rate_part(plan: Plan) -> Sections:
     yield (
         f"{few} different JPEGs of {size:.0f} kB on average, repeated to a list of {many}. Start-up and "
         "the saving of the rows are part of catclf's time; imports are not part of its peers'. *Of the "
-        "floor* is the rate divided by that of the faster of the two that only decode, round by round."
+        "floor* is the rate divided by that of the faster of the two that only decode, round by round. "
+        "*Peak memory* is that of the largest process: catclf predict, the DataLoader and one of the "
+        "floors have one more for each core."
     )
     runs: dict[str, bench.Run] = {
         "catclf predict": partial(plan.predict, many),

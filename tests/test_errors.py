@@ -17,6 +17,7 @@ MADE_OF = {
     errors.TooFewPicturesError: (1, True, "for 5 folds", "take fewer"),
     errors.TrainingError: (10, 1e9, "Use a smaller learning rate."),
     errors.ClusterError: ("local", "has gone"),
+    errors.WorkerError: ("ended early",),
 }
 
 

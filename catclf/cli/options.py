@@ -176,7 +176,11 @@ talk_options = options(
 )
 
 jobs_option = click.option(
-    "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Threads [default: all cores]."
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads, or processes [default: all cores].",
 )
 
 max_pixels_option = click.option(
