@@ -19,8 +19,11 @@ Result = TypeVar("Result")
 
 
 def can_fork() -> bool:
-    """Whether a copy of this process can be relied on: it has one thread, and the system is Linux."""
-    if sys.platform != "linux":
+    """Whether a copy of this process can be relied on: it has one thread, and the system is Linux.
+
+    And its end is told: who ignores SIGCHLD, as a parent may have chosen, cannot wait for a process.
+    """
+    if sys.platform != "linux" or signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         return False
     try:
         return len(os.listdir("/proc/self/task")) == 1  # those of libraries count as well
@@ -61,8 +64,8 @@ class Processes:
 
     def close(self) -> None:
         """End the copies, whatever they do."""
-        while self._copies:
-            with signals_waiting():
+        with signals_waiting():
+            while self._copies:
                 self._copies.pop().kill()
 
 
@@ -72,6 +75,8 @@ class _Copy:
     def __init__(self, function: Callable[[Any], Any], others: list[_Copy]) -> None:
         try:
             self._socket, theirs = socket.socketpair()
+            for end in (self._socket, theirs):
+                end.settimeout(None)  # whatever the default is in this process
             with theirs:
                 self._pid = os.fork()
                 if self._pid == 0:
@@ -128,7 +133,7 @@ def _serve(
         for number in (signal.SIGINT, signal.SIGTERM):  # a signal to all of them is for the other one
             signal.signal(number, signal.SIG_IGN)
         for one in inherited:  # or it would not be noticed when that process ends
-            one.close()
+            os.close(one.detach())  # `close` would wait for the file made of it
         null = os.open(os.devnull, os.O_RDWR)
         for handle, stream in enumerate((sys.stdin, sys.stdout)):
             if stream is not None:  # otherwise the number may be that of the channel

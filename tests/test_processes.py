@@ -119,17 +119,41 @@ with contextlib.closing(Processes(2)) as pool:
         assert _ends(number)
 
 
+def test_a_copy_ends_with_the_process_that_made_it_whatever_the_others_do() -> None:
+    code = """
+with contextlib.closing(Processes(2)) as pool:
+    print(*ordered_on(pool, lambda _: os.getpid(), range(2), 4))
+    sys.stdout.flush()
+    os.kill(pool._copies[1]._pid, signal.SIGSTOP)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    # Not stderr: the copy that is stopped keeps it open.
+    done = subprocess.run(
+        [sys.executable, "-c", BEGUN + code], cwd=ROOT, stdout=subprocess.PIPE, timeout=60
+    )
+    first, stopped = map(int, done.stdout.split())
+    try:
+        assert _ends(first)
+        assert not _gone(stopped)
+    finally:
+        os.kill(stopped, signal.SIGKILL)
+
+
 def _ends(number: int) -> bool:
     """Whether a process is gone, or only waits for somebody to ask for its exit code."""
     for _ in range(1000):
-        try:
-            state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":
+        if _gone(number):
             return True
         time.sleep(0.01)
     return False
+
+
+def _gone(number: int) -> bool:
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state == "Z"
 
 
 INTERRUPTED = """
@@ -185,6 +209,20 @@ def test_a_process_with_threads_is_not_copied() -> None:
     assert not can_fork()
     wait.set()
     thread.join()
+
+
+def test_a_process_that_ignores_the_end_of_others_is_not_copied() -> None:
+    assert python("signal.signal(signal.SIGCHLD, signal.SIG_IGN); print(can_fork())") == ["False"]
+
+
+def test_a_default_timeout_of_sockets_is_not_for_copies() -> None:
+    code = """
+import socket
+socket.setdefaulttimeout(0.05)
+with contextlib.closing(Processes(1)) as pool:
+    print(*ordered_on(pool, lambda k: time.sleep(0.2) or k, range(2), 2))
+"""
+    assert python(code) == ["0 1"]
 
 
 # --- predict with copies ---
@@ -276,6 +314,22 @@ def test_copies_live_without_standard_streams(
     command = f"{sys.executable} -m catclf predict -m {model} -0 --files-from {listing} -j 2 -o {output}"
     done = subprocess.run(
         ["bash", "-c", f"{command} {closed}"], cwd=ROOT, capture_output=True, timeout=60
+    )
+    assert done.returncode == 3
+    assert output.read_bytes().count(b"\n") == 1 + 121
+
+
+def test_predict_works_where_the_end_of_processes_is_ignored(
+    model: Path, listing: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "rows.tsv"
+    command = [sys.executable, "-m", "catclf", "predict", "-m", model, "-0", "--files-from", listing]
+    done = subprocess.run(
+        [*map(str, command), "-j", "2", "-o", str(output)],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
     )
     assert done.returncode == 3
     assert output.read_bytes().count(b"\n") == 1 + 121
