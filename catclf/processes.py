@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 from catclf.errors import WorkerError
 from catclf.parallel import Answer, signals_waiting
@@ -55,12 +55,12 @@ class Processes:
             If no process can be started.
         """
         if self._turn == len(self._copies):
-            with signals_waiting():
+            with signals_waiting():  # in the copy for good: a signal to all of them is for this one
                 self._copies.append(_Copy(function, self._copies))
         copy = self._copies[self._turn]
         self._turn = (self._turn + 1) % self._count
         copy.send(item)
-        return _Coming(copy)
+        return copy
 
     def close(self) -> None:
         """End the copies, whatever they do."""
@@ -70,7 +70,7 @@ class Processes:
 
 
 class _Copy:
-    """One of the processes, as this one sees it."""
+    """One of the processes, as this one sees it, and the next answer that it has not been asked for."""
 
     def __init__(self, function: Callable[[Any], Any], others: list[_Copy]) -> None:
         try:
@@ -86,16 +86,19 @@ class _Copy:
         self._answers = self._socket.makefile("rb")
 
     def send(self, item: Any) -> None:
-        with contextlib.suppress(OSError):  # it has ended: `receive` says how
+        with contextlib.suppress(OSError):  # it has ended: `result` says how
             self._socket.sendall(json.dumps(item).encode() + b"\n")
 
-    def receive(self) -> Any:
+    def result(self) -> Any:
         line = b""
         with contextlib.suppress(OSError):
             line = self._answers.readline()
         if not line.endswith(b"\n"):
             raise WorkerError(self._ending())
         return json.loads(line)
+
+    def cancel(self) -> None:
+        """It is computed all the same, unless the copies are ended."""
 
     def _ending(self) -> str:
         # It stays there to be waited for by `kill`.
@@ -111,27 +114,12 @@ class _Copy:
         os.waitpid(self._pid, 0)
 
 
-class _Coming(Generic[Result]):
-    """The next answer of a copy."""
-
-    def __init__(self, copy: _Copy) -> None:
-        self._copy = copy
-
-    def result(self) -> Result:
-        return cast(Result, self._copy.receive())
-
-    def cancel(self) -> None:
-        """It is computed all the same, unless the copies are ended."""
-
-
 def _serve(
     channel: socket.socket, function: Callable[[Any], Any], inherited: Iterable[socket.socket]
 ) -> NoReturn:
     """Compute what comes until there is nobody who could send more."""
     code = 1
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):  # a signal to all of them is for the other one
-            signal.signal(number, signal.SIG_IGN)
         for one in inherited:  # or it would not be noticed when that process ends
             os.close(one.detach())  # `close` would wait for the file made of it
         null = os.open(os.devnull, os.O_RDWR)

@@ -118,41 +118,17 @@ def test_there_is_at_least_one_core() -> None:
 
 
 INTERRUPTED = """
-import contextlib, os, random, signal, sys, threading, time
-from catclf.parallel import Threads, ordered_map, ordered_on
+import contextlib, threading
+from catclf.parallel import ordered_map
+from tests.interruptions import interrupted
 
-class Interrupted(BaseException): pass
-
-armed = False
-
-def interrupt(number, frame):
-    global armed
-    if armed:
-        armed = False
-        raise Interrupted
-
-signal.signal(signal.SIGINT, interrupt)
-parent = os.getpid()
-if not (child := os.fork()):
-    rng = random.Random(0)
-    with contextlib.suppress(ProcessLookupError):
-        while os.getppid() == parent:
-            time.sleep(rng.uniform(0, 0.002))
-            os.kill(parent, signal.SIGINT)
-    os._exit(0)
-seen = 0
-for _ in range(500):
-    try:
-        armed = True
-        with contextlib.closing(ordered_map(abs, range(500), 2)) as results:
-            assert list(results) == list(range(500))
-        armed = False
-    except Interrupted:
-        seen += 1
-    results = None
+def work():
     assert threading.active_count() == 1
-os.kill(child, signal.SIGKILL)
-print(seen)
+    with contextlib.closing(ordered_map(abs, range(500), 2)) as results:
+        assert list(results) == list(range(500))
+
+print(interrupted(work, times=500, seconds=0.002))
+assert threading.active_count() == 1
 """
 
 

@@ -1,4 +1,4 @@
-"""Copies of the process: order, a bounded look-ahead, errors in their places, and nobody left behind."""
+"""Copies of the process: order, errors in their places, and nobody left behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from catclf.features.pixels import Pixels
 from catclf.model import Model, save
 from catclf.processes import can_fork
-from tests.conftest import ROOT, picture
+from tests.conftest import ROOT, picture, run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
 
@@ -157,39 +157,13 @@ def _gone(number: int) -> bool:
 
 
 INTERRUPTED = """
-import random
+from tests.interruptions import interrupted
 
-class Interrupted(BaseException): pass
+def work():
+    with contextlib.closing(Processes(2)) as pool:
+        assert list(ordered_on(pool, abs, range(100), 4)) == list(range(100))
 
-armed = False
-
-def interrupt(number, frame):
-    global armed
-    if armed:
-        armed = False
-        raise Interrupted
-
-signal.signal(signal.SIGINT, interrupt)
-parent = os.getpid()
-if not (child := os.fork()):
-    rng = random.Random(0)
-    with contextlib.suppress(ProcessLookupError):
-        while os.getppid() == parent:
-            time.sleep(rng.uniform(0, 0.01))
-            os.kill(parent, signal.SIGINT)
-    os._exit(0)
-seen = 0
-for _ in range(200):
-    try:
-        armed = True
-        with contextlib.closing(Processes(2)) as pool:
-            assert list(ordered_on(pool, abs, range(100), 4)) == list(range(100))
-        armed = False
-    except Interrupted:
-        seen += 1
-    pool = None
-os.kill(child, signal.SIGKILL)
-print(seen > 20)
+print(interrupted(work, times=200, seconds=0.01) > 20)
 deadline = time.monotonic() + 20
 with contextlib.suppress(ChildProcessError):
     while time.monotonic() < deadline:
@@ -323,12 +297,8 @@ def test_predict_works_where_the_end_of_processes_is_ignored(
     model: Path, listing: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "rows.tsv"
-    command = [sys.executable, "-m", "catclf", "predict", "-m", model, "-0", "--files-from", listing]
-    done = subprocess.run(
-        [*map(str, command), "-j", "2", "-o", str(output)],
-        cwd=ROOT,
-        capture_output=True,
-        timeout=60,
+    done = run(
+        *("predict", "-m", model, "-0", "--files-from", listing, "-j", "2", "-o", output),
         preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
     )
     assert done.returncode == 3
@@ -339,18 +309,8 @@ def test_predict_works_where_the_end_of_processes_is_ignored(
 def endless(model: Path, pictures: list[Path], tmp_path: Path) -> list[str]:
     paths = tmp_path / "endless"
     paths.write_text(f"{pictures[0]}\n" * 300_000)
-    return [
-        sys.executable,
-        "-m",
-        "catclf",
-        "predict",
-        "-m",
-        str(model),
-        "-j",
-        "2",
-        "--files-from",
-        str(paths),
-    ]
+    options = ("-m", str(model), "-j", "2", "--files-from", str(paths))
+    return [sys.executable, "-m", "catclf", "predict", *options]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -180,7 +180,7 @@ jobs_option = click.option(
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Threads, or processes [default: all cores].",
+    help="How many cores to use [default: all].",
 )
 
 max_pixels_option = click.option(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
-from itertools import chain, groupby
+from itertools import chain, groupby, tee
 from typing import NamedTuple
 
 import numpy as np
@@ -20,11 +19,10 @@ from catclf.images.folder import OnPassedOver
 from catclf.images.inputs import Inputs, pictures_of
 from catclf.images.picture import Picture
 from catclf.model import Model, load
-from catclf.parallel import batches, core_count, ordered_map, ordered_on
-from catclf.processes import Processes, can_fork
+from catclf.parallel import Pool, batches, core_count, ordered_map, ordered_on
 
 PREDICT_CHUNK = 16
-"""Pictures that one thread decodes and scores at a time: one matrix product for all of them."""
+"""Pictures that are decoded and scored together, with one matrix product for all of them."""
 
 
 class Prediction(NamedTuple):
@@ -81,7 +79,7 @@ def predict(
     prior : float or None
         Share of positive pictures to expect, if it is another than in training.
     jobs : int or None
-        Threads; None is one for each core.
+        Threads, or processes; None is one for each core.
     x_key : str or None
         Name of the pictures' data set in HDF5 files.
     max_pixels : int
@@ -143,14 +141,17 @@ def _in_order(work: _Work, chunks: Iterator[_Chunk], jobs: int, processes: bool)
     first = next(chunks, [])
     chunks = chain([first] if first else [], chunks)
     # A copy takes milliseconds to make: not for a few pictures.
-    if processes and jobs > 1 and len(first) == PREDICT_CHUNK and _are_files(first) and can_fork():
-        with closing(Processes(jobs)) as copies:
-            by_copies = partial(_by_copies, copies, jobs, work)
-            by_threads = partial(ordered_map, work, jobs=jobs)
-            for files, run in groupby(chunks, _are_files):
-                yield from (by_copies if files else by_threads)(run)
-    else:
-        yield from ordered_map(work, chunks, jobs)
+    if processes and jobs > 1 and len(first) == PREDICT_CHUNK and _are_files(first):
+        from catclf.processes import Processes, can_fork  # only here: sockets take time to import
+
+        if can_fork():
+            with closing(Processes(jobs)) as copies:
+                by_copies = partial(_by_copies, copies, jobs, work)
+                by_threads = partial(ordered_map, work, jobs=jobs)
+                for files, run in groupby(chunks, _are_files):
+                    yield from (by_copies if files else by_threads)(run)
+            return
+    yield from ordered_map(work, chunks, jobs)
 
 
 def _are_files(pictures: _Chunk) -> bool:
@@ -158,18 +159,15 @@ def _are_files(pictures: _Chunk) -> bool:
     return all(p.stream is None and p.pixels is None and p.error is None for p in pictures)
 
 
-def _by_copies(copies: Processes, jobs: int, work: _Work, chunks: Iterator[_Chunk]) -> _Answered:
-    asked: deque[list[str]] = deque()
-
-    def paths() -> Iterator[list[str]]:
-        for chunk in chunks:
-            asked.append([picture.path for picture in chunk])
-            yield asked[-1]
-
-    for answers in ordered_on(copies, partial(_sendable, work), paths(), 2 * jobs):
+def _by_copies(copies: Pool, jobs: int, work: _Work, chunks: Iterator[_Chunk]) -> _Answered:
+    sent, kept = tee(chunks)
+    paths = ([picture.path for picture in chunk] for chunk in sent)
+    results = ordered_on(copies, partial(_sendable, work), paths, 2 * jobs)
+    # The results come first: it is they that say when a failure of `chunks` has its turn.
+    for answers, chunk in zip(results, kept, strict=False):
         yield [
             Prediction(path, label, p, None if reason is None else DataError(path, reason))
-            for path, (label, p, reason) in zip(asked.popleft(), answers, strict=True)
+            for (path, *_), (label, p, reason) in zip(chunk, answers, strict=True)
         ]
 
 
