@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
-from itertools import chain, groupby, tee
+from itertools import chain, groupby, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +25,11 @@ from catclf.parallel import Pool, batches, core_count, ordered_map, ordered_on
 
 PREDICT_CHUNK = 16
 """Pictures that are decoded and scored together, with one matrix product for all of them."""
+
+# A message to another process and back takes as long as half a picture. So it is about several chunks,
+# unless the pictures take so long each that somebody would notice that their rows come together.
+_BUNDLE = 4  # chunks
+_QUICK = 0.003  # seconds for a picture
 
 
 class Prediction(NamedTuple):
@@ -160,22 +167,32 @@ def _are_files(pictures: _Chunk) -> bool:
 
 
 def _by_copies(copies: Pool, jobs: int, work: _Work, chunks: Iterator[_Chunk]) -> _Answered:
-    sent, kept = tee(chunks)
-    paths = ([picture.path for picture in chunk] for chunk in sent)
-    results = ordered_on(copies, partial(_sendable, work), paths, 2 * jobs)
-    # The results come first: it is they that say when a failure of `chunks` has its turn.
-    for answers, chunk in zip(results, kept, strict=False):
+    sent: deque[_Chunk] = deque()
+    count = 1
+
+    def bundles() -> Iterator[list[str]]:
+        while bundle := list(chain.from_iterable(islice(chunks, count))):
+            sent.append(bundle)
+            yield [picture.path for picture in bundle]
+
+    for answers, seconds in ordered_on(copies, partial(_sendable, work), bundles(), 2 * jobs):
+        bundle = sent.popleft()
+        count = _BUNDLE if seconds < _QUICK * len(bundle) else 1
         yield [
             Prediction(path, label, p, None if reason is None else DataError(path, reason))
-            for (path, *_), (label, p, reason) in zip(chunk, answers, strict=True)
+            for (path, *_), (label, p, reason) in zip(bundle, answers, strict=True)
         ]
 
 
-def _sendable(work: _Work, paths: list[str]) -> list[_Sendable]:
-    return [
+def _sendable(work: _Work, paths: list[str]) -> tuple[list[_Sendable], float]:
+    """The answers in a form that can be sent, and the seconds that they took."""
+    begun = time.perf_counter()
+    answers = [
         (answer.label, answer.probability, None if answer.error is None else answer.error.reason)
-        for answer in work([Picture(path) for path in paths])
+        for chunk in batches(paths, PREDICT_CHUNK)  # cut as it always is: so are sums in the product
+        for answer in work([Picture(path) for path in chunk])
     ]
+    return answers, time.perf_counter() - begun
 
 
 def answered(model: Model, decoded: list[Picture], threshold: float | None) -> list[Prediction]:
