@@ -8,14 +8,19 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
 from catclf.features.pixels import Pixels
+from catclf.images.picture import Picture
 from catclf.model import Model, save
+from catclf.parallel import batches
+from catclf.pipeline.prediction import PREDICT_CHUNK, Prediction, _by_copies
 from catclf.processes import can_fork
 from tests.conftest import ROOT, picture, run
 
@@ -278,6 +283,49 @@ def test_what_is_no_file_is_read_by_the_process_itself(model: Path, pictures: li
 def test_few_pictures_are_worth_no_copy(model: Path, pictures: list[Path]) -> None:
     assert predict(model, *pictures[:15], "-j", 2)[1] == b"0 0"
     assert predict(model, *pictures[:16], "-j", 2)[1] == b"0 1"
+
+
+class _SoManySeconds:
+    """A pool that computes at once, and says that it took so many seconds a picture."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.lengths: list[int] = []
+
+    def submit(self, function: Callable[[Any], Any], item: Any, /) -> _Known:
+        self.lengths.append(len(item))
+        answers, _ = function(item)
+        return _Known((answers, self._seconds * len(item)))
+
+
+class _Known:
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def result(self) -> Any:
+        return self._value
+
+    def cancel(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lengths"),
+    [(0.001, [16, 16, 16, 64, 56]), (0.1, [16] * 10 + [8]), (0.003, [16] * 10 + [8])],
+)
+def test_chunks_are_sent_together_where_they_are_quick(seconds: float, lengths: list[int]) -> None:
+    scored = []
+
+    def work(chunk: list[Picture]) -> list[Prediction]:
+        scored.append(len(chunk))
+        return [Prediction(picture.path, "cat", 0.5, None) for picture in chunk]
+
+    pool = _SoManySeconds(seconds)
+    paths = [str(k) for k in range(168)]
+    chunks = batches(map(Picture, paths), PREDICT_CHUNK)
+    answers = list(_by_copies(pool, 1, work, chunks))
+    assert [row.path for part in answers for row in part] == paths
+    assert pool.lengths == lengths
+    assert scored == [16] * 10 + [8]
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
