@@ -194,7 +194,7 @@ def test_data_without_a_readable_picture_is_an_error(tmp_path: Path) -> None:
     assert error_of(tmp_path) == f"{tmp_path}: has no pictures"
     (tmp_path / "cat" / "a.png").write_bytes(b"")
     (tmp_path / "cat" / "b.png").write_bytes(b"")
-    assert error_of(tmp_path) == f"{tmp_path}: none of 2 pictures could be read"
+    assert error_of(tmp_path) == f"{tmp_path}: has no picture that could be read, of 2"
 
 
 def test_what_is_no_source_says_what_is(tmp_path: Path) -> None:

@@ -296,6 +296,21 @@ def test_who_evaluates_on_the_folder_above_the_data_is_told(tmp_path: Path, fitt
         evaluate(fitted.model, tmp_path / "nest")
 
 
+def test_classes_that_do_not_fit_are_told_before_a_picture_is_decoded(
+    tmp_path: Path, fitted: Fit
+) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "broken.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match="say which is positive"):
+        train(tmp_path, settings(on_error="fail"))
+    with pytest.raises(DataError, match="expected those of the model"):
+        evaluate(fitted.model, tmp_path, on_error="fail")
+    (tmp_path / "cat").mkdir()
+    with pytest.raises(DataError, match="has no picture of 'cat'"):
+        train(tmp_path, settings(on_error="fail"))
+
+
 def test_one_class_is_not_asked_whether_it_is_positive() -> None:
     one = labelled(("ant",), [0], None)
     with pytest.raises(DataError, match="photos: has only the class ant; training needs another one"):

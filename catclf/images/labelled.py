@@ -32,6 +32,7 @@ _MUCH = 16_000_000  # bytes
 OnRead = Callable[[int, int], None]
 Held = TypeVar("Held")
 Other = TypeVar("Other")
+Check = Callable[["LabelledPictures[int]"], object]
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def read_labelled(
     y_key: str | None = None,
     max_pixels: int = MAX_PIXELS,
     on_read: OnRead = lambda done, total: None,
+    check: Check = lambda listed: None,
 ) -> LabelledPictures[Pixels]:
     """Read every picture of `source` with its label into memory.
 
@@ -113,13 +115,16 @@ def read_labelled(
         Largest width × height of a picture that is decoded.
     on_read : (done, total) -> None
         Called after each file.
+    check : (LabelledPictures) -> object
+        Called before anything is decoded, with classes, labels and paths, and the side instead of the
+        pixels. What it raises comes before the work.
 
     Raises
     ------
     DataError
         If the source is none of the three, is malformed, or holds no picture.
     """
-    return read_within(None, source, size, on_error, jobs, x_key, y_key, max_pixels, on_read)
+    return read_within(None, source, size, on_error, jobs, x_key, y_key, max_pixels, on_read, check)
 
 
 def read_within(
@@ -132,6 +137,7 @@ def read_within(
     y_key: str | None = None,
     max_pixels: int = MAX_PIXELS,
     on_read: OnRead = lambda done, total: None,
+    check: Check = lambda listed: None,
 ) -> LabelledPictures[Any]:
     """Read as `read_labelled` does, but no more pixels than fit.
 
@@ -142,17 +148,17 @@ def read_within(
         `StoredPixels`, if it is an HDF5 file that is not compressed; in others they are an error.
     """
     if is_hdf5_name(source) and not os.path.isdir(source):
-        return _read_hdf5(source, size, x_key, y_key, max_pixels, memory)
+        return _read_hdf5(source, size, x_key, y_key, max_pixels, memory, check)
+    side = size or DEFAULT_SIZE
     listing = list_labelled(source)
-    if _exceeds(memory, len(listing.pictures), size or DEFAULT_SIZE):
-        raise _too_many(source, len(listing.pictures), size or DEFAULT_SIZE)
+    check(described_files(source, listing, side))
+    if _exceeds(memory, len(listing.pictures), side):
+        raise _too_many(source, len(listing.pictures), side)
     from catclf.images.decode import decode  # only where it is needed: it takes time to import
 
-    pictures = ordered_map(
-        lambda picture: decode(picture, size or DEFAULT_SIZE, max_pixels), listing.pictures, jobs
-    )
+    pictures = ordered_map(lambda picture: decode(picture, side, max_pixels), listing.pictures, jobs)
     with contextlib.closing(pictures):
-        return _collect(source, listing, size or DEFAULT_SIZE, pictures, on_error, on_read)
+        return _collect(source, listing, side, pictures, on_error, on_read)
 
 
 class Listing(NamedTuple):
@@ -309,7 +315,7 @@ def labelled(
     if not listing.pictures:
         raise no_pictures(source, listing)
     if not len(read):
-        raise DataError(source, f"none of {number_of(len(skipped), 'picture')} could be read")
+        raise DataError(source, f"has no picture that could be read, of {len(skipped)}")
     number = {name: k for k, name in enumerate(listing.classes)}
     return LabelledPictures(
         pixels=pixels,
@@ -329,11 +335,13 @@ def _read_hdf5(
     y_key: str | None,
     max_pixels: int,
     memory: int | None,
+    check: Check,
 ) -> LabelledPictures[Any]:
     from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
 
     with Hdf5Pictures(path, x_key, y_key, max_pixels) as file:
         described = described_hdf5(file, size)
+        check(described)
         m, side = described.m, described.pixels
         as_they_are = file.shape[1:3] == (side, side)
         if _exceeds(memory, m, side):
@@ -357,8 +365,19 @@ def _too_many(source: str, m: int, side: int) -> DataError:
     return DataError(source, f"has {m} pictures, which take {size} at {side}×{side}; {advice}")
 
 
+def described_files(source: str, listing: Listing, side: int) -> LabelledPictures[int]:
+    """What is known of a listing before a picture is read; the side wanted stands for the pixels.
+
+    Raises
+    ------
+    DataError
+        If it has no pictures.
+    """
+    return labelled(source, listing, side, range(len(listing.pictures)), ())
+
+
 def described_hdf5(file: Hdf5Pictures, size: int | None) -> LabelledPictures[int]:
-    """Labels and classes of an open HDF5 file; the side that its pictures are to have stands for them.
+    """What is known of an open HDF5 file before a picture is read, as `described_files` gives it.
 
     Raises
     ------

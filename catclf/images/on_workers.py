@@ -16,7 +16,9 @@ from catclf.images.hdf5 import Hdf5Pictures
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.labelled import (
     DEFAULT_SIZE,
+    Check,
     LabelledPictures,
+    described_files,
     described_hdf5,
     hdf5_pixels,
     labelled,
@@ -39,6 +41,7 @@ def read_on_workers(
     x_key: str | None,
     y_key: str | None,
     max_pixels: int,
+    check: Check = lambda listed: None,
 ) -> LabelledPictures[RemotePictures]:
     """Have every picture of `source` read by a worker, and keep it there.
 
@@ -52,9 +55,10 @@ def read_on_workers(
     The other parameters and what is raised are those of `read_labelled`.
     """
     if is_hdf5_name(source) and not os.path.isdir(source):
-        return _hdf5_on_workers(cluster, source, size, x_key, y_key, max_pixels)
+        return _hdf5_on_workers(cluster, source, size, x_key, y_key, max_pixels, check)
     side = size or DEFAULT_SIZE
     listing = list_labelled(source)
+    check(described_files(source, listing, side))
     pictures, folder = listing.pictures, os.getcwd()
     cut = parts(len(pictures), 3 * side**2)
     loaded = [cluster.submit(_load_files, pictures[part], side, max_pixels, folder) for part in cut]
@@ -77,11 +81,13 @@ def _hdf5_on_workers(
     x_key: str | None,
     y_key: str | None,
     max_pixels: int,
+    check: Check,
 ) -> LabelledPictures[RemotePictures]:
     if is_url(path):
         raise DataError(path, "is a URL; an HDF5 file must have a path that the workers can open")
     with Hdf5Pictures(path, x_key, y_key, max_pixels) as file:
         described = described_hdf5(file, size)
+    check(described)
     side = described.pixels
     where = os.path.abspath(path)
     pieces = [

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
-from catclf.images.labelled import read_labelled
+from catclf.images.labelled import LabelledPictures, read_labelled
 from catclf.logistic import Vector, cross_entropy, sigmoid
 from catclf.metrics import Comparison, Scores, mcnemar, score, training_baseline
 from catclf.model import Model, fingerprint, load
@@ -139,8 +139,12 @@ def evaluate(
     if prior is not None:
         model = model.with_prior(prior)
     data, jobs = os.fspath(data), jobs or core_count()
-    labelled = read_labelled(data, model.size, on_error, jobs, x_key, y_key, max_pixels)
-    y = labels_by_name(labelled, model.positive, model.negative, data)
+
+    def y_of(pictures: LabelledPictures[Any]) -> Vector:
+        return labels_by_name(pictures, model.positive, model.negative, data)
+
+    labelled = read_labelled(data, model.size, on_error, jobs, x_key, y_key, max_pixels, check=y_of)
+    y = y_of(labelled)
     z = model.scores(labelled.pixels, jobs)
     p, limit = sigmoid(z), model.threshold if threshold is None else threshold
     overlap = _overlap(model, labelled.pixels, labelled.paths)

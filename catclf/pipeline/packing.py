@@ -22,7 +22,6 @@ from catclf.images.source import LabelledSource, labelled_source
 from catclf.images.spool import Spool
 from catclf.parallel import batches, core_count, ordered_map
 from catclf.pipeline.classes import did_you_mean, named_class
-from catclf.printable import number_of
 from catclf.progress import Progress
 
 PARTIAL_SUFFIX = ".partial"
@@ -197,7 +196,7 @@ def _write(
     read[[k for k, _ in spool.failures]] = False
     if not read.any():
         spool.remove()
-        raise DataError(data, f"none of {number_of(source.m, 'picture')} could be read")
+        raise DataError(data, f"has no picture that could be read, of {source.m}")
     number = np.array([classes.index(name) for name in source.classes])
     labels = number[source.labels[read]]
     paths = compress(source.paths, read.tolist())

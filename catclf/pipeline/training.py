@@ -19,7 +19,7 @@ from catclf.design import Rows, joined
 from catclf.errors import ClusterError, ConfigError, DataError, TrainingError
 from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, divergence, fit, prepare
 from catclf.folds import held_out_mask
-from catclf.images.labelled import LabelledPictures, read_within
+from catclf.images.labelled import Check, LabelledPictures, read_within
 from catclf.images.remote import RemotePictures
 from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
@@ -174,9 +174,13 @@ def _train(
 ) -> Fit:
     begun = time.perf_counter()
     differences = cluster.differences() if cluster is not None else []
-    labelled = _read(data, settings, settings.size, settings.memory, progress, cluster)
+
+    def positive_of(pictures: LabelledPictures[Any]) -> str:
+        return positive_class(pictures, settings.positive, data)
+
+    labelled = _read(data, settings, settings.size, settings.memory, progress, cluster, positive_of)
     progress.passed_over(labelled.passed_over)
-    positive = positive_class(labelled, settings.positive, data)
+    positive = positive_of(labelled)  # those of one side may all have been unreadable
     others = _validation_data(settings, labelled.pixels, progress, cluster)
     sources = (labelled, *others)
     problem, trained_on = _problem(sources, positive, settings)
@@ -254,6 +258,7 @@ def _read(
     memory: int,
     progress: Progress,
     cluster: Cluster | None,
+    check: Check = lambda listed: None,
 ) -> LabelledPictures[Any]:
     if cluster is not None:
         from catclf.images.on_workers import read_on_workers  # it takes time to import
@@ -266,6 +271,7 @@ def _read(
             max_pixels=settings.max_pixels,
             x_key=settings.x_key,
             y_key=settings.y_key,
+            check=check,
         )
     return read_within(
         memory,
@@ -277,6 +283,7 @@ def _read(
         x_key=settings.x_key,
         y_key=settings.y_key,
         on_read=progress.reading,
+        check=check,
     )
 
 
