@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 _SHOWN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _SHOWN |= {ord("\n"): "\\n", ord("\t"): "\\t"}
 
@@ -20,3 +22,19 @@ def number_of(count: int, thing: str) -> str:
     ('1 other file', '1200 pictures')
     """
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def ending(code: int) -> str:
+    """Say how a process ended that should not have; `code` is as in `subprocess`, negative for a signal.
+
+    Examples
+    --------
+    >>> ending(3), ending(-9), ending(-11)
+    ('ended early (exit code 3)', 'was killed', 'crashed (SIGSEGV)')
+    """
+    if code >= 0:
+        return f"ended early (exit code {code})"
+    if code == -signal.SIGKILL:
+        return "was killed"
+    named = {number.value: number.name for number in signal.Signals}
+    return f"crashed ({named.get(-code, f'signal {-code}')})"

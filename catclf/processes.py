@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 from catclf.errors import WorkerError
 from catclf.parallel import Answer, signals_waiting
+from catclf.printable import ending
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -103,9 +104,8 @@ class _Copy:
     def _ending(self) -> str:
         # It stays there to be waited for by `kill`.
         ended = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
-        if ended is None or ended.si_code == os.CLD_EXITED:
-            return "ended early"
-        return f"was killed ({signal.Signals(ended.si_status).name})"
+        assert ended is not None  # as with WNOHANG it might be
+        return ending(ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status)
 
     def kill(self) -> None:
         self._answers.close()

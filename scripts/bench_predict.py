@@ -214,7 +214,11 @@ _PEERS: dict[str, tuple[str, Callable[..., Any], dict[str, Any]]] = {
     "OpenCV loop": ("cv2", opencv_loop, {"reduced": False}),
     "OpenCV loop, reduced decoding": ("cv2", opencv_loop, {"reduced": True}),
     "torchvision DataLoader": ("torchvision", torchvision_loader, {}),
-    "only decoding and resizing": ("PIL", decoding_floor, {"processes": False, "resized": True}),
+    "only decoding and resizing, threads": (
+        "PIL",
+        decoding_floor,
+        {"processes": False, "resized": True},
+    ),
     "only decoding, threads": ("PIL", decoding_floor, {"processes": False}),
     "only decoding, processes": ("PIL", decoding_floor, {"processes": True}),
 }

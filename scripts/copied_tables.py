@@ -33,7 +33,7 @@ PREDICTORS = (
     "plain Pillow loop",
     "OpenCV loop",
     "torchvision DataLoader",
-    "only decoding and resizing",
+    "only decoding, processes",
 )
 
 Table = list[list[str]]

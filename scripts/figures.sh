@@ -14,7 +14,7 @@ export CATCLF_REAL_DATA="$data"  # by which the pages call it
 "$python" scripts/bench_accuracy.py data/drawings_train.h5=data/drawings_test.h5 --seeds 1 --append
 "$python" scripts/bench_accuracy.py "$data/catvnoncat/train_catvnoncat.h5" --costs --append
 "$python" scripts/bench_training.py --full --data "$data/catvnoncat/train_catvnoncat.h5" --data "$data/pets/train"
-"$python" scripts/bench_predict.py --folder "$data/pets" --length 20000
+"$python" scripts/bench_predict.py --folder "$data/pets" --length 50000
 "$python" scripts/bench_pack.py --repeats 3
 "$python" scripts/bench_dask.py --out docs/bench_dask.md
 "$python" scripts/option_reference.py docs/options.md

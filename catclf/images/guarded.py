@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from catclf.printable import ending
 
 START_SECONDS = 60.0
 """A busy machine may take long to import a library; no file has been touched by then."""
@@ -131,9 +132,4 @@ class GuardedChild:
         self._process.kill()  # of no effect on one that has died
         if isinstance(error, TimeoutError):
             return ChildError(f"took more than {self._socket.gettimeout():g} s")
-        code = self._process.wait()
-        if code == -signal.SIGKILL:
-            return ChildError("was killed")
-        if code < 0:
-            return ChildError(f"crashed ({signal.Signals(-code).name})")
-        return ChildError(f"ended early (exit code {code})")
+        return ChildError(ending(self._process.wait()))
