@@ -37,6 +37,9 @@ class Processes:
 
     Items and results are plain values that JSON can say. The copies have all that is there when they
     are made, write to nothing but a socket of their own, and end with this process however that ends.
+
+    Of an item and the result of the one before, one must fit into the buffer of a socket, some 200 kB:
+    otherwise both sides would wait for each other to read.
     """
 
     def __init__(self, count: int) -> None:

@@ -174,7 +174,7 @@ def test_impossible_values_are_usage_errors(
 def test_the_folders_of_classes_instead_of_the_one_above_get_the_remedy(
     catclf: Runner, album: Path, model: Path, tmp_path: Path
 ) -> None:
-    for command in (("train", "-o", tmp_path / "m"), ("eval", "-m", model)):
+    for command in (("train", "-o", tmp_path / "m"), ("eval", "-m", model), ("pack", album / "bird")):
         result = catclf(*command, album / "cat", album / "dog")
         assert result.code == 2
         assert f"{album / 'dog'} as well" in result.err.replace("\n", " ")

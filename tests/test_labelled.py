@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -194,13 +195,23 @@ def test_data_without_a_readable_picture_is_an_error(tmp_path: Path) -> None:
     assert error_of(tmp_path) == f"{tmp_path}: has no pictures"
     (tmp_path / "cat" / "a.png").write_bytes(b"")
     (tmp_path / "cat" / "b.png").write_bytes(b"")
-    assert error_of(tmp_path) == f"{tmp_path}: has no picture that could be read, of 2"
+    assert error_of(tmp_path) == f"{tmp_path}: has no picture that can be read (2 tried)"
 
 
 def test_what_is_no_source_says_what_is(tmp_path: Path) -> None:
     assert error_of(tmp_path / "missing") == f"{tmp_path}/missing: no such file or directory"
     assert error_of(tmp_path / "missing.h5") == f"{tmp_path}/missing.h5: no such file or directory"
     assert error_of(tmp_path / "missing.csv") == f"{tmp_path}/missing.csv: no such file or directory"
+
+
+def test_a_url_is_refused_with_the_option_that_reads_it(tmp_path: Path) -> None:
+    refused = r"s3://bucket/.*: is a URL: only `train` and `predict` read those, with --scheduler$"
+    for name in ("photos", "labels.csv"):
+        with pytest.raises(DataError, match=refused):
+            read_labelled(f"s3://bucket/{name}")
+    listing = csv_of(tmp_path, "path,label\na.png,cat\ns3://bucket/b.png,dog\n")
+    (skipped,) = read_labelled(str(listing)).skipped
+    assert re.match(refused, str(skipped))
     (tmp_path / "a.zip").touch()
     assert "is neither a folder, nor an .h5 file, nor a .csv" in error_of(tmp_path / "a.zip")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -307,8 +307,36 @@ def test_classes_that_do_not_fit_are_told_before_a_picture_is_decoded(
     with pytest.raises(DataError, match="expected those of the model"):
         evaluate(fitted.model, tmp_path, on_error="fail")
     (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.heic").touch()
+    progress = PassedOver()
     with pytest.raises(DataError, match="has no picture of 'cat'"):
-        train(tmp_path, settings(on_error="fail"))
+        train(tmp_path, settings(on_error="fail"), progress=progress)
+    assert progress.paths == [str(tmp_path / "cat" / "a.heic")]  # which is why
+
+
+class PassedOver(Progress):
+    paths: list[str]
+
+    def passed_over(self, paths: Sequence[str]) -> None:
+        self.paths = list(paths)
+
+
+def test_a_class_of_unreadable_pictures_is_told_as_what_it_is(tmp_path: Path) -> None:
+    data = class_folder(tmp_path, m=4)
+    for path in (data / "cat").iterdir():
+        path.write_bytes(b"broken")
+    with pytest.raises(DataError, match="has no readable picture of 'cat'"):
+        train(data, settings())
+
+
+def test_other_classes_for_validation_are_told_before_a_picture_of_them_is_decoded(
+    tmp_path: Path,
+) -> None:
+    data = class_folder(tmp_path / "data", m=4)
+    (tmp_path / "other" / "dog").mkdir(parents=True)
+    (tmp_path / "other" / "dog" / "broken.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match="expected those of the model"):
+        train(data, settings(validation=str(tmp_path / "other"), on_error="fail"))
 
 
 def test_one_class_is_not_asked_whether_it_is_positive() -> None:

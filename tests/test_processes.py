@@ -8,18 +8,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
+from catclf.errors import DataError
 from catclf.features.pixels import Pixels
 from catclf.images.picture import Picture
 from catclf.model import Model, save
 from catclf.parallel import batches
+from catclf.pipeline import prediction
 from catclf.pipeline.prediction import PREDICT_CHUNK, Prediction, _by_copies
 from catclf.processes import can_fork
 from tests.conftest import ROOT, picture, run
@@ -294,9 +297,9 @@ class _SoManySeconds:
         self.lengths: list[int] = []
 
     def submit(self, function: Callable[[Any], Any], item: Any, /) -> _Known:
-        self.lengths.append(len(item))
         answers, _ = function(item)
-        return _Known((answers, self._seconds * len(item)))
+        self.lengths.append(len(answers))
+        return _Known((answers, self._seconds * len(answers)))
 
 
 class _Known:
@@ -309,24 +312,58 @@ class _Known:
     def cancel(self) -> None: ...
 
 
-@pytest.mark.parametrize(
-    ("seconds", "lengths"),
-    [(0.001, [16, 16, 16, 64, 56]), (0.1, [16] * 10 + [8]), (0.003, [16] * 10 + [8])],
-)
-def test_chunks_are_sent_together_where_they_are_quick(seconds: float, lengths: list[int]) -> None:
+PATHS = [str(k) for k in range(168)]
+ALONE = [16] * 10 + [8]
+
+
+def by_copies(pool: _SoManySeconds, paths: Iterable[str]) -> Iterator[str]:
+    """Paths of the answers; each chunk is scored as it is, whatever it is sent with."""
     scored = []
 
     def work(chunk: list[Picture]) -> list[Prediction]:
         scored.append(len(chunk))
         return [Prediction(picture.path, "cat", 0.5, None) for picture in chunk]
 
+    for part in _by_copies(pool, 1, work, batches(map(Picture, paths), PREDICT_CHUNK)):
+        yield from (row.path for row in part)
+    assert scored == ALONE
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lengths"), [(0.001, [16, 16, 16, 64, 56]), (0.003, ALONE), (0.1, ALONE)]
+)
+def test_chunks_are_sent_together_where_they_are_quick(seconds: float, lengths: list[int]) -> None:
     pool = _SoManySeconds(seconds)
-    paths = [str(k) for k in range(168)]
-    chunks = batches(map(Picture, paths), PREDICT_CHUNK)
-    answers = list(_by_copies(pool, 1, work, chunks))
-    assert [row.path for part in answers for row in part] == paths
+    assert list(by_copies(pool, PATHS)) == PATHS
     assert pool.lengths == lengths
-    assert scored == [16] * 10 + [8]
+
+
+def test_chunks_do_not_wait_for_each_other_where_their_names_come_slowly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+
+    def slowly() -> Iterator[str]:
+        nonlocal now
+        for path in PATHS:
+            now += 0.1
+            yield path
+
+    monkeypatch.setattr(prediction, "time", SimpleNamespace(perf_counter=lambda: now))
+    pool = _SoManySeconds(0.001)
+    assert list(by_copies(pool, slowly())) == PATHS
+    assert pool.lengths == ALONE
+
+
+def test_what_comes_before_a_failure_of_the_list_is_answered_first() -> None:
+    def broken() -> Iterator[str]:
+        yield from PATHS[:150]
+        raise DataError("list", "breaks off")
+
+    answers = by_copies(_SoManySeconds(0.001), broken())
+    assert [next(answers) for _ in range(144)] == PATHS[:144]  # whole chunks
+    with pytest.raises(DataError, match="list: breaks off"):
+        next(answers)
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])

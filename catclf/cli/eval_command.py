@@ -138,12 +138,13 @@ def command(
     from catclf.pipeline.evaluation import compare, evaluate
 
     classifier = load(model)
+    rival = None if against is None else load(against)
     how: dict[str, Any] = {"prior": prior, "on_error": errors, "jobs": jobs}
     how |= {"max_pixels": max_pixels, "x_key": x_key, "y_key": y_key}
     evaluation = evaluate(classifier, data, threshold=threshold, **how)
     duel = (
-        compare(evaluation, evaluate(against, data, threshold=threshold, **how))
-        if against is not None
+        compare(evaluation, evaluate(rival, data, threshold=threshold, **how))
+        if rival is not None
         else None
     )
     for failure in evaluation.failed:

@@ -24,17 +24,20 @@ class ExampleFirst(click.Command):
 
 
 class OfOneDataSet(ExampleFirst):
-    """A command with the argument DATA, which a user may take for a list of class folders."""
+    """A command whose first argument is DATA, which a user may take for a list of class folders."""
 
     allow_extra_args = True  # or Click would refuse them, without a word on what to do
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse a second argument with the remedy."""
+        """Refuse one argument too many with the remedy."""
         super().parse_args(ctx, args)
         if ctx.args and not ctx.resilient_parsing:
-            second = printable(shlex.quote(ctx.args[0]))
+            names = " and ".join(self.collect_usage_pieces(ctx)[1:])
+            extra = printable(shlex.quote(ctx.args[0]))
             remedy = "if these are the folders of the classes, name the folder above them"
-            raise click.UsageError(f"one DATA only, but there is {second} as well; {remedy}", ctx)
+            raise click.UsageError(
+                f"only {names} can be named, but there is {extra} as well; {remedy}", ctx
+            )
         return ctx.args
 
 

@@ -11,7 +11,7 @@ import click
 
 from catclf import config
 from catclf.cli.console import Console
-from catclf.cli.group import ExampleFirst
+from catclf.cli.group import OfOneDataSet
 from catclf.cli.options import (
     PathName,
     jobs_option,
@@ -33,7 +33,7 @@ Example:
   catclf train photos.h5 -o cat.npz        # the same model as from photos/"""
 
 
-@click.command("pack", cls=ExampleFirst, epilog=_EPILOG)
+@click.command("pack", cls=OfOneDataSet, epilog=_EPILOG)
 @click.argument("data", type=PathName())
 @click.argument("output", type=PathName(), metavar="OUT.h5")
 @click.option("-f", "--force", is_flag=True, help="Replace OUT.h5 if it exists.")

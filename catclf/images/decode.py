@@ -18,6 +18,7 @@ from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
 from catclf.images.effort import refusal
 from catclf.images.picture import Picture, Pixels
+from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.regular import open_regular
 
 # Formats whose decoders are in Pillow itself; the most usual ones first, as they are tried in order.
@@ -80,7 +81,9 @@ def decode(picture: Picture, size: int, max_pixels: int = MAX_PIXELS) -> Picture
             with _opened(picture) as stream:
                 pixels = _decode_stream(stream, size, max_pixels)
     except Exception as exc:  # subtle: a broken file can raise anything at all in a decoder
-        return Picture(picture.path, error=DataError(picture.path, _reason(exc)))
+        missing_url = isinstance(exc, FileNotFoundError) and is_url(picture.path)
+        reason = NEEDS_SCHEDULER if missing_url else _reason(exc)
+        return Picture(picture.path, error=DataError(picture.path, reason))
     return Picture(picture.path, pixels=pixels)
 
 

@@ -18,7 +18,7 @@ from catclf.errors import DataError, system_reason
 from catclf.images.folder import class_folders, walk
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.picture import Picture, Pixels
-from catclf.images.urls import class_files, is_url, read
+from catclf.images.urls import NEEDS_SCHEDULER, class_files, is_url, read
 from catclf.parallel import ordered_map
 from catclf.printable import number_of
 
@@ -117,7 +117,7 @@ def read_labelled(
         Called after each file.
     check : (LabelledPictures) -> object
         Called before anything is decoded, with classes, labels and paths, and the side instead of the
-        pixels. What it raises comes before the work.
+        pixels. What it returns is ignored; what it raises comes before the work.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def read_within(
     if is_hdf5_name(source) and not os.path.isdir(source):
         return _read_hdf5(source, size, x_key, y_key, max_pixels, memory, check)
     side = size or DEFAULT_SIZE
-    listing = list_labelled(source)
+    listing = list_local(source)
     check(described_files(source, listing, side))
     if _exceeds(memory, len(listing.pictures), side):
         raise _too_many(source, len(listing.pictures), side)
@@ -193,6 +193,13 @@ def list_labelled(source: str) -> Listing:
     if os.path.exists(source):
         raise DataError(source, "is neither a folder, nor an .h5 file, nor a .csv of paths and labels")
     raise DataError(source, "no such file or directory")
+
+
+def list_local(source: str) -> Listing:
+    """List as `list_labelled` does, but nothing at a URL: no workers will read that."""
+    if is_url(source) and not os.path.exists(source):
+        raise DataError(source, NEEDS_SCHEDULER)
+    return list_labelled(source)
 
 
 def usual_positive(classes: tuple[str, ...]) -> str | None:
@@ -295,7 +302,7 @@ def _collect(
     return labelled(source, listing, pixels[: len(read)], read, skipped)
 
 
-def no_pictures(source: str, listing: Listing) -> DataError:
+def _no_pictures(source: str, listing: Listing) -> DataError:
     """Make the error of a source without pictures, with a file that is not taken for one."""
     others = listing.passed_over
     seen = f", but {number_of(len(others), 'other file')}, such as {others[-1]}" if others else ""
@@ -313,9 +320,9 @@ def labelled(
         If there are none.
     """
     if not listing.pictures:
-        raise no_pictures(source, listing)
+        raise _no_pictures(source, listing)
     if not len(read):
-        raise DataError(source, f"has no picture that could be read, of {len(skipped)}")
+        raise DataError(source, f"has no picture that can be read ({len(skipped)} tried)")
     number = {name: k for k, name in enumerate(listing.classes)}
     return LabelledPictures(
         pixels=pixels,

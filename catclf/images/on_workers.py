@@ -41,7 +41,7 @@ def read_on_workers(
     x_key: str | None,
     y_key: str | None,
     max_pixels: int,
-    check: Check = lambda listed: None,
+    check: Check,
 ) -> LabelledPictures[RemotePictures]:
     """Have every picture of `source` read by a worker, and keep it there.
 

@@ -14,10 +14,9 @@ from catclf.config import MAX_PIXELS
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.labelled import (
     DEFAULT_SIZE,
+    described_files,
     described_hdf5,
-    list_labelled,
-    no_pictures,
-    usual_positive,
+    list_local,
 )
 from catclf.images.picture import Picture
 
@@ -76,19 +75,17 @@ def labelled_source(
 
 
 def _file_source(path: str, size: int) -> LabelledSource:
-    listing = list_labelled(path)
-    if not listing.pictures:
-        raise no_pictures(path, listing)
-    number = {name: k for k, name in enumerate(listing.classes)}
+    listing = list_local(path)
+    described = described_files(path, listing, size)
     return LabelledSource(
         size=size,
-        labels=np.array([number[name] for name in listing.class_names], dtype=np.intp),
-        classes=listing.classes,
-        paths=[picture.path for picture in listing.pictures],
-        passed_over=listing.passed_over,
-        usual_positive=usual_positive(listing.classes),
+        labels=described.labels,
+        classes=described.classes,
+        paths=described.paths,
+        passed_over=described.passed_over,
+        usual_positive=described.usual_positive,
         pictures=lambda first: iter(listing.pictures[first:]),
-        identity=lambda k: _state(listing.pictures[k].path),
+        identity=lambda k: _state(described.paths[k]),
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from catclf.errors import DataError
 from catclf.images.folder import is_junk, is_picture_name
 
+NEEDS_SCHEDULER = "is a URL: only `train` and `predict` read those, with --scheduler"
+
 
 def is_url(path: str) -> bool:
     """Whether `path` names its file system, as in ``s3://bucket/photos``."""

@@ -24,7 +24,8 @@ def positive_class(labelled: LabelledPictures[Any], wanted: str | None, data: st
     positive = named_class(labelled.classes, labelled.usual_positive, wanted, data)
     count = labelled.counts()[positive]
     if count in (0, len(labelled.labels)):
-        found = "no picture" if count == 0 else "only pictures"
+        readable = "readable " if labelled.skipped else ""
+        found = f"no {readable}picture" if count == 0 else f"only {readable}pictures"
         raise DataError(data, f"has {found} of {positive!r}; training needs both classes")
     return positive
 

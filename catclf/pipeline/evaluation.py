@@ -144,7 +144,7 @@ def evaluate(
         return labels_by_name(pictures, model.positive, model.negative, data)
 
     labelled = read_labelled(data, model.size, on_error, jobs, x_key, y_key, max_pixels, check=y_of)
-    y = y_of(labelled)
+    y = y_of(labelled)  # of the pictures that could be read
     z = model.scores(labelled.pixels, jobs)
     p, limit = sigmoid(z), model.threshold if threshold is None else threshold
     overlap = _overlap(model, labelled.pixels, labelled.paths)

@@ -196,7 +196,7 @@ def _write(
     read[[k for k, _ in spool.failures]] = False
     if not read.any():
         spool.remove()
-        raise DataError(data, f"has no picture that could be read, of {source.m}")
+        raise DataError(data, f"has no picture that can be read ({source.m} tried)")
     number = np.array([classes.index(name) for name in source.classes])
     labels = number[source.labels[read]]
     paths = compress(source.paths, read.tolist())

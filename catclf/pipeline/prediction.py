@@ -26,9 +26,10 @@ from catclf.parallel import Pool, batches, core_count, ordered_map, ordered_on
 PREDICT_CHUNK = 16
 """Pictures that are decoded and scored together, with one matrix product for all of them."""
 
-# A message to another process and back takes as long as half a picture. So it is about several chunks,
-# unless the pictures take so long each that somebody would notice that their rows come together.
-_BUNDLE = 4  # chunks
+# A message to another process and back takes as long as half a picture. So one message carries several
+# chunks, unless pictures or their names come so slowly that somebody would notice their rows waiting
+# for each other. How quick the next pictures will be is guessed from the last answer.
+_MOST_AT_ONCE = 4  # chunks
 _QUICK = 0.003  # seconds for a picture
 
 
@@ -167,30 +168,44 @@ def _are_files(pictures: _Chunk) -> bool:
 
 
 def _by_copies(copies: Pool, jobs: int, work: _Work, chunks: Iterator[_Chunk]) -> _Answered:
-    sent: deque[_Chunk] = deque()
-    count = 1
+    sent: deque[list[_Chunk]] = deque()
+    chunks_at_once = 1
 
-    def bundles() -> Iterator[list[str]]:
-        while bundle := list(chain.from_iterable(islice(chunks, count))):
+    def bundles() -> Iterator[list[list[str]]]:
+        failure: Exception | None = None
+        while failure is None:
+            bundle: list[_Chunk] = []
+            begun = time.perf_counter()
+            try:
+                for chunk in islice(chunks, chunks_at_once):
+                    bundle.append(chunk)
+                    if time.perf_counter() - begun > _QUICK * sum(map(len, bundle)):
+                        break
+            except Exception as exc:  # it waits until what came before it has been answered
+                failure = exc
+            if not bundle:
+                break
             sent.append(bundle)
-            yield [picture.path for picture in bundle]
+            yield [[picture.path for picture in chunk] for chunk in bundle]
+        if failure is not None:
+            raise failure
 
-    for answers, seconds in ordered_on(copies, partial(_sendable, work), bundles(), 2 * jobs):
-        bundle = sent.popleft()
-        count = _BUNDLE if seconds < _QUICK * len(bundle) else 1
+    for answers, seconds in ordered_on(copies, partial(_timed, work), bundles(), 2 * jobs):
+        pictures = list(chain.from_iterable(sent.popleft()))
+        chunks_at_once = _MOST_AT_ONCE if seconds < _QUICK * len(pictures) else 1
         yield [
             Prediction(path, label, p, None if reason is None else DataError(path, reason))
-            for (path, *_), (label, p, reason) in zip(bundle, answers, strict=True)
+            for (path, *_), (label, p, reason) in zip(pictures, answers, strict=True)
         ]
 
 
-def _sendable(work: _Work, paths: list[str]) -> tuple[list[_Sendable], float]:
-    """The answers in a form that can be sent, and the seconds that they took."""
+def _timed(work: _Work, bundle: list[list[str]]) -> tuple[list[_Sendable], float]:
+    """The answers for some chunks of paths in a form that can be sent, and the seconds that it took."""
     begun = time.perf_counter()
     answers = [
         (answer.label, answer.probability, None if answer.error is None else answer.error.reason)
-        for chunk in batches(paths, PREDICT_CHUNK)  # cut as it always is: so are sums in the product
-        for answer in work([Picture(path) for path in chunk])
+        for paths in bundle
+        for answer in work([Picture(path) for path in paths])
     ]
     return answers, time.perf_counter() - begun
 

@@ -175,13 +175,13 @@ def _train(
     begun = time.perf_counter()
     differences = cluster.differences() if cluster is not None else []
 
-    def positive_of(pictures: LabelledPictures[Any]) -> str:
-        return positive_class(pictures, settings.positive, data)
+    def check(listed: LabelledPictures[Any]) -> None:
+        progress.passed_over(listed.passed_over)
+        positive_class(listed, settings.positive, data)
 
-    labelled = _read(data, settings, settings.size, settings.memory, progress, cluster, positive_of)
-    progress.passed_over(labelled.passed_over)
-    positive = positive_of(labelled)  # those of one side may all have been unreadable
-    others = _validation_data(settings, labelled.pixels, progress, cluster)
+    labelled = _read(data, settings, settings.size, settings.memory, progress, cluster, check)
+    positive = positive_class(labelled, settings.positive, data)
+    others = _validation_data(settings, positive, labelled.pixels, progress, cluster)
     sources = (labelled, *others)
     problem, trained_on = _problem(sources, positive, settings)
     marks = _fingerprints(problem.pixels)
@@ -258,7 +258,7 @@ def _read(
     memory: int,
     progress: Progress,
     cluster: Cluster | None,
-    check: Check = lambda listed: None,
+    check: Check,
 ) -> LabelledPictures[Any]:
     if cluster is not None:
         from catclf.images.on_workers import read_on_workers  # it takes time to import
@@ -288,14 +288,18 @@ def _read(
 
 
 def _validation_data(
-    settings: TrainSettings, pixels: Any, progress: Progress, cluster: Cluster | None
+    settings: TrainSettings, positive: str, pixels: Any, progress: Progress, cluster: Cluster | None
 ) -> Iterator[LabelledPictures[Any]]:
     """Yield the pictures of other data to validate with, if there is any."""
     if isinstance(settings.validation, str | os.PathLike):
         left = settings.memory - (pixels.nbytes if isinstance(pixels, np.ndarray) else 0)
         path = os.fspath(settings.validation)
-        other = _read(path, settings, pixels.shape[1], left, progress, cluster)
-        progress.passed_over(other.passed_over)
+
+        def check(listed: LabelledPictures[Any]) -> None:
+            progress.passed_over(listed.passed_over)
+            labels_by_name(listed, positive, None, path)
+
+        other = _read(path, settings, pixels.shape[1], left, progress, cluster, check)
         progress.note(f"{other.m} pictures read for validation")
         yield other
 
