@@ -43,9 +43,30 @@ def parts(m: int, width: int) -> list[slice]:
 
 def batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
     """Yield `count` items at a time, and those that are left."""
+    return grouped(items, lambda batch: len(batch) == count)
+
+
+def grouped(items: Iterable[Item], full: Callable[[list[Item]], bool]) -> Iterator[list[Item]]:
+    """Yield items together as soon as the group is `full`, and those that are left.
+
+    An exception of `items` comes after what was left by then.
+    """
     source = iter(items)
-    while batch := list(islice(source, count)):
-        yield batch
+    failure: Exception | None = None
+    while failure is None:
+        group: list[Item] = []
+        try:
+            for item in source:
+                group.append(item)
+                if full(group):
+                    break
+        except Exception as exc:
+            failure = exc
+        if not group:
+            break
+        yield group
+    if failure is not None:
+        raise failure
 
 
 def core_count() -> int:

@@ -171,6 +171,18 @@ def test_impossible_values_are_usage_errors(
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_the_rows_before_an_error_that_ends_prediction_are_there(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path, jobs: str
+) -> None:
+    missing = tmp_path / "missing"
+    photos = 50 * [next((album / "cat").iterdir())]
+    for last in (("--files-from", missing), (missing, "--errors", "fail")):
+        result = catclf("predict", "-m", model, "-j", jobs, *photos, *last)
+        assert (result.code, result.out.count(b"\n")) == (1, 50)
+        assert f"{missing}: no such file" in result.err
+
+
 def test_the_folders_of_classes_instead_of_the_one_above_get_the_remedy(
     catclf: Runner, album: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -326,10 +325,10 @@ def _paths_of(rows: Iterable[Prediction], wanted: str, null: bool) -> Iterator[b
 
 def _write(file: BinaryIO, chunks: Iterable[bytes]) -> None:
     """Write some rows at a time; a signal that comes while they are on their way waits for them."""
+    from catclf.parallel import batches
     from catclf.pipeline.prediction import PREDICT_CHUNK
 
-    source = iter(chunks)
-    while waiting := list(islice(source, PREDICT_CHUNK)):
+    for waiting in batches(chunks, PREDICT_CHUNK):
         with signals.deferred():
             file.write(b"".join(waiting))
             file.flush()

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from catclf.images.folder import OnPassedOver
 from catclf.images.inputs import Inputs, pictures_of
 from catclf.images.picture import Picture
 from catclf.model import Model, load
-from catclf.parallel import Pool, batches, core_count, ordered_map, ordered_on
+from catclf.parallel import Pool, batches, core_count, grouped, ordered_map, ordered_on
 
 PREDICT_CHUNK = 16
 """Pictures that are decoded and scored together, with one matrix product for all of them."""
@@ -169,26 +169,18 @@ def _are_files(pictures: _Chunk) -> bool:
 
 def _by_copies(copies: Pool, jobs: int, work: _Work, chunks: Iterator[_Chunk]) -> _Answered:
     sent: deque[list[_Chunk]] = deque()
-    chunks_at_once = 1
+    chunks_at_once, begun = 1, time.perf_counter()
+
+    def full(bundle: list[_Chunk]) -> bool:
+        late = time.perf_counter() - begun > _QUICK * sum(map(len, bundle))
+        return late or len(bundle) >= chunks_at_once
 
     def bundles() -> Iterator[list[list[str]]]:
-        failure: Exception | None = None
-        while failure is None:
-            bundle: list[_Chunk] = []
-            begun = time.perf_counter()
-            try:
-                for chunk in islice(chunks, chunks_at_once):
-                    bundle.append(chunk)
-                    if time.perf_counter() - begun > _QUICK * sum(map(len, bundle)):
-                        break
-            except Exception as exc:  # it waits until what came before it has been answered
-                failure = exc
-            if not bundle:
-                break
+        nonlocal begun
+        for bundle in grouped(chunks, full):
             sent.append(bundle)
             yield [[picture.path for picture in chunk] for chunk in bundle]
-        if failure is not None:
-            raise failure
+            begun = time.perf_counter()
 
     for answers, seconds in ordered_on(copies, partial(_timed, work), bundles(), 2 * jobs):
         pictures = list(chain.from_iterable(sent.popleft()))
