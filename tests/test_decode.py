@@ -214,6 +214,19 @@ def _exif(orientation: bytes) -> bytes:
     return b"Exif\0\0II*\0\x08\0\0\0\x01\0" + entry + b"\0\0\0\0"
 
 
+@pytest.mark.parametrize(
+    "header",
+    [{"exif": _exif(b"\3\0\0\0")}, {"xmp": b'<rdf:Description tiff:Orientation="3"/>'}],
+    ids=["exif", "xmp"],
+)
+def test_a_jpeg_says_its_orientation_in_exif_or_in_xmp(tmp_path: Path, header: dict[str, bytes]) -> None:
+    photo, path = Image.fromarray(ramps(16, 16)), tmp_path / "a.jpg"
+    photo.save(path, quality=95)
+    stored = decoded(path)
+    photo.save(path, quality=95, **header)
+    assert_array_equal(decoded(path), np.flip(stored, (0, 1)))
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize(
     "exif",

@@ -162,6 +162,8 @@ def _import_other_formats() -> tuple[str, ...]:
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "JPEG" and image.info.keys().isdisjoint(("exif", "xmp")):
+        return 1  # what follows takes its time even where there is nothing to be found
     # Broken EXIF is no reason to lose a picture whose pixels are whole.
     with contextlib.suppress(Exception):
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
