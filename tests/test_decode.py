@@ -219,7 +219,7 @@ def _exif(orientation: bytes) -> bytes:
     [{"exif": _exif(b"\3\0\0\0")}, {"xmp": b'<rdf:Description tiff:Orientation="3"/>'}],
     ids=["exif", "xmp"],
 )
-def test_a_jpeg_says_its_orientation_in_exif_or_in_xmp(tmp_path: Path, header: dict[str, bytes]) -> None:
+def test_a_jpeg_says_its_orientation_in_exif_or_in_xmp(tmp_path: Path, header: dict[str, Any]) -> None:
     photo, path = Image.fromarray(ramps(16, 16)), tmp_path / "a.jpg"
     photo.save(path, quality=95)
     stored = decoded(path)
