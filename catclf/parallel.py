@@ -52,21 +52,20 @@ def grouped(items: Iterable[Item], full: Callable[[list[Item]], bool]) -> Iterat
     An exception of `items` comes after what was left by then.
     """
     source = iter(items)
-    failure: Exception | None = None
-    while failure is None:
+    while True:
         group: list[Item] = []
         try:
             for item in source:
                 group.append(item)
                 if full(group):
                     break
-        except Exception as exc:
-            failure = exc
+        except Exception:
+            if group:
+                yield group
+            raise
         if not group:
-            break
+            return
         yield group
-    if failure is not None:
-        raise failure
 
 
 def core_count() -> int:

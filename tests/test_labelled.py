@@ -202,6 +202,8 @@ def test_what_is_no_source_says_what_is(tmp_path: Path) -> None:
     assert error_of(tmp_path / "missing") == f"{tmp_path}/missing: no such file or directory"
     assert error_of(tmp_path / "missing.h5") == f"{tmp_path}/missing.h5: no such file or directory"
     assert error_of(tmp_path / "missing.csv") == f"{tmp_path}/missing.csv: no such file or directory"
+    (tmp_path / "a.zip").touch()
+    assert "is neither a folder, nor an .h5 file, nor a .csv" in error_of(tmp_path / "a.zip")
 
 
 def test_a_url_is_refused_with_the_option_that_reads_it(tmp_path: Path) -> None:
@@ -212,8 +214,6 @@ def test_a_url_is_refused_with_the_option_that_reads_it(tmp_path: Path) -> None:
     listing = csv_of(tmp_path, "path,label\na.png,cat\ns3://bucket/b.png,dog\n")
     (skipped,) = read_labelled(str(listing)).skipped
     assert re.match(refused, str(skipped))
-    (tmp_path / "a.zip").touch()
-    assert "is neither a folder, nor an .h5 file, nor a .csv" in error_of(tmp_path / "a.zip")
 
 
 # --- sizes ---

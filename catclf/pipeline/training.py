@@ -175,12 +175,11 @@ def _train(
     begun = time.perf_counter()
     differences = cluster.differences() if cluster is not None else []
 
-    def check(listed: LabelledPictures[Any]) -> None:
-        progress.passed_over(listed.passed_over)
-        positive_class(listed, settings.positive, data)
+    def positive_of(pictures: LabelledPictures[Any]) -> str:
+        return positive_class(pictures, settings.positive, data)
 
-    labelled = _read(data, settings, settings.size, settings.memory, progress, cluster, check)
-    positive = positive_class(labelled, settings.positive, data)
+    labelled = _read(data, settings, settings.size, settings.memory, progress, cluster, positive_of)
+    positive = positive_of(labelled)  # those of one side may all have been unreadable
     others = _validation_data(settings, positive, labelled.pixels, progress, cluster)
     sources = (labelled, *others)
     problem, trained_on = _problem(sources, positive, settings)
@@ -258,8 +257,14 @@ def _read(
     memory: int,
     progress: Progress,
     cluster: Cluster | None,
-    check: Check,
+    accept: Check,
 ) -> LabelledPictures[Any]:
+    """Read the pictures, unless `accept` refuses them before any is decoded."""
+
+    def check(listed: LabelledPictures[int]) -> None:
+        progress.passed_over(listed.passed_over)
+        accept(listed)
+
     if cluster is not None:
         from catclf.images.on_workers import read_on_workers  # it takes time to import
 
@@ -295,11 +300,10 @@ def _validation_data(
         left = settings.memory - (pixels.nbytes if isinstance(pixels, np.ndarray) else 0)
         path = os.fspath(settings.validation)
 
-        def check(listed: LabelledPictures[Any]) -> None:
-            progress.passed_over(listed.passed_over)
-            labels_by_name(listed, positive, None, path)
+        def y_of(pictures: LabelledPictures[Any]) -> Vector:
+            return labels_by_name(pictures, positive, None, path)
 
-        other = _read(path, settings, pixels.shape[1], left, progress, cluster, check)
+        other = _read(path, settings, pixels.shape[1], left, progress, cluster, y_of)
         progress.note(f"{other.m} pictures read for validation")
         yield other
 
