@@ -8,74 +8,51 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
-    from catclf.config import DescentSettings, PackSettings, TrainSettings
-    from catclf.errors import (
-        CatclfError,
-        ConfigError,
-        DataError,
-        ModelFileError,
-        OutputError,
-        TooFewPicturesError,
-        TrainingError,
-    )
-    from catclf.estimator import PictureClassifier
-    from catclf.model import Model, save
-    from catclf.pipeline.classifier import Classifier, load
-    from catclf.pipeline.evaluation import Evaluation, evaluate
-    from catclf.pipeline.packing import Packed, pack
-    from catclf.pipeline.prediction import Prediction, predict
-    from catclf.pipeline.training import Fit, train
-    from catclf.sample_data import sample
+    from catclf.config import DescentSettings as DescentSettings
+    from catclf.config import PackSettings as PackSettings
+    from catclf.config import ReadOptions as ReadOptions
+    from catclf.config import TrainSettings as TrainSettings
+    from catclf.errors import CatclfError as CatclfError
+    from catclf.errors import ConfigError as ConfigError
+    from catclf.errors import DataError as DataError
+    from catclf.errors import ModelFileError as ModelFileError
+    from catclf.errors import OutputError as OutputError
+    from catclf.errors import TooFewPicturesError as TooFewPicturesError
+    from catclf.errors import TrainingError as TrainingError
+    from catclf.estimator import PictureClassifier as PictureClassifier
+    from catclf.model import Model as Model
+    from catclf.model import save as save
+    from catclf.pipeline.classifier import Classifier as Classifier
+    from catclf.pipeline.classifier import load as load
+    from catclf.pipeline.evaluation import Evaluation as Evaluation
+    from catclf.pipeline.evaluation import evaluate as evaluate
+    from catclf.pipeline.packing import Packed as Packed
+    from catclf.pipeline.packing import pack as pack
+    from catclf.pipeline.prediction import Prediction as Prediction
+    from catclf.pipeline.prediction import predict as predict
+    from catclf.pipeline.training import Fit as Fit
+    from catclf.pipeline.training import train as train
+    from catclf.sample_data import sample as sample
 
 _HOMES = {
-    "catclf.config": ("DescentSettings", "PackSettings", "TrainSettings"),
-    "catclf.errors": (
-        "CatclfError",
-        "ConfigError",
-        "DataError",
-        "ModelFileError",
-        "OutputError",
-        "TooFewPicturesError",
-        "TrainingError",
-    ),
-    "catclf.estimator": ("PictureClassifier",),
-    "catclf.model": ("Model", "save"),
-    "catclf.pipeline.classifier": ("Classifier", "load"),
-    "catclf.pipeline.evaluation": ("Evaluation", "evaluate"),
-    "catclf.pipeline.packing": ("Packed", "pack"),
-    "catclf.pipeline.prediction": ("Prediction", "predict"),
-    "catclf.pipeline.training": ("Fit", "train"),
-    "catclf.sample_data": ("sample",),
+    "config": "DescentSettings PackSettings ReadOptions TrainSettings",
+    "errors": "CatclfError ConfigError DataError ModelFileError OutputError TooFewPicturesError"
+    " TrainingError",
+    "estimator": "PictureClassifier",
+    "model": "Model save",
+    "pipeline.classifier": "Classifier load",
+    "pipeline.evaluation": "Evaluation evaluate",
+    "pipeline.packing": "Packed pack",
+    "pipeline.prediction": "Prediction predict",
+    "pipeline.training": "Fit train",
+    "sample_data": "sample",
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_HOME_OF = {name: f"catclf.{module}" for module, names in _HOMES.items() for name in names.split()}
 
-__all__ = [
-    "CatclfError",
-    "Classifier",
-    "ConfigError",
-    "DataError",
-    "DescentSettings",
-    "Evaluation",
-    "Fit",
-    "Model",
-    "ModelFileError",
-    "OutputError",
-    "PackSettings",
-    "Packed",
-    "PictureClassifier",
-    "Prediction",
-    "TooFewPicturesError",
-    "TrainSettings",
-    "TrainingError",
-    "evaluate",
-    "load",
-    "pack",
-    "predict",
-    "sample",
-    "save",
-    "train",
-]
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:

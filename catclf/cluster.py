@@ -15,7 +15,7 @@ from concurrent.futures import CancelledError
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from catclf.errors import ClusterError, ConfigError
+from catclf.errors import ClusterError, ConfigError, Setting
 from catclf.parallel import core_count, ordered_on
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ _LONELY_SECONDS = 120.0
 _WATCH_SECONDS = 5.0
 # Whatever is computed with: another version may give other bits.
 _COMPARED = ("catclf", "numpy", "pillow", "h5py", "dask", "distributed")
+
+_connected: list[Cluster] = []
 
 
 @contextlib.contextmanager
@@ -86,6 +88,8 @@ def connected(
         if address == LOCAL:
             cluster.run_everywhere(_leave_interrupts_to_us)
         stack.enter_context(cluster.watched(on_warning))
+        _connected.append(cluster)
+        stack.callback(_connected.remove, cluster)
         yield cluster
 
 
@@ -122,13 +126,9 @@ class Cluster:
         ConfigError
             If there is none.
         """
-        from distributed import default_client
-
-        try:
-            client: Any = default_client()  # type: ignore[no-untyped-call]
-        except ValueError as exc:
-            raise ConfigError("engine", "dask", "used together with --scheduler") from exc
-        return cls(client, client.scheduler.address)
+        if not _connected:
+            raise ConfigError("engine", "dask", "used together with ", Setting("scheduler"))
+        return _connected[-1]
 
     @contextlib.contextmanager
     def watched(self, on_warning: Callable[[str], None]) -> Iterator[None]:
@@ -147,21 +147,21 @@ class Cluster:
 
     def _watch(self, ended: Event, on_warning: Callable[[str], None]) -> None:
         seen = time.monotonic()
-        told = False
+        warned = False
         while not ended.wait(_WATCH_SECONDS):
             try:
                 present = bool(self._client.nthreads())
             except Exception:  # the scheduler has gone as well, which whoever waits for it notices
                 return
             if present:
-                seen, told = time.monotonic(), False
+                seen, warned = time.monotonic(), False
             elif time.monotonic() - seen >= _LONELY_SECONDS:
                 self._lost = f"has had no workers for {_LONELY_SECONDS:g} s"
                 self._client.close()  # ends all waiting
                 return
-            elif not told:
+            elif not warned:
                 on_warning(f"the Dask scheduler {self.address} has no workers now; waiting for some")
-                told = True
+                warned = True
 
     def send(self, value: Result) -> Future[Result]:
         """Put a value on the workers, as an argument for several calls."""
@@ -258,5 +258,5 @@ def _same(value: Result) -> Result:
 
 
 def _leave_interrupts_to_us() -> None:
-    """Ignore Ctrl-C, which a terminal sends to all its processes; the workers are told what to do."""
+    """Ignore Ctrl-C, which a terminal sends to all its processes; we end the workers ourselves."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,19 +1,24 @@
-"""Settings, each of which checks itself, and the names of all choices. Knows no NumPy and no files."""
+"""Settings, each of which checks itself, and the tables of choices. Knows no NumPy and no files.
+
+A row of `FEATURES` or `ENGINES` declares what a kind needs and can do. Everybody else asks the row and
+never for a name; the code is imported when it is used.
+"""
 
 from __future__ import annotations
 
+import importlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Literal
+from typing import Any, Literal
 
-from catclf.errors import ConfigError
+from catclf.errors import ConfigError, Setting, Text
 
 Auto = Literal["auto"]
+Place = Literal["memory", "file", "workers"]
+"""Where pictures or rows are kept: in this process, in their file, on the workers of a cluster."""
 
-FEATURE_NAMES = ("pixels", "patches")
 LOSS_NAMES = ("cross-entropy", "squared-error")
-ENGINE_NAMES = ("primal", "gram", "stream", "dask")
 STOP_RULES = ("gradient", "step", "none")
 STARTS = ("zeros", "random")
 CLASS_WEIGHTS = ("none", "balanced")
@@ -31,17 +36,193 @@ MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded: as RGB they would take over 300 MB."""
 
 
-def _check(holds: bool, name: str, value: object, rule: str) -> None:
+@dataclass(frozen=True)
+class _Kind:
+    """A row of a table.
+
+    Parameters
+    ----------
+    name : str
+        What users type.
+    code : str
+        ``module:class``, imported when it is used.
+    """
+
+    name: str
+    code: str
+
+    def load(self) -> Any:
+        """Import the class."""
+        module, _, name = self.code.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+@dataclass(frozen=True)
+class FeatureKind(_Kind):
+    """What a kind of features needs and can do.
+
+    Parameters
+    ----------
+    name, code
+        The class is as `catclf.features.Features` describes.
+    learns : bool
+        Whether something is learned from training pictures, and so again in every fold.
+    standardised : bool
+        Whether rows are centred and scaled before they are fitted.
+    anywhere : bool
+        Whether rows are made at no cost whenever they are asked for, from a file or on workers too.
+        Others are computed once, from pictures in memory.
+    size : int
+        Side in pixels of the pictures, where neither the user nor the data has one.
+    l2, momentum : float or "auto"; float
+        The penalty and the momentum where nobody chooses one.
+    mirrored : bool
+        Whether a picture and its mirror image have the same row, so that ``flip`` changes nothing.
+    on_photographs : str or None
+        The features to try on photographs in the place of these.
+    drawn : "map", "patterns" or None
+        How w can be drawn: where in the picture its numbers belong, or as what they look for.
+    explained : bool
+        Whether what each place of a picture adds to z is known.
+    """
+
+    learns: bool
+    standardised: bool
+    anywhere: bool = False
+    size: int = 64
+    l2: float | Auto = 0.0
+    momentum: float = 0.0
+    mirrored: bool = False
+    on_photographs: str | None = None
+    drawn: Literal["map", "patterns"] | None = None
+    explained: bool = False
+
+
+@dataclass(frozen=True)
+class EngineKind(_Kind):
+    """What an engine needs.
+
+    Parameters
+    ----------
+    name, code
+        The class is as `catclf.engines.MakeEngine` describes.
+    reads : tuple of str
+        The places that rows may be kept in.
+    """
+
+    reads: tuple[Place, ...]
+
+
+FEATURES: dict[str, FeatureKind] = {
+    kind.name: kind
+    for kind in (
+        FeatureKind(
+            "pixels",
+            "catclf.features.pixels:Pixels",
+            learns=False,
+            standardised=False,
+            anywhere=True,
+            on_photographs="patches",
+            drawn="map",
+            explained=True,
+        ),
+        FeatureKind(
+            "patches",
+            "catclf.features.patches:Patches",
+            learns=True,
+            standardised=True,
+            l2="auto",
+            mirrored=True,
+            drawn="patterns",
+            explained=True,
+        ),
+    )
+}
+
+ENGINES: dict[str, EngineKind] = {
+    kind.name: kind
+    for kind in (
+        EngineKind("primal", "catclf.engines.primal:PrimalEngine", ("memory",)),
+        EngineKind("gram", "catclf.engines.gram:GramEngine", ("memory",)),
+        EngineKind("stream", "catclf.engines.stream:StreamEngine", ("memory", "file")),
+        EngineKind("dask", "catclf.engines.dask:DaskEngine", ("memory", "workers")),
+    )
+}
+
+
+def _check(holds: bool, name: str, value: object, *rule: Text) -> None:
     if not holds:
-        raise ConfigError(name, value, rule)
+        raise ConfigError(name, value, *rule)
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str, *choices: str) -> None:
     _check(value in choices, name, value, "one of " + ", ".join(choices))
 
 
 def _is_positive(value: float) -> bool:
     return math.isfinite(value) and value > 0
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How pictures are read, and with what: the same for every tool.
+
+    Parameters
+    ----------
+    size : int or None
+        Side of the pictures in pixels; None is an HDF5 file's own, or as usual for the features.
+        A model has one already: there it stays None.
+    memory : int
+        Budget in bytes for the pixels, and again for what an engine adds to them. Pixels to train on
+        that do not fit stay in their HDF5 file, if that is not compressed; other data is refused.
+        For predicting and evaluating it bounds how many pictures are worked on at a time.
+    max_pixels : int
+        Largest width × height of a picture that is decoded.
+    x_key, y_key : str or None
+        Names of the data sets in an HDF5 file, where they are not the usual ones.
+    on_error : str
+        ``skip`` or ``fail`` at a picture that cannot be read.
+    jobs : int or None
+        Cores to use; None is all. No result depends on it.
+    scheduler : str or None
+        Address of a Dask scheduler whose workers read the pictures, or "local" for worker processes on
+        this machine.
+    """
+
+    size: int | None = None
+    memory: int = 2_000_000_000
+    max_pixels: int = MAX_PIXELS
+    x_key: str | None = None
+    y_key: str | None = None
+    on_error: str = "skip"
+    jobs: int | None = None
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_choice("on_error", self.on_error, *ON_ERROR)
+        size_fits = self.size is None or 1 <= self.size <= LARGEST_SIZE
+        _check(size_fits, "size", self.size, f"between 1 and {LARGEST_SIZE}")
+        _check(self.memory > 0, "memory", self.memory, "a positive number of bytes")
+        _check(self.jobs is None or self.jobs > 0, "jobs", self.jobs, "a positive number")
+        _check(self.max_pixels > 0, "max_pixels", self.max_pixels, "a positive number")
+
+    @property
+    def cores(self) -> int:
+        """How many to use."""
+        from catclf.parallel import core_count  # only where it is needed: it takes time to import
+
+        return self.jobs or core_count()
+
+    def of_size(self, size: int) -> ReadOptions:
+        """Return the same for pictures of a model's size.
+
+        Raises
+        ------
+        ConfigError
+            If there is a size already.
+        """
+        _check(self.size is None, "size", self.size, f"left out: the model takes pictures of {size}")
+        return replace(self, size=size)
 
 
 @dataclass(frozen=True)
@@ -61,11 +242,11 @@ class DescentSettings:
         ``none``: after `iterations`.
     epsilon : float
         The bound of the stopping test.
-    momentum : float
-        Nesterov's β in [0, 1); 0 is plain gradient descent.
+    momentum : float or None
+        Nesterov's β in [0, 1); 0 is plain gradient descent, None is as usual for the features.
     l2 : float, "auto" or None
-        λ of the penalty λ/2 ‖w‖², never on b; "auto" is chosen by cross-validation; None is the
-        features' usual one, see `USUAL_L2`.
+        λ of the penalty λ/2 ‖w‖², never on b; "auto" is chosen by cross-validation, None is as usual
+        for the features.
     start : str
         ``zeros`` or ``random``.
     seed : int
@@ -79,17 +260,17 @@ class DescentSettings:
     iterations: int = 2000
     stop: str = "gradient"
     epsilon: float = 1e-4
-    momentum: float = 0.0
+    momentum: float | None = None
     l2: float | Auto | None = None
     start: str = "zeros"
     seed: int = 0
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        _check_choice("loss", self.loss, LOSS_NAMES)
-        _check_choice("stop", self.stop, STOP_RULES)
-        _check_choice("start", self.start, STARTS)
-        rate, l2 = self.learning_rate, self.l2
+        _check_choice("loss", self.loss, *LOSS_NAMES)
+        _check_choice("stop", self.stop, *STOP_RULES)
+        _check_choice("start", self.start, *STARTS)
+        rate, l2, momentum = self.learning_rate, self.l2, self.momentum
         _check(
             rate == "auto" or (not isinstance(rate, str) and _is_positive(rate)),
             "learning_rate",
@@ -104,9 +285,17 @@ class DescentSettings:
         )
         _check(self.iterations >= 0, "iterations", self.iterations, "zero or more")
         _check(_is_positive(self.epsilon), "epsilon", self.epsilon, "a positive number")
-        _check(0 <= self.momentum < 1, "momentum", self.momentum, "at least 0 and below 1")
+        _check(momentum is None or 0 <= momentum < 1, "momentum", momentum, "at least 0 and below 1")
         _check(self.seed >= 0, "seed", self.seed, "zero or more")
         _check(self.patience is None or self.patience > 0, "patience", self.patience, "positive")
+
+    def usual_for(self, kind: FeatureKind) -> DescentSettings:
+        """Return the same with the features' penalty and momentum in the place of None."""
+        return replace(
+            self,
+            l2=kind.l2 if self.l2 is None else self.l2,
+            momentum=kind.momentum if self.momentum is None else self.momentum,
+        )
 
 
 def parse_threshold_goal(text: str) -> tuple[str, float | None]:
@@ -129,10 +318,6 @@ def parse_threshold_goal(text: str) -> tuple[str, float | None]:
     return goal, bound
 
 
-USUAL_L2: dict[str, float | Auto] = {"pixels": 0.0, "patches": "auto"}
-"""The penalty where nobody chooses one."""
-
-
 @dataclass(frozen=True)
 class TrainSettings:
     """All settings of `catclf.train`.
@@ -141,12 +326,12 @@ class TrainSettings:
     ----------
     descent : DescentSettings
         The cost and its minimisation.
+    read : ReadOptions
+        How the pictures are read.
     positive : str or None
         Name of the class that is y = 1; None finds ``cat`` or ``cats``.
     features : str
-        One of `FEATURE_NAMES`.
-    size : int or None
-        Side of the pictures in pixels; None is 64, or an HDF5 file's own.
+        One of `FEATURES`.
     class_weight : str
         ``balanced`` weighs each class by m / (2 m_class).
     flip : bool
@@ -160,48 +345,24 @@ class TrainSettings:
         `THRESHOLD_GOALS`, or ``precision=P`` or ``recall=R``, which hold it at P or R and make the
         other one as high as possible. None leaves the threshold at 1/2.
     engine : str
-        One of `ENGINE_NAMES`, or "auto".
-    memory : int
-        Budget in bytes for the pixels, and again for what an engine adds to them. Pixels that do not
-        fit stay in their HDF5 file, if that is not compressed; other data is refused.
-    scheduler : str or None
-        Address of a Dask scheduler whose workers read the pictures and keep them, or "local" for
-        worker processes on this machine.
-    on_error : str
-        ``skip`` or ``fail`` at a picture that cannot be read.
-    jobs : int or None
-        Threads; None is one for each core. No result depends on it.
-    max_pixels : int
-        Largest width × height of a picture that is decoded.
-    x_key, y_key : str or None
-        Names of the data sets in an HDF5 file, where they are not the usual ones.
+        One of `ENGINES`, or "auto".
     """
 
     descent: DescentSettings = DescentSettings()
+    read: ReadOptions = ReadOptions()
     positive: str | None = None
     features: str = "pixels"
-    size: int | None = None
     class_weight: str = "none"
     flip: bool = False
     validation: float | str | PathLike[str] | None = None
     cv: int | None = None
     tune_threshold: str | None = None
     engine: str | Auto = "auto"
-    memory: int = 2_000_000_000
-    scheduler: str | None = None
-    on_error: str = "skip"
-    jobs: int | None = None
-    max_pixels: int = MAX_PIXELS
-    x_key: str | None = None
-    y_key: str | None = None
 
     def __post_init__(self) -> None:
-        _check_choice("features", self.features, FEATURE_NAMES)
-        _check_choice("class_weight", self.class_weight, CLASS_WEIGHTS)
-        _check_choice("engine", self.engine, ("auto", *ENGINE_NAMES))
-        _check_choice("on_error", self.on_error, ON_ERROR)
-        size_fits = self.size is None or 1 <= self.size <= LARGEST_SIZE
-        _check(size_fits, "size", self.size, f"between 1 and {LARGEST_SIZE}")
+        _check_choice("features", self.features, *FEATURES)
+        _check_choice("class_weight", self.class_weight, *CLASS_WEIGHTS)
+        _check_choice("engine", self.engine, "auto", *ENGINES)
         share = self.validation
         is_path = isinstance(share, str | PathLike)
         share_fits = share is None or is_path or (isinstance(share, float) and 0 < share < 1)
@@ -209,26 +370,30 @@ class TrainSettings:
         _check(self.cv is None or self.cv >= 2, "cv", self.cv, "at least 2 folds")
         if self.tune_threshold is not None:
             parse_threshold_goal(self.tune_threshold)
-        _check(self.memory > 0, "memory", self.memory, "a positive number of bytes")
-        _check(self.jobs is None or self.jobs > 0, "jobs", self.jobs, "a positive number")
-        _check(self.max_pixels > 0, "max_pixels", self.max_pixels, "a positive number")
         _check(
             self.descent.patience is None or self.validation is not None,
             "patience",
             self.descent.patience,
-            "used together with validation",
+            "used together with ",
+            Setting("validation"),
         )
-
-        if self.scheduler is not None:
-            engine_fits = self.engine in ("auto", "dask")
-            _check(engine_fits, "engine", self.engine, "auto or dask where there is a scheduler")
-            rule = "pixels where there is a scheduler: patches are learned in one memory"
-            _check(self.features == "pixels", "features", self.features, rule)
+        if self.read.scheduler is not None:
+            able = [name for name, engine in ENGINES.items() if "workers" in engine.reads]
+            rule = f"auto or {' or '.join(able)} where there is a scheduler"
+            _check(self.engine in ("auto", *able), "engine", self.engine, rule)
+            able = [name for name, kind in FEATURES.items() if kind.anywhere]
+            rule = f"{' or '.join(able)} where there is a scheduler: others need all pictures at once"
+            _check(self.kind.anywhere, "features", self.features, rule)
 
     @property
-    def penalty(self) -> float | Auto:
-        """λ or "auto": as chosen, or as usual for the features."""
-        return USUAL_L2[self.features] if self.descent.l2 is None else self.descent.l2
+    def kind(self) -> FeatureKind:
+        """The row of `FEATURES`."""
+        return FEATURES[self.features]
+
+    @property
+    def usual_descent(self) -> DescentSettings:
+        """`descent` with the features' penalty and momentum in the place of None."""
+        return self.descent.usual_for(self.kind)
 
 
 @dataclass(frozen=True)
@@ -237,25 +402,11 @@ class PackSettings:
 
     Parameters
     ----------
-    size : int or None
-        Side of the pictures in pixels; None is 64, or an HDF5 file's own.
+    read : ReadOptions
+        How the pictures are read.
     positive : str or None
         Of two classes the one that is y = 1; None finds ``cat`` or ``cats``.
-    on_error, jobs, max_pixels, x_key, y_key
-        As in `TrainSettings`.
     """
 
-    size: int | None = None
+    read: ReadOptions = ReadOptions()
     positive: str | None = None
-    on_error: str = "skip"
-    jobs: int | None = None
-    max_pixels: int = MAX_PIXELS
-    x_key: str | None = None
-    y_key: str | None = None
-
-    def __post_init__(self) -> None:
-        _check_choice("on_error", self.on_error, ON_ERROR)
-        size_fits = self.size is None or 1 <= self.size <= LARGEST_SIZE
-        _check(size_fits, "size", self.size, f"between 1 and {LARGEST_SIZE}")
-        _check(self.jobs is None or self.jobs > 0, "jobs", self.jobs, "a positive number")
-        _check(self.max_pixels > 0, "max_pixels", self.max_pixels, "a positive number")

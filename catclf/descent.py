@@ -146,9 +146,9 @@ def descend(
         If they are lost before there is a first point.
     """
     watch = _Watch(settings.patience if objective.has_held_out else None, observer)
+    stop = _Stop(settings, interrupted)
     rate, l2 = learning_rate, objective.l2
     minus_rate = np.array(-rate)  # a number would be made into an array in every step
-    by_gradient, by_step = settings.stop == "gradient", settings.stop == "step"
     c = before = engine.start() if start is None else start
     momentum = _Momentum(settings.momentum, c) if settings.momentum else None
     step, due = 0, 0
@@ -165,18 +165,11 @@ def descend(
         if l2:
             dc += l2 * c
             engine.shift(dc, -l2 * engine.bias(c))
-        if recorded or by_gradient:
+        if recorded or stop.by_gradient:
             gradient_norm = length(engine, dc)
-        if (recorded or by_step) and step > 0:
+        if (recorded or stop.by_step) and step > 0:
             step_norm = length(engine, c - before)
-        if by_gradient and gradient_norm <= settings.epsilon:
-            reason = "gradient"
-        elif by_step and step_norm <= settings.epsilon:
-            reason = "step"
-        elif step >= settings.iterations:
-            reason = "iterations"
-        elif interrupted():
-            reason = "interrupted"
+        reason = reason or stop.reason(step, gradient_norm, step_norm)
         if reason is not None and not recorded:
             due = step  # the last point is recorded wherever it is: measure it once more
             continue
@@ -198,6 +191,25 @@ def descend(
         if momentum is not None:
             c = momentum.carry_on(c, cost)
         step += 1
+
+
+class _Stop:
+    """The stopping tests of the settings."""
+
+    def __init__(self, settings: DescentSettings, interrupted: Callable[[], bool]) -> None:
+        self.by_gradient, self.by_step = settings.stop == "gradient", settings.stop == "step"
+        self._epsilon, self._iterations = settings.epsilon, settings.iterations
+        self._interrupted = interrupted
+
+    def reason(self, step: int, gradient_norm: float, step_norm: float) -> str | None:
+        """Return why to stop here, if so."""
+        if self.by_gradient and gradient_norm <= self._epsilon:
+            return "gradient"
+        if self.by_step and step_norm <= self._epsilon:
+            return "step"
+        if step >= self._iterations:
+            return "iterations"
+        return "interrupted" if self._interrupted() else None
 
 
 class _Momentum:

@@ -1,64 +1,16 @@
-"""X as the engines take it: rows of features, in memory or made when they are asked for, and a scale."""
+"""X as the engines take it: rows of features, wherever they are, and a scale; standardisation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.config import Place
 from catclf.logistic import Vector
-
-
-class Rows(Protocol):
-    """Rows that need not be in memory: an array, or what gives arrays of some neighbouring rows."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    def __getitem__(self, part: slice, /) -> NDArray[Any]: ...
-
-
-class Encoded:
-    """Rows that are made of pictures whenever they are asked for.
-
-    Parameters
-    ----------
-    images : Rows (m, s, s, 3)
-    encode : (images) -> rows
-        For some of them.
-    """
-
-    def __init__(self, images: Rows, encode: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
-        self.shape = (images.shape[0], *encode(images[:0]).shape[1:])
-        self._images = images
-        self._encode = encode
-
-    def __getitem__(self, part: slice, /) -> NDArray[Any]:
-        return self._encode(self._images[part])
-
-
-def joined(parts: Sequence[Rows]) -> Rows:
-    """Rows of several sources, one after the other: in memory if all of them are."""
-    arrays = [part for part in parts if isinstance(part, np.ndarray)]
-    return np.concatenate(arrays) if len(arrays) == len(parts) else _Joined(parts)
-
-
-class _Joined:
-    def __init__(self, parts: Sequence[Rows]) -> None:
-        self.shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
-        self._parts = parts
-
-    def __getitem__(self, part: slice, /) -> NDArray[Any]:
-        start, stop, _ = part.indices(self.shape[0])
-        found = []
-        for rows in self._parts:
-            m = rows.shape[0]
-            if start < m and stop > 0:
-                found.append(rows[max(start, 0) : min(stop, m)])
-            start, stop = start - m, stop - m
-        return found[0] if len(found) == 1 else np.concatenate(found or [self._parts[0][:0]])
+from catclf.stores import Store
 
 
 @dataclass(frozen=True)
@@ -67,14 +19,19 @@ class Design:
 
     Parameters
     ----------
-    rows : (m, n_x) uint8, float32 or float64, C order
-        One picture a row; of an array, ``rows.T`` is a free view with one picture a column.
+    rows : Store (m, n_x) of uint8, float32 or float64, C order
+        One picture a row; of an array, its transpose is a free view with one picture a column.
     scale : float
         Factor from rows to X, such as 1/255 for uint8 pixels.
     """
 
-    rows: Rows
+    rows: Store
     scale: float
+
+    @property
+    def place(self) -> Place:
+        """Where the rows are."""
+        return self.rows.place
 
     @property
     def m(self) -> int:

@@ -1,6 +1,31 @@
-"""Every exception that catclf raises on purpose. Imports nothing; prints nothing."""
+"""Every exception that catclf raises on purpose, in terms of settings. Prints nothing."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+
+class Setting(NamedTuple):
+    """A setting that a message speaks of, by its name in Python, such as ``learning_rate``.
+
+    Whoever shows the message may spell it otherwise, as the command line does.
+    """
+
+    name: str
+    value: object = None
+
+    def __str__(self) -> str:
+        return self.name if self.value is None else f"{self.name}={self.value!r}"
+
+
+Text = str | Setting
+"""A part of a message."""
+
+
+def spelled(parts: Iterable[Text], spell: Callable[[Setting], str] = str) -> str:
+    """Put a message together, its settings spelled by `spell`."""
+    return "".join(spell(part) if isinstance(part, Setting) else part for part in parts)
 
 
 class CatclfError(Exception):
@@ -9,6 +34,13 @@ class CatclfError(Exception):
     Their ``args`` are what they are made of, and the message is made of those: so they can be pickled,
     as whoever computes in other processes does.
     """
+
+    def parts(self) -> Iterable[Text]:
+        """Return the parts of the message."""
+        return map(str, self.args)
+
+    def __str__(self) -> str:
+        return spelled(self.parts())
 
 
 class ConfigError(CatclfError, ValueError):
@@ -20,18 +52,19 @@ class ConfigError(CatclfError, ValueError):
         The setting's name in Python, such as ``learning_rate``.
     value : object
         What it was set to.
-    rule : str
+    rule : str or Setting, in several parts
         What it must be, as a phrase that follows "must be".
     """
 
-    def __init__(self, name: str, value: object, rule: str) -> None:
-        super().__init__(name, value, rule)
+    def __init__(self, name: str, value: object, *rule: Text) -> None:
+        super().__init__(name, value, *rule)
         self.name = name
         self.value = value
         self.rule = rule
 
-    def __str__(self) -> str:
-        return f"{self.name} = {self.value!r}: must be {self.rule}"
+    def parts(self) -> Iterable[Text]:
+        """See `CatclfError`."""
+        return (f"{self.name} = {self.value!r}: must be ", *self.rule)
 
 
 class _FileError(CatclfError):
@@ -41,17 +74,31 @@ class _FileError(CatclfError):
     ----------
     path : str
         The file as the user named it.
-    reason : str
+    reason : str or Setting, in several parts
         What is wrong, and what would be right.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
+    def __init__(self, path: str, *reason: Text) -> None:
+        super().__init__(path, *reason)
         self.path = path
-        self.reason = reason
+        self._reason = reason
 
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+    def parts(self) -> Iterable[Text]:
+        """See `CatclfError`."""
+        return (f"{self.path}: ", *self._reason)
+
+    @property
+    def reason(self) -> str:
+        """The message without the path."""
+        return self.reason_as(str)
+
+    def reason_as(self, spell: Callable[[Setting], str]) -> str:
+        """Return the message without the path, its settings spelled by `spell`."""
+        return spelled(self._reason, spell)
+
+    def of(self, path: str) -> DataError:
+        """Return the same about a file of another name."""
+        return DataError(path, *self._reason)
 
 
 class DataError(_FileError):
@@ -69,16 +116,18 @@ class OutputError(_FileError):
 class TooFewPicturesError(CatclfError):
     """A class is too small to be divided: `found` pictures for `purpose`; `advice` says what to do."""
 
-    def __init__(self, found: int, positive: bool, purpose: str, advice: str = "add some") -> None:
-        super().__init__(found, positive, purpose, advice)
+    def __init__(self, found: int, positive: bool, purpose: str, *advice: Text) -> None:
+        super().__init__(found, positive, purpose, *advice)
         self.found = found
         self.positive = positive
         self.purpose = purpose
-        self.advice = advice
+        self.advice = advice or ("add some",)
 
-    def __str__(self) -> str:
+    def parts(self) -> Iterable[Text]:
+        """See `CatclfError`."""
         name = "positive" if self.positive else "negative"
-        return f"the {name} class has too few pictures {self.purpose} ({self.found}): {self.advice}"
+        yield f"the {name} class has too few pictures {self.purpose} ({self.found}): "
+        yield from self.advice
 
 
 class TrainingError(CatclfError):
@@ -90,18 +139,20 @@ class TrainingError(CatclfError):
         Number of updates made when it was noticed.
     cost : float
         The cost at that step.
-    advice : str
+    advice : str or Setting, in several parts
         What to do, as a sentence.
     """
 
-    def __init__(self, step: int, cost: float, advice: str) -> None:
-        super().__init__(step, cost, advice)
+    def __init__(self, step: int, cost: float, *advice: Text) -> None:
+        super().__init__(step, cost, *advice)
         self.step = step
         self.cost = cost
         self.advice = advice
 
-    def __str__(self) -> str:
-        return f"the descent diverged at step {self.step} (cost {self.cost:.6g}). {self.advice}"
+    def parts(self) -> Iterable[Text]:
+        """See `CatclfError`."""
+        yield f"the descent diverged at step {self.step} (cost {self.cost:.6g}). "
+        yield from self.advice
 
 
 class WorkerError(CatclfError):
@@ -111,8 +162,11 @@ class WorkerError(CatclfError):
         super().__init__(how)
         self.how = how
 
-    def __str__(self) -> str:
-        return f"a process that decodes pictures {self.how}: is there enough memory? -j 1 needs least"
+    def parts(self) -> Iterable[Text]:
+        """See `CatclfError`."""
+        yield f"a worker process {self.how}: is there enough memory? "
+        yield Setting("jobs", 1)
+        yield " needs the least"
 
 
 class ClusterError(CatclfError):
@@ -137,8 +191,9 @@ class ClusterError(CatclfError):
         self.reason = reason
         self.model: object = None
 
-    def __str__(self) -> str:
-        return f"the Dask scheduler {self.address}: {self.reason}"
+    def parts(self) -> Iterable[Text]:
+        """See `CatclfError`."""
+        yield f"the Dask scheduler {self.address}: {self.reason}"
 
 
 def system_reason(exc: OSError | ValueError) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from catclf.config import Auto, DescentSettings, TrainSettings
+from catclf.config import Auto, DescentSettings, FeatureKind, ReadOptions, TrainSettings
 from catclf.errors import ConfigError
-from catclf.fitting import Problem, divergence, fit, prepare
+from catclf.fitting import Encoded, Problem, divergence, fit, prepare
 from catclf.logistic import Vector, sigmoid
 from catclf.model import Model
+from catclf.stores.here import InMemory
 
 
 class PictureClassifier:
@@ -28,15 +29,15 @@ class PictureClassifier:
     Parameters
     ----------
     features : str
-        What x is made of for pictures: one of `catclf.config.FEATURE_NAMES`.
+        What x is made of for pictures: one of `catclf.config.FEATURES`.
     loss, learning_rate, iterations, stop, epsilon, momentum, l2, start, seed
-        See `catclf.DescentSettings`. An `l2` of None is 0 unless `features` is patches.
+        See `catclf.DescentSettings`.
     balanced : bool
         Whether both classes count the same.
     flip : bool
         Train on the mirrored pictures as well.
     engine : str
-        One of `catclf.config.ENGINE_NAMES`, or "auto".
+        One of `catclf.config.ENGINES`, or "auto".
     jobs : int
         Threads. One by default, since scikit-learn runs fits beside each other.
 
@@ -67,7 +68,7 @@ class PictureClassifier:
         iterations: int = 2000,
         stop: str = "gradient",
         epsilon: float = 1e-4,
-        momentum: float = 0.0,
+        momentum: float | None = None,
         l2: float | Auto | None = None,
         start: str = "zeros",
         balanced: bool = False,
@@ -108,12 +109,13 @@ class PictureClassifier:
         """
         inputs = _inputs(X)
         self.classes_, numbers = _two_classes(y, len(inputs))
-        problem = Problem(inputs, numbers, self._settings(), self.jobs)
+        problem = Problem(InMemory(inputs), numbers, self._settings())
         everything = np.ones(len(inputs), dtype=bool)
-        rows = _Rows(inputs.shape[1]) if inputs.ndim == 2 else None
-        if rows is not None and self.flip:
+        given = inputs.ndim == 2
+        if given and self.flip:
             raise ConfigError("flip", self.flip, "False where X is not pictures")
-        prepared = prepare(problem, everything, features=rows)
+        encoded = Encoded(_Rows(inputs.shape[1]), problem.pictures) if given else None
+        prepared = prepare(problem, everything, encoded=encoded)
         fitted = fit(prepared, everything)
         if fitted.descent.stop_reason == "diverged":
             raise divergence(fitted)
@@ -192,24 +194,15 @@ class PictureClassifier:
         )
 
     def _settings(self) -> TrainSettings:
-        descent = DescentSettings(
-            loss=self.loss,
-            learning_rate=self.learning_rate,
-            iterations=self.iterations,
-            stop=self.stop,
-            epsilon=self.epsilon,
-            momentum=self.momentum,
-            l2=self.l2,
-            start=self.start,
-            seed=self.seed,
-        )
+        names = {field.name for field in fields(DescentSettings)}
+        chosen = {name: value for name, value in self.get_params().items() if name in names}
         return TrainSettings(
-            descent=descent,
+            descent=DescentSettings(**chosen),
             features=self.features,
             class_weight="balanced" if self.balanced else "none",
             flip=self.flip,
             engine=self.engine,
-            jobs=self.jobs,
+            read=ReadOptions(jobs=self.jobs),
         )
 
 
@@ -218,14 +211,11 @@ class _Rows:
     """Features that are the input itself, (m, n_x) float64: nothing is learned, nothing has a place."""
 
     n_x: int
-    name: ClassVar[str] = "rows"
+    kind: ClassVar[FeatureKind] = FeatureKind(
+        "rows", "", learns=False, standardised=False, anywhere=True
+    )
     size: ClassVar[int] = 0
     scale: ClassVar[float] = 1.0
-    standardised: ClassVar[bool] = False
-    placed: ClassVar[int] = 0
-
-    def by_place(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return values[:0].reshape(0, 0)
 
     def rows(self, images: NDArray[Any], jobs: int = 1) -> NDArray[Any]:
         del jobs

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.config import USUAL_FOLDS, DescentSettings, TrainSettings
+from catclf.config import ENGINES, USUAL_FOLDS, DescentSettings, FeatureKind, TrainSettings
 from catclf.curvature import largest_curvature
 from catclf.descent import Descent, descend
-from catclf.design import Design, Encoded, Rows, Standardisation, joined
-from catclf.engines import ENGINES, Engine
+from catclf.design import Design, Standardisation
+from catclf.engines import Engine, MakeEngine
 from catclf.engines.choice import choose_engine
-from catclf.errors import ConfigError, TooFewPicturesError, TrainingError
-from catclf.features import FEATURES, Features
-from catclf.features.pixels import Pixels
+from catclf.errors import ConfigError, Setting, TooFewPicturesError, TrainingError
+from catclf.features import Features, FeaturesClass
 from catclf.folds import fold_numbers
-from catclf.images.remote import RemotePictures, RemoteRows
 from catclf.logistic import Vector, sigmoid
 from catclf.objective import Objective
 from catclf.progress import Progress
+from catclf.stores import Store
+from catclf.stores.here import InMemory
 
 RANDOM_START_DEVIATION = 0.01
 """Standard deviation of the random start's weights: small enough for every p to begin near 1/2."""
+
+_ENCODED = 256  # pictures between two reports of progress
 
 Mask = NDArray[np.bool_]
 
@@ -37,23 +38,26 @@ class Problem:
 
     Attributes
     ----------
-    pixels : (m, s, s, 3) uint8
-        An array, `RemotePictures`, or what else gives arrays of some neighbouring ones.
+    pictures : Store (m, s, s, 3) of uint8
     y : (m,) float64, 0 or 1
     settings : TrainSettings
-    jobs : int
-        Threads.
+    progress : Progress
     """
 
-    pixels: Any
+    pictures: Store
     y: Vector
     settings: TrainSettings
-    jobs: int
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def m(self) -> int:
         """Number of pictures."""
         return len(self.y)
+
+    @property
+    def descent(self) -> DescentSettings:
+        """Settings of the descent, with what is usual for the features."""
+        return self.settings.usual_descent
 
     def shares(self, train: Mask) -> Vector:
         """Each picture's share in the cost (m,), sum 1: equal, or equal for the two classes."""
@@ -67,27 +71,47 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """The pictures of a problem as rows.
+
+    Attributes
+    ----------
+    features : Features
+    rows : Store (m, n_x)
+        Of all m pictures, then, with ``flip``, of their m mirror images; before any standardisation.
+    """
+
+    features: Features
+    rows: Store
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """A problem turned into numbers by features that were learned on its training pictures.
+    """A problem turned into numbers, with an engine over them.
 
     Attributes
     ----------
     problem : Problem
-    features : Features
+    encoded : Encoded
     standardisation : Standardisation or None
+        Measured on the training pictures.
     engine : Engine
-        Over the rows of all m pictures, then, with ``flip``, of their m mirror images.
     engine_name : str
     resumed : bool
         Whether the start is a model's, which has seen pictures already.
     """
 
     problem: Problem
-    features: Features
+    encoded: Encoded
     standardisation: Standardisation | None
     engine: Engine
     engine_name: str
     resumed: bool
+
+    @property
+    def features(self) -> Features:
+        """What x is made of."""
+        return self.encoded.features
 
     @property
     def copies(self) -> int:
@@ -99,14 +123,14 @@ class Prepared:
 
         The pictures `held_out` (m,) are for the validation cost, without their mirror images.
         """
-        settings, copies = self.problem.settings, self.copies
+        copies = self.copies
         shares = np.tile(self.problem.shares(train), copies) / copies
         held_out_shares = None
         if held_out is not None:
             held_out_shares = np.zeros(self.engine.m)
             held_out_shares[: self.problem.m] = held_out / held_out.sum()
         y = np.tile(self.problem.y, copies)
-        return Objective(settings.descent.loss, y, shares, l2, held_out_shares)
+        return Objective(self.problem.descent.loss, y, shares, l2, held_out_shares)
 
     def probabilities(self, descent: Descent) -> Vector:
         """p (m,) of all pictures with the fitted parameters."""
@@ -120,82 +144,111 @@ class Prepared:
         return self.standardisation.fold(w, b)
 
 
-def prepare(
-    problem: Problem,
-    train: Mask,
-    fits: int = 1,
-    resumed: tuple[Vector, float] | None = None,
-    features: Features | None = None,
-) -> Prepared:
-    """Learn features on the pictures `train`, compute those of all, and build an engine.
+def encode(problem: Problem, train: Mask, features: Features | None = None) -> Encoded:
+    """Compute the rows of all pictures.
 
     Parameters
     ----------
     problem : Problem
     train : (m,) bool
+        The pictures that features may be learned from.
+    features : Features or None
+        None makes those of the settings.
+
+    Raises
+    ------
+    ConfigError
+        If the pictures are not where the features need them.
+    """
+    settings, pictures = problem.settings, problem.pictures
+    kind = settings.kind if features is None else features.kind
+    if pictures.place != "memory" and not kind.anywhere:
+        _refuse_memory(settings, pictures, f"the features {kind.name}")
+    if features is None:
+        features = _made(kind, pictures, train, settings)
+    if settings.flip:
+        pictures = pictures.joined(pictures.mapped(_mirrored))
+    if kind.anywhere:
+        return Encoded(features, pictures.mapped(features.rows))
+    return Encoded(features, _computed(features, pictures, problem))
+
+
+def _refuse_memory(settings: TrainSettings, pictures: Store, what: str) -> None:
+    needed = math.prod(pictures.shape)
+    rule = f"{needed} or more for {what}: all pixels are needed at once"
+    raise ConfigError("memory", settings.read.memory, rule)
+
+
+def _made(kind: FeatureKind, pictures: Store, train: Mask, settings: TrainSettings) -> Features:
+    code: FeaturesClass = kind.load()
+    if not kind.learns:
+        return code.of_size(pictures.shape[1])
+    images = pictures[:]
+    if not train.all():
+        images = images[train]
+    return code.learn(images, seed=settings.descent.seed, jobs=settings.read.cores)
+
+
+def _mirrored(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(images[:, :, ::-1])
+
+
+def _computed(features: Features, pictures: Store, problem: Problem) -> InMemory:
+    m, jobs = pictures.shape[0], problem.settings.read.cores
+    empty = features.rows(pictures[:0])
+    rows = np.empty((m, *empty.shape[1:]), empty.dtype)
+    for start in range(0, m, _ENCODED):
+        part = slice(start, min(start + _ENCODED, m))
+        rows[part] = features.rows(pictures[part], jobs)
+        problem.progress.advanced("pictures encoded", part.stop, m)
+    return InMemory(rows)
+
+
+def prepare(
+    problem: Problem,
+    train: Mask,
+    fits: int = 1,
+    resumed: tuple[Vector, float] | None = None,
+    encoded: Encoded | None = None,
+) -> Prepared:
+    """Standardise rows if the features want that, and build an engine over them.
+
+    Parameters
+    ----------
+    problem : Problem
+    train : (m,) bool
+        The pictures that are learned from.
     fits : int
         Number of descents that the engine is expected to make.
     resumed : ((n_x,) float64, float) or None
         w and b to start from, in place of the settings' start.
-    features : Features or None
-        Those that the resumed w belongs to; None learns them from the pictures.
+    encoded : Encoded or None
+        None encodes the pictures.
     """
-    settings, jobs = problem.settings, problem.jobs
-    seed = settings.descent.seed
-    pixels = problem.pixels
+    settings, descent = problem.settings, problem.descent
+    encoded = encoded or encode(problem, train)
+    kind, rows = encoded.features.kind, encoded.rows
     standardisation = None
-    if isinstance(pixels, RemotePictures):
-        features = Pixels(pixels.shape[1])
-        design = Design(_remote_rows(pixels, settings.flip), features.scale)
-    elif not isinstance(pixels, np.ndarray):
-        _check_streamable(pixels, settings)
-        features = Pixels(pixels.shape[1])
-        design = Design(_rows_as_needed(pixels, features, settings.flip), features.scale)
-    else:
-        if features is None:
-            features = FEATURES[settings.features].learn(pixels, train, seed=seed, jobs=jobs)
-        rows = features.rows(pixels, jobs)
-        if settings.flip:
-            mirrored = np.ascontiguousarray(pixels[:, :, ::-1])
-            rows = np.concatenate([rows, features.rows(mirrored, jobs)])
-        if features.standardised:
-            used = np.tile(train, len(rows) // problem.m)
-            standardisation = Standardisation.fit(rows[used])
-            rows = standardisation.apply(rows)
-        design = Design(rows, features.scale)
+    if kind.standardised:
+        numbers = rows[:]
+        standardisation = Standardisation.fit(numbers[np.tile(train, len(numbers) // problem.m)])
+        rows = InMemory(standardisation.apply(numbers))
+        if kind.learns:  # nobody will use the rows as they were, which take as much memory
+            encoded = Encoded(encoded.features, rows)
+    design = Design(rows, encoded.features.scale)
     name = settings.engine
-    if isinstance(pixels, RemotePictures):
-        name = "dask"
-    elif name == "auto":
-        sweeps = fits * (settings.descent.iterations + 1)
-        name = choose_engine(
-            design.m, design.n_x, sweeps, settings.memory, isinstance(pixels, np.ndarray)
-        )
-    w0, b0 = resumed or (start_weights(settings.descent, design.n_x), 0.0)
+    if name == "auto" or rows.place == "workers":
+        sweeps = fits * (descent.iterations + 1)
+        name = choose_engine(design.m, design.n_x, sweeps, settings.read.memory, rows.place)
+    if rows.place not in ENGINES[name].reads:
+        _refuse_memory(settings, problem.pictures, f"the engine {name}")
+    w0, b0 = resumed or (start_weights(descent, design.n_x), 0.0)
     if resumed is not None and standardisation is not None:
         w0, b0 = standardisation.unfold(w0, b0)
-    own_bias = standardisation is not None or settings.penalty != 0.0
-    engine = ENGINES[name](design, w0, jobs, b0=b0, own_bias=own_bias)
-    return Prepared(problem, features, standardisation, engine, name, resumed is not None)
-
-
-def _remote_rows(pixels: RemotePictures, flip: bool) -> RemoteRows:
-    return (pixels.joined(pixels.mirrored()) if flip else pixels).rows()
-
-
-def _check_streamable(pixels: Rows, settings: TrainSettings) -> None:
-    if settings.features != "pixels" or settings.engine not in ("auto", "stream"):
-        needed = math.prod(pixels.shape)
-        what = f"{needed} or more for these features and this engine: they need all pixels at once"
-        raise ConfigError("memory", settings.memory, what)
-
-
-def _rows_as_needed(pixels: Rows, features: Pixels, flip: bool) -> Rows:
-    """Rows of pictures that are not in memory, then with `flip` of their mirror images."""
-    rows = Encoded(pixels, features.rows)
-    if not flip:
-        return rows
-    return joined([rows, Encoded(pixels, lambda images: features.rows(images[:, :, ::-1]))])
+    own_bias = standardisation is not None or descent.l2 != 0.0
+    make: MakeEngine = ENGINES[name].load()
+    engine = make(design, w0, settings.read.cores, b0=b0, own_bias=own_bias)
+    return Prepared(problem, encoded, standardisation, engine, name, resumed is not None)
 
 
 def start_weights(settings: DescentSettings, n_x: int) -> Vector:
@@ -221,12 +274,16 @@ def fit(
     train: Mask,
     *,
     held_out: Mask | None = None,
-    progress: Progress | None = None,
+    watched: bool = False,
 ) -> Fitted:
-    """Fit the pictures `train` as the settings say, choosing λ and α where they are "auto"."""
-    settings, penalty = prepared.problem.settings.descent, prepared.problem.settings.penalty
-    progress = progress or Progress()
-    l2 = choose_l2(prepared, train) if penalty == "auto" else penalty
+    """Fit the pictures `train` as the settings say, choosing λ and α where they are "auto".
+
+    If it is `watched`, every recorded step is reported to the problem's progress, which may interrupt.
+    """
+    settings = prepared.problem.descent
+    assert settings.l2 is not None  # `usual_for` has replaced it
+    progress = prepared.problem.progress if watched else Progress()
+    l2 = choose_l2(prepared, train) if settings.l2 == "auto" else settings.l2
     objective = prepared.objective(train, l2, held_out)
     bias_factor = _bias_factor(prepared, objective)
     curvature = largest_curvature(prepared.engine, objective, bias_factor)
@@ -247,11 +304,13 @@ def fit(
 def divergence(fitted: Fitted) -> TrainingError:
     """Say of a descent that diverged what would have worked."""
     rate, last = fitted.learning_rate, fitted.descent.history[-1]
-    advice = (
-        f"The learning rate {rate:.6g} is too large for these features: use --learning-rate auto or "
-        f"{1 / fitted.curvature:.3g} (the limit of stability is {2 / fitted.curvature:.3g})."
+    return TrainingError(
+        last.step,
+        last.cost,
+        f"The learning rate {rate:.6g} is too large for these features: use ",
+        Setting("learning_rate", "auto"),
+        f" or {1 / fitted.curvature:.3g} (the limit of stability is {2 / fitted.curvature:.3g}).",
     )
-    return TrainingError(last.step, last.cost, advice)
 
 
 def _bias_factor(prepared: Prepared, objective: Objective) -> float:
@@ -284,16 +343,18 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
     problem = prepared.problem
     try:
         masks = list(_fold_masks(problem, train, _feasible_folds(problem.y[train])))
-    except TooFewPicturesError as exc:  # with patches "auto" may be nobody's wish
-        advice = "add pictures of it, or give --l2 a number, such as 0.001"
-        raise TooFewPicturesError(exc.found, exc.positive, "to choose the penalty l2", advice) from exc
+    except TooFewPicturesError as exc:  # "auto" may be nobody's wish, but usual for the features
+        advice = ("add pictures of it, or choose the penalty yourself, as in ", Setting("l2", 0.001))
+        raise TooFewPicturesError(exc.found, exc.positive, "to choose the penalty l2", *advice) from exc
     plain = prepared.objective(train, 0.0)
     bias_factor = _bias_factor(prepared, plain)
     largest = largest_curvature(prepared.engine, plain, bias_factor)
     path = [largest / int(train.sum()) * 10.0**e for e in _L2_EXPONENTS]
-    losses = np.array(  # (folds, penalties)
-        [_path_losses(prepared, rest, fold, path) for rest, fold in masks]
-    )
+    rows = []
+    for done, (rest, fold) in enumerate(masks, start=1):
+        rows.append(_path_losses(prepared, rest, fold, path))
+        problem.progress.advanced("folds fitted to choose the penalty", done, len(masks))
+    losses = np.array(rows)  # (folds, penalties)
     mean = losses.mean(axis=0)
     best = int(mean.argmin())
     # Paired by fold: folds differ more from each other than penalties do on the same fold.
@@ -309,7 +370,7 @@ def _feasible_folds(y: Vector) -> int:
 
 def _path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[float]) -> list[float]:
     """Mean loss of the pictures `held_out` for each penalty of `path`, fitted on `train`."""
-    settings = replace(_L2_DESCENT, loss=prepared.problem.settings.descent.loss)
+    settings = replace(_L2_DESCENT, loss=prepared.problem.descent.loss)
     plain = prepared.objective(train, 0.0)
     bias_factor = _bias_factor(prepared, plain)
     curvature = largest_curvature(prepared.engine, plain, bias_factor)
@@ -327,10 +388,9 @@ def _path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[flo
 
 
 def cross_validate(
-    problem: Problem,
+    whole: Prepared,
     train: Mask,
     folds: int,
-    shared: Prepared | None,
     on_divergence: Callable[[TrainingError], None] = lambda error: None,
 ) -> Vector:
     """Out-of-fold probabilities of the pictures `train`, in order.
@@ -340,11 +400,10 @@ def cross_validate(
 
     Parameters
     ----------
-    problem : Problem
+    whole : Prepared
+        All pictures. What of it has learned nothing from them is used for every fold.
     train : (m,) bool
     folds : int
-    shared : Prepared or None
-        Used for every fold if its features learn nothing from pictures; not if it is resumed.
     on_divergence : (error) -> None
         Called for a fold whose descent diverged; its pictures are scored at the best point.
 
@@ -357,15 +416,18 @@ def cross_validate(
     TooFewPicturesError
         If a class has fewer pictures than there are folds.
     """
-    if shared is not None and shared.resumed:  # its w and b have seen every fold
-        shared = None
+    problem, kind = whole.problem, whole.features.kind
+    encoded = None if kind.learns else whole.encoded
+    # With w and b of a model that has seen every fold its engine would start.
+    untouched = not (kind.learns or kind.standardised or whole.resumed)
     probabilities = np.full(problem.m, np.nan)
-    for rest, fold in _fold_masks(problem, train, folds):
-        prepared = shared if shared is not None else prepare(problem, rest)
+    for done, (rest, fold) in enumerate(_fold_masks(problem, train, folds), start=1):
+        prepared = whole if untouched else prepare(problem, rest, encoded=encoded)
         fitted = fit(prepared, rest)
         if fitted.descent.stop_reason == "diverged":
             on_divergence(divergence(fitted))
         probabilities[fold] = prepared.probabilities(fitted.descent)[fold]
+        problem.progress.advanced("folds cross-validated", done, folds)
     return probabilities[train]
 
 

@@ -160,14 +160,14 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
 
 
 def baseline_accuracy(y: ArrayLike) -> float | None:
-    """Accuracy of always saying this very data's commoner class, in [0.5, 1]; None at m = 0."""
+    """Accuracy of always naming this very data's more common class, in [0.5, 1]; None at m = 0."""
     (positive,) = _labels(y=y)
     positives = int(np.count_nonzero(positive))
     return _ratio(max(positives, len(positive) - positives), len(positive))
 
 
 def training_baseline(y: ArrayLike, *, positives: int, negatives: int) -> float | None:
-    """Accuracy on this data of always saying the commoner class of the training data, in [0, 1].
+    """Accuracy on this data of always naming the more common class of the training data, in [0, 1].
 
     `positives` and `negatives` count the training data; None when they are equal, or at m = 0.
     """
@@ -189,7 +189,7 @@ def verdict(correct: int, n: int, baseline: float | None) -> str:
     is_above, is_below = low > baseline, high < baseline
     word = "better than" if is_above else "worse than" if is_below else "not distinguishable from"
     facts = f"accuracy {correct / n:.3f}, 95 % interval {low:.3f}\u2013{high:.3f}"
-    return f"{word} always saying the commoner class ({facts}, baseline {baseline:.3f})"
+    return f"{word} always naming the more common class ({facts}, baseline {baseline:.3f})"
 
 
 # ---- over all thresholds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
@@ -19,18 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.atomic import replacing
-from catclf.config import LARGEST_SIZE
+from catclf.config import FEATURES, LARGEST_SIZE
 from catclf.errors import ConfigError, ModelFileError, OutputError, system_reason
-from catclf.features import FEATURES, Features
+from catclf.features import Features, FeaturesClass
 from catclf.logistic import Vector, sigmoid
+from catclf.provenance import Provenance
 from catclf.regular import open_regular
 
 FORMAT_VERSION = 1
 
 HISTORY_COLUMNS = ("step", "cost", "gradient_norm", "validation_cost")
-
-MOST_FINGERPRINTS = 4_000_000
-"""A model of more pictures does not remember them: its file would be too large to be read again."""
 
 _SCORED = 256  # rows of a product
 _FEATURE_PREFIX = "feature_"
@@ -55,10 +52,10 @@ class Model:
         Names of the classes y = 1 and y = 0.
     threshold : float
         A picture is called positive when p ≥ threshold.
-    training : dict
-        How it was trained, for people to read; ready for JSON.
+    training : Provenance
+        How it was trained.
     fingerprints : (m,) uint64
-        Of the pixels of every training picture, in the order of the data; see `fingerprint`.
+        Of the pixels of every training picture, in the order of the data; see `catclf.fingerprints`.
     history : (k, 3) or (k, 4) float64
         `HISTORY_COLUMNS` of the recorded steps, the last one only where pictures were held out.
     """
@@ -69,7 +66,7 @@ class Model:
     positive: str
     negative: str
     threshold: float = 0.5
-    training: Mapping[str, Any] = field(default_factory=dict)
+    training: Provenance = field(default_factory=Provenance)
     fingerprints: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     history: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, len(HISTORY_COLUMNS))))
 
@@ -102,10 +99,10 @@ class Model:
         ConfigError
             If it is not a share, or the model does not say what it was in training.
         """
-        before = self.training.get("positive_share")
+        before = self.training.positive_share
         if not 0 < share < 1:
             raise ConfigError("prior", share, "above 0 and below 1")
-        if not isinstance(before, float) or not 0 < before < 1:
+        if before is None or not 0 < before < 1:
             raise ConfigError("prior", share, "left out: the model has no share of its training data")
         shift = math.log(share / (1 - share)) - math.log(before / (1 - before))
         return replace(self, b=self.b + shift)
@@ -114,12 +111,6 @@ class Model:
         """Name of the class that a probability stands for."""
         limit = self.threshold if threshold is None else threshold
         return self.positive if probability >= limit else self.negative
-
-
-def fingerprint(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """64 bits of the SHA-256 of the pixels of each picture, (m,), to know a picture again."""
-    digests = b"".join(hashlib.sha256(image.tobytes()).digest()[:8] for image in images)
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
 def save(model: Model, path: str | os.PathLike[str]) -> None:
@@ -140,28 +131,24 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
 
 def describe(model: Model) -> dict[str, Any]:
     """What there is to say of a model, as plain values ready for JSON."""
+    facts = _meta(model)
+    training = facts.pop("training")
+    numbers = {"n_x": len(model.w), "norm_w": float(np.linalg.norm(model.w)), "b": model.b}
+    return {"format": FORMAT_VERSION, **facts, **numbers, "training": training}
+
+
+def _meta(model: Model) -> dict[str, Any]:
     return {
-        "format": FORMAT_VERSION,
         "positive": model.positive,
         "negative": model.negative,
         "threshold": model.threshold,
-        "features": {"name": model.features.name, **model.features.settings()},
-        "n_x": len(model.w),
-        "norm_w": float(np.linalg.norm(model.w)),
-        "b": model.b,
-        "training": dict(model.training),
+        "features": {"name": model.features.kind.name, **model.features.settings()},
+        "training": model.training.to_dict(),
     }
 
 
 def _members(model: Model) -> dict[str, NDArray[Any]]:
-    meta = {
-        "features": {"name": model.features.name, **model.features.settings()},
-        "positive": model.positive,
-        "negative": model.negative,
-        "threshold": model.threshold,
-        "training": dict(model.training),
-    }
-    text = json.dumps(meta, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_meta(model), sort_keys=True, ensure_ascii=False, allow_nan=False)
     learned = model.features.arrays()
     return {
         "version": np.array(FORMAT_VERSION, dtype=np.int64),
@@ -300,7 +287,7 @@ def _build(members: Mapping[str, NDArray[Any]]) -> Model:
         positive=meta["positive"],
         negative=meta["negative"],
         threshold=float(meta["threshold"]),
-        training=meta["training"],
+        training=Provenance.from_dict(meta["training"]),
         fingerprints=_expect(members, "fingerprints", "u8", 1),
         history=_history(members),
     )
@@ -336,4 +323,5 @@ def _restore_features(settings: dict[str, Any], members: Mapping[str, NDArray[An
         for key, array in members.items()
         if key.startswith(_FEATURE_PREFIX)
     }
-    return FEATURES[name].restore(settings, arrays)
+    code: FeaturesClass = FEATURES[name].load()
+    return code.restore(settings, arrays)

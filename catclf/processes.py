@@ -1,10 +1,10 @@
-"""Work in copies of this process, with results in order. Knows nothing about pictures."""
+"""Work in forked worker processes, with results in order. Knows nothing about pictures."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import pickle
 import signal
 import socket
 import sys
@@ -20,9 +20,10 @@ Result = TypeVar("Result")
 
 
 def can_fork() -> bool:
-    """Whether a copy of this process can be relied on: it has one thread, and the system is Linux.
+    """Whether this process can be forked: it has one thread, and the system is Linux.
 
-    And its end is told: who ignores SIGCHLD, as a parent may have chosen, cannot wait for a process.
+    And it hears of the end of others: who ignores SIGCHLD, as a parent may have chosen, cannot wait for
+    a process.
     """
     if sys.platform != "linux" or signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         return False
@@ -33,10 +34,10 @@ def can_fork() -> bool:
 
 
 class Processes:
-    """A pool of at most `count` copies of this process: threads take turns at Python, they do not.
+    """A pool of at most `count` worker processes: threads take turns at Python, they do not.
 
-    Items and results are plain values that JSON can say. The copies have all that is there when they
-    are made, write to nothing but a socket of their own, and end with this process however that ends.
+    Items and results are pickled. The worker processes have all that is there when they are made, write
+    to nothing but a socket of their own, and end with this process however that ends.
 
     Of an item and the result of the one before, one must fit into the buffer of a socket, some 200 kB:
     otherwise both sides would wait for each other to read.
@@ -45,12 +46,12 @@ class Processes:
     def __init__(self, count: int) -> None:
         self._count = count
         self._turn = 0
-        self._copies: list[_Copy] = []
+        self._workers: list[_Worker] = []
 
     def submit(self, function: Callable[[Item], Result], item: Item, /) -> Answer[Result]:
-        """Have ``function(item)`` computed, by each copy in its turn.
+        """Have ``function(item)`` computed, by each worker process in its turn.
 
-        The function is always the same, and ends the copy if it raises. The answers are asked for in
+        The function is always the same, and ends the process if it raises. The answers are asked for in
         the order of the items.
 
         Raises
@@ -58,25 +59,25 @@ class Processes:
         MemoryError
             If no process can be started.
         """
-        if self._turn == len(self._copies):
-            with signals_waiting():  # in the copy for good: a signal to all of them is for this one
-                self._copies.append(_Copy(function, self._copies))
-        copy = self._copies[self._turn]
+        if self._turn == len(self._workers):
+            with signals_waiting():  # in the worker for good: a signal to all of them is for this one
+                self._workers.append(_Worker(function, self._workers))
+        worker = self._workers[self._turn]
         self._turn = (self._turn + 1) % self._count
-        copy.send(item)
-        return copy
+        worker.send(item)
+        return worker
 
     def close(self) -> None:
-        """End the copies, whatever they do."""
+        """End the worker processes, whatever they do."""
         with signals_waiting():
-            while self._copies:
-                self._copies.pop().kill()
+            while self._workers:
+                self._workers.pop().kill()
 
 
-class _Copy:
+class _Worker:
     """One of the processes, as this one sees it, and the next answer that it has not been asked for."""
 
-    def __init__(self, function: Callable[[Any], Any], others: list[_Copy]) -> None:
+    def __init__(self, function: Callable[[Any], Any], others: list[_Worker]) -> None:
         try:
             self._socket, theirs = socket.socketpair()
             for end in (self._socket, theirs):
@@ -91,18 +92,15 @@ class _Copy:
 
     def send(self, item: Any) -> None:
         with contextlib.suppress(OSError):  # it has ended: `result` says how
-            self._socket.sendall(json.dumps(item).encode() + b"\n")
+            self._socket.sendall(_message(item))
 
     def result(self) -> Any:
-        line = b""
-        with contextlib.suppress(OSError):
-            line = self._answers.readline()
-        if not line.endswith(b"\n"):
-            raise WorkerError(self._ending())
-        return json.loads(line)
+        with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
+            return pickle.load(self._answers)
+        raise WorkerError(self._ending())
 
     def cancel(self) -> None:
-        """It is computed all the same, unless the copies are ended."""
+        """It is computed all the same, unless the processes are ended."""
 
     def _ending(self) -> str:
         # It stays there to be waited for by `kill`.
@@ -129,10 +127,14 @@ def _serve(
         for handle, stream in enumerate((sys.stdin, sys.stdout)):
             if stream is not None:  # otherwise the number may be that of the channel
                 os.dup2(null, handle)  # whoever is at the other end does not wait for us
-        with channel.makefile("rwb") as lines:
-            for line in lines:
-                lines.write(json.dumps(function(json.loads(line))).encode() + b"\n")
-                lines.flush()
+        with channel.makefile("rwb") as messages, contextlib.suppress(EOFError):
+            while True:
+                messages.write(_message(function(pickle.load(messages))))
+                messages.flush()
         code = 0
     finally:
         os._exit(code)
+
+
+def _message(value: Any) -> bytes:
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from catclf.printable import number_of
@@ -10,31 +10,33 @@ from catclf.printable import number_of
 if TYPE_CHECKING:  # only the name of a type: this module stays below the descent
     from catclf.descent import Step
 
+Advanced = Callable[[str, int, int], None]
+"""What every long loop reports to: what, how many are done, of how many."""
 
 _NAMED = 5
 
 
 class Progress:
-    """Listener to a training; nothing happens until a subclass says otherwise."""
+    """Observer of a long task; nothing happens until a subclass says otherwise."""
 
-    def reading(self, done: int, total: int) -> None:
-        """`done` of `total` pictures are decoded."""
+    def advanced(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` are done; `what` says of what, such as "pictures read"."""
 
     def note(self, message: str) -> None:
         """Hear a sentence on what happens next, for those who want details."""
 
-    def passed_over(self, paths: Sequence[str]) -> None:
+    def ignored(self, paths: Sequence[str]) -> None:
         """Hear of files that are not tried because of their names; some are noted, and how many more."""
         for path in paths[:_NAMED]:
-            self.note(f"{path}: passed over")
+            self.note(f"{path}: ignored")
         if len(paths) > _NAMED:
-            self.note(f"and {number_of(len(paths) - _NAMED, 'more file')} passed over")
+            self.note(f"and {number_of(len(paths) - _NAMED, 'more file')} ignored")
 
     def warning(self, message: str) -> None:
         """Hear a sentence that must not be missed; another thread may say it."""
 
     def descending(self, iterations: int) -> None:
-        """Prepare for a descent of at most that many updates."""
+        """Prepare for a descent of at most that many updates, of which `step` tells."""
 
     def step(self, step: Step) -> None:
         """Hear of a recorded step."""

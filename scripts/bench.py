@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from catclf.images.labelled import Labelled
+
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ("numpy", "pillow", "scikit-learn", "torch", "torchvision", "opencv-python-headless")
 
@@ -104,6 +106,17 @@ def available_memory() -> int:
 def core_count() -> int:
     """Number of processors this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def labelled_pictures(source: str, size: int | None = None) -> tuple[NDArray[np.uint8], Labelled]:
+    """Read pictures (m, s, s, 3) as training does, on all cores, and what is known of them."""
+    from catclf.config import FEATURES, ReadOptions
+    from catclf.images.dataset import opened
+
+    options = ReadOptions(size=size, memory=available_memory(), jobs=core_count())
+    with opened(source, options, FEATURES["pixels"].size) as data:
+        pictures, labelled = data.load(lambda what, done, total: None)
+        return pictures[:], labelled
 
 
 # ---------------------------------------------------------------- measuring

@@ -27,20 +27,22 @@ from typing import Any, NamedTuple
 import bench
 import click
 import numpy as np
-from bench import Report, number, run_job
+from bench import Report, labelled_pictures, number, run_job
 from numpy.typing import NDArray
 
-from catclf.config import TrainSettings
+from catclf.config import ReadOptions, TrainSettings
 from catclf.features.dictionary import FILTERS, PATCH, PIXELS
 from catclf.features.patches import Patches
 from catclf.features.responses import ROW_STEP
+from catclf.fingerprints import fingerprint
 from catclf.fitting import Problem, fit, prepare
 from catclf.folds import fold_numbers
-from catclf.images.labelled import LabelledPictures, read_labelled
+from catclf.images.labelled import Labelled
 from catclf.logistic import sigmoid
 from catclf.metrics import score, wilson_interval
-from catclf.model import Model, fingerprint
+from catclf.model import Model
 from catclf.parallel import ordered_map
+from catclf.stores.here import InMemory
 
 Pictures = NDArray[np.uint8]
 Vector = NDArray[np.float64]
@@ -53,7 +55,7 @@ Fit = Callable[[Pictures, Vector, int], Answer]
 # ---------------------------------------------------------------- contenders
 
 
-def commoner_class(pictures: Pictures, y: Vector, seed: int) -> Answer:
+def more_common_class(pictures: Pictures, y: Vector, seed: int) -> Answer:
     """Always the class that most training pictures have."""
     del pictures, seed
     return partial(_always, float(y.mean() > 0.5))
@@ -65,10 +67,10 @@ def _always(p: float, pictures: Pictures) -> Vector:
 
 def catclf_features(name: str, pictures: Pictures, y: Vector, seed: int) -> Answer:
     """As ``catclf train --features NAME --seed SEED`` with no other option."""
-    settings = TrainSettings(features=name)
+    settings = TrainSettings(features=name, read=ReadOptions(jobs=1))
     settings = replace(settings, descent=replace(settings.descent, seed=seed))
     everything = np.ones(len(y), dtype=bool)
-    prepared = prepare(Problem(pictures, y, settings, jobs=1), everything)
+    prepared = prepare(Problem(InMemory(pictures), y, settings), everything)
     w, b = prepared.parameters(fit(prepared, everything).descent)
     return Model(w, b, prepared.features, "positive", "negative").probabilities
 
@@ -240,7 +242,7 @@ class Contender(NamedTuple):
 
 
 CONTENDERS: dict[str, Contender] = {
-    "always the commoner class": Contender(commoner_class),
+    "always the more common class": Contender(more_common_class),
     "catclf, pixels": Contender(partial(catclf_features, "pixels")),
     "catclf, patches": Contender(partial(catclf_features, "patches")),
     "scikit-learn, logistic regression": Contender(scikit_logistic, "sklearn"),
@@ -286,21 +288,21 @@ def as_arrays(
     source: str, test: str | None, size: int | None, positive: str | None, path: str
 ) -> dict[str, Any]:
     """Write training and test pictures with 0/1 labels to an .npz; return what they are."""
-    found = read_labelled(source, size, jobs=bench.core_count())
+    pictures, found = labelled_pictures(source, size)
     name = positive or found.usual_positive or found.classes[-1]
     y = _labels(found, name)
-    arrays: dict[str, NDArray[Any]] = {"pictures": found.pixels, "y": y}
-    facts = {"positive": name, "m": len(y), "share": y.mean(), "size": found.pixels.shape[1]}
+    arrays: dict[str, NDArray[Any]] = {"pictures": pictures, "y": y}
+    facts = {"positive": name, "m": len(y), "share": y.mean(), "size": pictures.shape[1]}
     if test is not None:
-        other = read_labelled(test, found.pixels.shape[1], jobs=bench.core_count())
-        arrays |= {"test_pictures": other.pixels, "test_y": _labels(other, name)}
-        seen = np.isin(fingerprint(other.pixels), fingerprint(found.pixels))
+        test_pictures, other = labelled_pictures(test, pictures.shape[1])
+        arrays |= {"test_pictures": test_pictures, "test_y": _labels(other, name)}
+        seen = np.isin(fingerprint(test_pictures), fingerprint(pictures))
         facts |= {"test_m": other.m, "test_share": arrays["test_y"].mean(), "seen": int(seen.sum())}
     np.savez(path, **arrays)  # type: ignore[arg-type]  # its stub takes the names for allow_pickle
     return facts
 
 
-def _labels(found: LabelledPictures[Any], positive: str) -> Vector:
+def _labels(found: Labelled, positive: str) -> Vector:
     return np.equal(found.labels, found.classes.index(positive)).astype(np.float64)
 
 
@@ -341,7 +343,7 @@ LEARNING_ROUNDS = 3
 
 def cost(data: str, size: int, threads: int, rounds: int) -> dict[str, Any]:
     """Least milliseconds a picture to encode, and for the products alone; least seconds to learn."""
-    pictures = read_labelled(data, size).pixels
+    pictures, _ = labelled_pictures(data, size)
     features = Patches.learn(pictures, jobs=threads)
     some = pictures[:ENCODED]
     times = [

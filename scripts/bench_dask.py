@@ -50,10 +50,11 @@ def stream_step(m: int, jobs: int, steps: int) -> dict[str, float]:
     from catclf.design import Design
     from catclf.engines.stream import StreamEngine
     from catclf.parallel import parts
+    from catclf.stores.here import InMemory
 
     cut = parts(m, N_X)
     rows = np.concatenate([noise(k, part.stop - part.start) for k, part in enumerate(cut)])
-    engine = StreamEngine(Design(rows.reshape(m, N_X), 1 / 255), np.zeros(N_X), jobs)
+    engine = StreamEngine(Design(InMemory(rows.reshape(m, N_X)), 1 / 255), np.zeros(N_X), jobs)
     return {"step": _median_step(engine, steps)}
 
 
@@ -66,7 +67,8 @@ def dask_step(m: int, workers: int, steps: int, part_numbers: int | None = None)
     from catclf.design import Design
     from catclf.engines.dask import DaskEngine
     from catclf.engines.sweep import FAN_IN
-    from catclf.images.remote import Piece, RemotePictures
+    from catclf.features.pixels import Pixels
+    from catclf.stores.on_workers import OnWorkers, Piece
 
     if part_numbers is not None:
         parallel._PART_NUMBERS = part_numbers
@@ -74,9 +76,10 @@ def dask_step(m: int, workers: int, steps: int, part_numbers: int | None = None)
         cut = parallel.parts(m, N_X)
         counts = [part.stop - part.start for part in cut]
         blocks = cluster.submit_each(noise, range(len(cut)), counts)
-        pictures = RemotePictures(cluster, SIZE, list(map(Piece, blocks, map(np.arange, counts))))
-        engine = DaskEngine(Design(pictures.rows(), 1 / 255), np.zeros(N_X))
-        del blocks, pictures
+        pieces = list(map(Piece, blocks, map(np.arange, counts)))
+        pictures = OnWorkers(cluster, noise(0, 0), pieces)
+        engine = DaskEngine(Design(pictures.mapped(Pixels(SIZE).rows), 1 / 255), np.zeros(N_X))
+        del blocks, pieces, pictures
         return {"step": _median_step(engine, steps), "shards": -(-len(cut) // FAN_IN)}
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from catclf.engines import Engine
+    from catclf.engines import Engine, MakeEngine
     from catclf.logistic import Vector
 
     Rows = NDArray[np.uint8]
@@ -48,15 +48,13 @@ def as_h5(source: str, path: str, count: int | None) -> dict[str, Any]:
     import h5py
     import numpy as np
 
-    from catclf.images.labelled import read_labelled
-
-    found = read_labelled(source, jobs=bench.core_count())
+    pictures, found = bench.labelled_pictures(source)
     positive = found.usual_positive or found.classes[-1]
     with h5py.File(path, "w") as file:
-        file["train_set_x"] = found.pixels[:count]
+        file["train_set_x"] = pictures[:count]
         file["train_set_y"] = (found.labels == found.classes.index(positive)).astype(np.int64)[:count]
         file["list_classes"] = np.array([f"non-{positive}".encode(), positive.encode()])
-    return {"m": len(found.labels[:count]), "n_x": int(np.prod(found.pixels.shape[1:]))}
+    return {"m": len(found.labels[:count]), "n_x": int(np.prod(pictures.shape[1:]))}
 
 
 def _read(data: str) -> tuple[Rows, Vector]:
@@ -199,10 +197,13 @@ def torch_descent(data: str, steps: int, model: str) -> dict[str, Any]:
 def _engine(name: str, rows: Rows, threads: int, own_bias: bool = False) -> Engine:
     import numpy as np
 
+    from catclf.config import ENGINES
     from catclf.design import Design
-    from catclf.engines import ENGINES
+    from catclf.stores.here import InMemory
 
-    return ENGINES[name](Design(rows, 1 / 255), np.zeros(rows.shape[1]), threads, own_bias=own_bias)
+    make: MakeEngine = ENGINES[name].load()
+    design = Design(InMemory(rows), 1 / 255)
+    return make(design, np.zeros(rows.shape[1]), threads, own_bias=own_bias)
 
 
 def _objective(y: Vector, l2: float = 0.0) -> Any:
@@ -546,8 +547,8 @@ def training_of(model: str) -> dict[str, Any]:
     """What a model file says of its training."""
     from catclf.model import load
 
-    training = dict(load(model).training)
-    return {**training, "converged": training["stop_reason"] == "gradient"}
+    training = load(model).training
+    return {**training.to_dict(), "converged": training.stop_reason == "gradient"}
 
 
 def _stream_part(plan: Plan) -> Sections:

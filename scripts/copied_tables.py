@@ -21,7 +21,7 @@ DATA_SETS = {
     "data/drawings": "drawings, 600",
 }
 CLASSIFIERS = (
-    "always the commoner class",
+    "always the more common class",
     "catclf, pixels",
     "catclf, patches",
     "scikit-learn, RBF SVM",

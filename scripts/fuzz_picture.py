@@ -1,4 +1,4 @@
-"""Fuzz the decoding of pictures: whatever the bytes, pixels of the wanted size or one DataError.
+"""Fuzz the decoding of pictures: whatever the bytes, the views wanted or one DataError.
 
 python scripts/fuzz_picture.py -max_total_time=60 [CORPUS]      (libFuzzer's options)
 
@@ -16,21 +16,23 @@ import warnings
 import atheris
 
 with atheris.instrument_imports(include=["catclf", "PIL"]):
-    from catclf.images.decode import decode
-    from catclf.images.picture import Picture
+    from catclf.images.decode import Decoder
+    from catclf.images.picture import THUMBNAIL, Picture, View
 
 MOST_SECONDS = 5.0
+DECODER = Decoder((View(8), THUMBNAIL), max_pixels=1_000_000)
 
 
 def try_one(data: bytes) -> None:
     begun = time.monotonic()
-    picture = decode(Picture("-", stream=io.BytesIO(data)), 8, max_pixels=1_000_000)
-    if picture.error is None:
-        assert picture.pixels is not None
-        assert picture.pixels.shape == (8, 8, 3)
+    decoded = DECODER.one(Picture("-", stream=io.BytesIO(data)))
+    if decoded.error is None:
+        square, thumbnail = decoded.views
+        assert square.shape == (8, 8, 3)
+        assert 1 <= min(thumbnail.shape[:2]) <= max(thumbnail.shape[:2]) <= THUMBNAIL.side
     else:
-        assert picture.pixels is None
-        assert "\n" not in picture.error.reason
+        assert not decoded.views
+        assert "\n" not in decoded.error.reason
     assert time.monotonic() - begun < MOST_SECONDS
 
 

@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 from catclf.config import LOSS_NAMES, DescentSettings
 from catclf.descent import descend
 from catclf.design import Design
-from catclf.engines import ENGINES
+from catclf.engines.primal import PrimalEngine
 from catclf.logistic import LOSSES, Vector
 from catclf.objective import Objective
+from catclf.stores.here import InMemory
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,8 +43,8 @@ def cost(loss: str, w: Vector) -> Vector:
 
 def path(loss: str) -> Vector:
     """The weights that a descent from `FROM` passes after the updates `SHOWN`."""
-    design = Design(X[:, np.newaxis].astype(np.float32), 1.0)
-    engine = ENGINES["primal"](design, np.array([FROM]), 1)
+    design = Design(InMemory(X[:, np.newaxis].astype(np.float32)), 1.0)
+    engine = PrimalEngine(design, np.array([FROM]), 1)
     objective = Objective(loss, Y, np.full(len(Y), 1 / len(Y)), l2=0.0)
 
     def after(updates: int) -> float:

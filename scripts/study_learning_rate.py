@@ -17,16 +17,18 @@ from typing import NamedTuple
 
 import click
 import numpy as np
+from bench import labelled_pictures
 from PIL import Image, ImageDraw, ImageFont
 
 from catclf.config import DescentSettings
 from catclf.curvature import largest_curvature
 from catclf.descent import descend, next_recorded
 from catclf.design import Design
-from catclf.engines import ENGINES, Engine
-from catclf.images.labelled import read_labelled
+from catclf.engines import Engine
+from catclf.engines.gram import GramEngine
 from catclf.objective import Objective
 from catclf.parallel import core_count
+from catclf.stores.here import InMemory
 
 ROOT = Path(__file__).resolve().parent.parent
 DRAWINGS = ROOT / "data" / "drawings_train.h5"
@@ -62,12 +64,12 @@ class Curve(NamedTuple):
 
 def study(data: Path, iterations: int) -> tuple[list[Curve], int, float]:
     """Descend once for each choice; also give the number of pictures and L."""
-    labelled = read_labelled(str(data), jobs=core_count())
+    pictures, labelled = labelled_pictures(str(data))
     positive = labelled.usual_positive or labelled.classes[-1]
     y = np.equal(labelled.labels, labelled.classes.index(positive)).astype(np.float64)
-    rows = labelled.pixels.reshape(len(y), -1)
-    w0 = np.zeros(rows.shape[1])
-    engine = ENGINES["gram"](Design(rows, 1 / 255), w0, core_count(), own_bias=False)
+    rows = pictures.reshape(len(y), -1)
+    design, w0 = Design(InMemory(rows), 1 / 255), np.zeros(rows.shape[1])
+    engine = GramEngine(design, w0, core_count(), own_bias=False)
     objective = Objective("cross-entropy", y, np.full(len(y), 1 / len(y)), l2=0.0)
     curvature = largest_curvature(engine, objective)
     curves = []

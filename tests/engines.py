@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from catclf.engines import ENGINES
+from catclf.config import ENGINES
+from catclf.engines import MakeEngine
 
-LOCAL_ENGINES = tuple(name for name in ENGINES if name != "dask")
+LOCAL_ENGINES = tuple(name for name, kind in ENGINES.items() if "workers" not in kind.reads)
+
+
+def engine_class(name: str) -> MakeEngine:
+    """Import the class of an engine."""
+    make: MakeEngine = ENGINES[name].load()
+    return make

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
+
+from catclf.config import ReadOptions
+from catclf.images.dataset import opened
+from catclf.images.local import Loaded
+from catclf.progress import Advanced
 
 Pixels = NDArray[np.uint8]
 
@@ -89,6 +95,18 @@ def course_h5(path: Path, m: int = 12, size: int = 8, seed: int = 0) -> Path:
     pixels, y = cats_and_dogs(m, size, seed)
     classes = np.array([b"non-cat", b"cat"])
     return save_h5(path, train_set_x=pixels, train_set_y=y, list_classes=classes)
+
+
+def load_labelled(
+    source: str | os.PathLike[str],
+    size: int | None = None,
+    advanced: Advanced = lambda what, done, total: None,
+    **options: Any,
+) -> Loaded:
+    """Decode every picture of a folder, an HDF5 file or a CSV file, read with these options."""
+    read = ReadOptions(size=size, **options)
+    with opened(os.fspath(source), read, usual_size=64) as data:
+        return data.load(advanced)
 
 
 def open_files() -> int:

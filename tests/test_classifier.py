@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import catclf
-from tests.pictures import class_folder, course_h5, noise, save_picture
+from tests.pictures import class_folder, course_h5, noise, save_h5, save_picture
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,24 @@ def test_the_first_picture_that_cannot_be_read_is_named(cat: catclf.Classifier, 
     good = save_picture(tmp_path / "a.png", noise(8, 8, 3))
     with pytest.raises(catclf.DataError, match=r"missing\.png: no such file"):
         cat.predict_proba([good, tmp_path / "missing.png"])
+
+
+def test_how_pictures_are_read_is_an_option(cat: catclf.Classifier, tmp_path: Path) -> None:
+    pictures = noise(3, 8, 8, 3)
+    path = save_h5(tmp_path / "a.h5", one=pictures, other=255 - pictures)
+    for key, expected in (("one", pictures), ("other", 255 - pictures)):
+        read = catclf.ReadOptions(x_key=key)
+        assert_array_equal(cat.predict_proba(path, read=read), cat.predict_proba(expected))
+        assert_array_equal(cat.predict(path, read=read), cat.predict(expected))
+    with pytest.raises(catclf.DataError, match="more than the 63 allowed"):
+        cat.predict_proba(path, read=catclf.ReadOptions(x_key="one", max_pixels=63))
+    with pytest.raises(catclf.DataError, match="no such file"):
+        cat.predict_proba(tmp_path / "missing.png", read=catclf.ReadOptions(on_error="skip"))
+
+
+def test_the_size_is_that_of_the_model(cat: catclf.Classifier) -> None:
+    with pytest.raises(catclf.ConfigError, match="size = 16: must be left out: the model"):
+        cat.predict_proba(noise(1, 8, 8, 3), read=catclf.ReadOptions(size=16))
 
 
 @pytest.mark.parametrize(

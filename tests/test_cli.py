@@ -9,13 +9,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
+import catclf as library
 from catclf.cli import COMMANDS, main
+from catclf.config import DescentSettings, ReadOptions, TrainSettings
+from catclf.errors import CatclfError
+from catclf.images.decode import Decoder
+from catclf.images.picture import Decoded, Picture
 from tests.conftest import Runner, picture, run
 
 # --- train ---
@@ -130,7 +137,7 @@ def test_unreadable_pictures_are_skipped_named_and_counted(
     (album / "cat" / "Thumbs.db").write_bytes(b"x")
     result = catclf("train", album, "-o", tmp_path / "m.npz", "--json")
     summary = json.loads(result.out)
-    assert (result.code, summary["skipped"], summary["passed_over"]) == (0, 1, 1)
+    assert (result.code, summary["skipped"], summary["ignored"]) == (0, 1, 1)
     assert "broken.jpg: " in result.err
     failed = catclf("train", album, "-o", tmp_path / "n.npz", "--errors", "fail")
     assert failed.code == 1
@@ -217,6 +224,218 @@ def test_the_model_of_a_command_comes_before_that_of_all(
         assert "of-all.npz: no such file" in catclf(command, album).err
         monkeypatch.setenv(f"CATCLF_{command.upper()}_MODEL", str(model))
         assert catclf(command, album).code == 0
+
+
+def test_an_option_in_the_environment_has_the_name_that_is_typed(
+    catclf: Runner, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not that of the setting that it becomes: --init is `start`, --errors is `on_error`."""
+    plain, random = tmp_path / "plain.npz", tmp_path / "random.npz"
+    size = ("--size", "8", "-i", "3", "-q", "-f")
+    assert catclf("train", album, "-o", random, "--init", "random", *size).code == 0
+    monkeypatch.setenv("CATCLF_TRAIN_START", "random")
+    assert catclf("train", album, "-o", plain, *size).code == 0
+    assert plain.read_bytes() != random.read_bytes()
+    monkeypatch.setenv("CATCLF_TRAIN_INIT", "random")
+    assert catclf("train", album, "-o", plain, *size).code == 0
+    assert plain.read_bytes() == random.read_bytes()
+    assert catclf("train", album, "-o", plain, *size, "--init", "zeros").code == 0
+    assert plain.read_bytes() != random.read_bytes()
+    monkeypatch.setenv("CATCLF_TRAIN_INIT", "ones")
+    refused = catclf("train", album, "-o", plain, *size)
+    assert refused.code == 2
+    assert "Invalid value for '--init'" in refused.err
+
+
+def test_what_to_do_with_unreadable_pictures_comes_from_the_environment(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = album / "cat" / "broken.jpg"
+    broken.write_bytes(b"")
+    commands: dict[str, tuple[str | Path, ...]] = {
+        "train": ("train", album, "-o", tmp_path / "new.npz", "-f", "-i", "3"),
+        "pack": ("pack", album, tmp_path / "a.h5", "-f"),
+        "eval": ("eval", "-m", model, album),
+        "predict": ("predict", "-m", model, album),
+    }
+    for name, arguments in commands.items():
+        variable, usual = f"CATCLF_{name.upper()}_ERRORS", "row" if name == "predict" else "skip"
+        expected = 0 if name in ("train", "pack") else 3
+        assert catclf(*arguments).code == expected
+        monkeypatch.setenv(f"CATCLF_{name.upper()}_ON_ERROR", "fail")
+        assert catclf(*arguments).code == expected
+        monkeypatch.setenv(variable, "fail")
+        failed = catclf(*arguments)
+        assert failed.code == 1
+        assert failed.err.splitlines()[-1] == f"catclf: error: {broken}: is empty"
+        assert catclf(*arguments, "--errors", usual).code == expected
+        monkeypatch.setenv(variable, usual)
+        assert catclf(*arguments).code == expected
+        monkeypatch.setenv(variable, "skip" if name == "predict" else "row")
+        refused = catclf(*arguments)
+        assert refused.code == 2
+        assert "Invalid value for '--errors'" in refused.err
+
+
+def test_json_is_a_format_and_an_older_option_that_is_not_shown(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: dict[str, tuple[str | Path, ...]] = {
+        "train": ("train", album, "-o", tmp_path / "new.npz", "-f", "-i", "3"),
+        "pack": ("pack", album, tmp_path / "a.h5", "-f"),
+        "info": ("info", model),
+    }
+
+    def summary(*arguments: str | Path) -> dict[str, Any]:
+        result = catclf(*arguments)
+        assert result.code == 0
+        facts: dict[str, Any] = json.loads(result.out)
+        facts.pop("seconds", None)
+        return facts
+
+    for name, arguments in commands.items():
+        shown = catclf(name, "--help").out.decode()
+        assert "-F, --format [text|json]" in shown
+        assert "--json" not in shown
+        expected = summary(*arguments, "--json")
+        assert len(expected) > 5
+        for flags in (("-F", "json"), ("--format", "json"), ("-F", "json", "--json")):
+            assert summary(*arguments, *flags) == expected
+        with pytest.raises(ValueError, match="Expecting value"):
+            summary(*arguments, "-F", "text")
+        for variable, value in (("JSON", "1"), ("FORMAT", "json")):
+            with monkeypatch.context() as environment:
+                environment.setenv(f"CATCLF_{name.upper()}_{variable}", value)
+                assert summary(*arguments) == expected
+    for command in ("predict", "eval"):
+        assert catclf(command, "-m", model, album, "--json").code == 2
+
+
+# --- messages that speak of settings ---
+
+
+def two_of_each(folder: Path) -> Path:
+    """Write an HDF5 file in which two data sets have the names of pictures, and two those of labels."""
+    path = folder / "two.h5"
+    with h5py.File(path, "w") as file:
+        for name in ("train", "test"):
+            file[f"{name}_set_x"] = np.zeros((2, 8, 8, 3), np.uint8)
+            file[f"{name}_set_y"] = [0, 1]
+    return path
+
+
+def oblong(folder: Path) -> Path:
+    path = folder / "oblong.h5"
+    with h5py.File(path, "w") as file:
+        file["a_set_x"], file["a_set_y"] = np.zeros((2, 6, 8, 3), np.uint8), [0, 1]
+    return path
+
+
+def without_cats(folder: Path) -> Path:
+    (folder / "album" / "cat").rename(folder / "album" / "big lion")
+    return folder / "album"
+
+
+def one_cat(folder: Path) -> Path:
+    for k in range(1, 6):
+        (folder / "album" / "cat" / f"{k}.png").unlink()
+    return folder / "album"
+
+
+def under_both_labels(folder: Path) -> Path:
+    for k in range(6):
+        data = (folder / "album" / "cat" / f"{k}.png").read_bytes()
+        (folder / "album" / "dog" / f"cat{k}.png").write_bytes(data)
+    return folder / "album"
+
+
+MESSAGES: dict[str, tuple[Callable[[Path], str | Path], dict[str, Any], list[str], str, str]] = {
+    "positive": (
+        without_cats, {}, [],
+        "say which is positive: positive='big lion' or positive='dog'",
+        "say which is positive: --positive 'big lion' or --positive dog",
+    ),
+    "x_key": (two_of_each, {}, [], "or its name by x_key", "or its name by --x-key"),
+    "y_key": (
+        two_of_each, {"x_key": "test_set_x"}, ["--x-key", "test_set_x"],
+        "or its name by y_key", "or its name by --y-key",
+    ),
+    "memory": (
+        lambda folder: folder / "album", {"memory": 1000}, ["--memory", "1kB"],
+        "allow more memory, or", "allow more --memory, or",
+    ),
+    "size": (oblong, {}, [], "give a side with size", "give a side with --size"),
+    "scheduler": (
+        lambda folder: "s3://bucket/photos", {}, [],
+        "is a URL; train, eval and predict read those with a scheduler",
+        "is a URL; train, eval and predict read those with a --scheduler",
+    ),
+    "patience": (
+        lambda folder: folder / "album", {"patience": 3}, ["--patience", "3"],
+        "patience = 3: must be used together with validation",
+        "--patience 3: must be used together with --validation",
+    ),
+    "start": (
+        lambda folder: folder / "album", {"start": "random", "resume": True}, ["--init", "random"],
+        "start = 'random': must be left out", "--init random: must be left out",
+    ),
+    "l2": (
+        one_cat, {"features": "patches", "size": 16}, ["--features", "patches", "--size", "16"],
+        "as in l2=0.001", "as in --l2 0.001",
+    ),
+    "learning_rate": (
+        under_both_labels, {"learning_rate": 1000.0}, ["--learning-rate", "1000"],
+        "learning_rate='auto' or 0.00", "--learning-rate auto or 0.00",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_the_library_names_settings_and_the_command_line_options(
+    catclf: Runner, album: Path, tmp_path: Path, name: str
+) -> None:
+    made, values, flags, in_python, on_the_command_line = MESSAGES[name]
+    start = tmp_path / "start.npz"
+    if resumed := values.get("resume", False):
+        assert catclf("train", album, "-o", start, "-i", "3", "-q").code == 0
+    data = made(tmp_path)
+
+    def settings() -> TrainSettings:
+        """Each value in the class that has it."""
+        kinds: list[Any] = [DescentSettings, ReadOptions, TrainSettings]
+        given = [{k: v for k, v in values.items() if k in kind.__dataclass_fields__} for kind in kinds]
+        descent, read = DescentSettings(**given[0]), ReadOptions(**given[1])
+        return TrainSettings(descent=descent, read=read, **given[2])
+
+    with pytest.raises(CatclfError) as caught:
+        library.train(data, settings(), resume=library.load(start) if resumed else None)
+    assert in_python in str(caught.value)
+    assert "--" not in str(caught.value)
+    resume = ("--resume", start) if resumed else ()
+    result = catclf("train", data, "-o", tmp_path / "m.npz", *flags, *resume)
+    assert result.code in (1, 2)
+    assert on_the_command_line in result.err
+
+
+@pytest.mark.usefixtures("album")
+def test_rows_and_warnings_speak_of_options_too(catclf: Runner, model: Path, tmp_path: Path) -> None:
+    path = two_of_each(tmp_path)
+    for flags in ((), ("-F", "csv"), ("-F", "jsonl")):
+        rows = catclf("predict", "-m", model, path, *flags)
+        assert rows.code == 3
+        assert b"or its name by --x-key" in rows.out
+    (row,) = library.predict(model, path)
+    assert row.error is not None
+    assert row.error.reason.endswith("or its name by x_key")
+    listing = tmp_path / "labels.csv"
+    names = [f"album/{kind}/{k}.png,{kind}" for kind in ("cat", "dog") for k in range(6)]
+    listing.write_text("\n".join(["path,label", *names, "s3://bucket/b.png,dog"]))
+    why = "is a URL; train, eval and predict read those with a --scheduler"
+    told = f"s3://bucket/b.png: {why}; skipped\n"
+    trained = catclf("train", listing, "-o", tmp_path / "n.npz", "-i", "3", "-q")
+    assert (trained.code, trained.err) == (0, f"catclf: warning: {told}")
+    scored = catclf("eval", "-m", model, listing, "-q")
+    assert (scored.code, scored.err) == (3, f"catclf: warning: {told}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -564,15 +783,15 @@ def test_interrupting_predict_leaves_whole_rows(album: Path, model: Path, tmp_pa
     assert set((first + rest).splitlines(keepends=True)) == {first}
 
 
-def test_what_is_passed_over_is_counted_unless_quiet(
+def test_what_is_ignored_is_counted_unless_quiet(
     catclf: Runner, album: Path, model: Path, tmp_path: Path
 ) -> None:
     for name in ("IMG_0001.HEIC", "notes.txt"):
         (album / "cat" / name).write_bytes(b"x")
-    told = "2 other files passed over (1 HEIC: convert them to JPEG first); -v names them\n"
+    told = "2 other files ignored (1 HEIC: convert them to JPEG first); -v names them\n"
     assert catclf("predict", "-m", model, album).err == told
-    assert f"{album}/cat/notes.txt: passed over" in catclf("predict", "-m", model, album, "-v").err
-    assert catclf("eval", "-m", model, album).err == "2 other files passed over\n"
+    assert f"{album}/cat/notes.txt: ignored" in catclf("predict", "-m", model, album, "-v").err
+    assert catclf("eval", "-m", model, album).err == "2 other files ignored\n"
     (tmp_path / "empty").mkdir()
     assert catclf("predict", "-m", model, tmp_path / "empty").err == "no pictures found\n"
     for command in ("predict", "eval"):
@@ -598,7 +817,7 @@ def test_eval_text_shows_names_verdict_and_interval(catclf: Runner, album: Path,
         picture("cat", 50 + k).save(album / "cat" / f"{k}.png")
         picture("dog", 60 + k).save(album / "dog" / f"{k}.png")
     text = catclf("eval", "-m", model, album).out.decode()
-    assert "verdict: better than always saying the commoner class" in text
+    assert "verdict: better than always naming the more common class" in text
     assert "actual / predicted" in text
     assert max(len(line) for line in text.splitlines()[2:] if str(album) not in line) <= 80
 
@@ -664,6 +883,56 @@ def test_eval_against_itself_finds_no_difference(catclf: Runner, album: Path, mo
     assert facts["against"]["p_value"] == 1.0
     assert facts["against"]["differing"] == []
     assert "exact McNemar p = 1" in catclf("eval", "-m", model, album, "--against", model).out.decode()
+
+
+@pytest.mark.parametrize("size", ["8", "6"])
+def test_eval_against_another_model_decodes_each_picture_once(
+    catclf: Runner,
+    album: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: str,
+) -> None:
+    other = tmp_path / "other.npz"
+    assert catclf("train", album, "-o", other, "--size", size, "-i", "1", "-q").code == 0
+    alone = catclf("eval", "-m", model, album, "-F", "json").out
+    decoded: list[str] = []
+    true_one = Decoder.one
+
+    def one(self: Decoder, picture: Picture) -> Decoded:
+        decoded.append(picture.path)
+        return true_one(self, picture)
+
+    monkeypatch.setattr(Decoder, "one", one)
+    flags = ("--against", other, "--report", tmp_path / "a.html", "-F", "json", "-j", "1")
+    facts = json.loads(catclf("eval", "-m", model, album, *flags).out)
+    assert decoded == sorted(str(path) for path in album.rglob("*.png"))
+    assert set(facts.pop("against")) > {"p_value", "differing"}
+    assert facts == json.loads(alone)
+
+
+def test_a_model_to_compare_with_that_has_no_name_is_not_there(
+    catclf: Runner, album: Path, model: Path
+) -> None:
+    result = catclf("eval", "-m", model, album, "--against", "")
+    assert (result.code, result.out) == (1, b"")
+    assert "no such file" in result.err
+
+
+def test_eval_takes_a_budget_of_memory(catclf: Runner, album: Path, model: Path) -> None:
+    plain = catclf("eval", "-m", model, album, "-F", "json")
+    for memory in ("1B", "2GB"):
+        assert catclf("eval", "-m", model, album, "-F", "json", "--memory", memory) == plain
+    assert catclf("eval", "-m", model, album, "--memory", "lots").code == 2
+
+
+def test_eval_takes_a_scheduler(album: Path, model: Path) -> None:
+    pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    arguments = ("eval", "-m", model, album, "-F", "json")
+    plain, on_workers = run(*arguments), run(*arguments, "--scheduler", "local", "-j", "1")
+    assert plain.returncode == 0
+    assert (on_workers.returncode, on_workers.stdout) == (0, plain.stdout)
 
 
 def test_a_prior_shifts_the_log_odds(catclf: Runner, album: Path, model: Path) -> None:
@@ -786,7 +1055,7 @@ def test_messages_hide_control_characters(catclf: Runner) -> None:
     assert "a\\x1b[31m\\nb: " in result.err
 
 
-@pytest.mark.parametrize("command", ["train", "predict"])
+@pytest.mark.parametrize("command", ["train", "predict", "eval"])
 def test_a_scheduler_without_the_extra_names_the_command_that_installs_it(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -892,7 +1161,7 @@ def test_the_summary_says_why_the_descent_stopped(
     assert result.err.splitlines()[1].startswith(expected)
 
 
-def test_verbose_training_names_some_of_what_is_passed_over(
+def test_verbose_training_names_some_of_what_is_ignored(
     catclf: Runner, album: Path, tmp_path: Path
 ) -> None:
     for k in range(7):
@@ -901,12 +1170,12 @@ def test_verbose_training_names_some_of_what_is_passed_over(
     for arguments in (("train", album, "-o", trained, "-i", "3"), ("pack", album, packed)):
         told = catclf(*arguments, "--size", "8", "-v", "-f").err
         for k in range(5):
-            assert f"{album}/beside{k}.png: passed over\n" in told
+            assert f"{album}/beside{k}.png: ignored\n" in told
         assert "beside5" not in told
-        assert "and 2 more files passed over\n" in told
+        assert "and 2 more files ignored\n" in told
         brief = catclf(*arguments, "--size", "8", "-f").err
         assert "beside" not in brief
-        assert "(7 other files passed over)" in brief
+        assert "(7 other files ignored)" in brief
 
 
 def test_a_report_has_the_format_of_its_suffix_unless_one_is_given(
@@ -932,4 +1201,4 @@ def test_too_few_pictures_for_patches_are_not_laid_to_an_option(
     assert result.code == 1
     assert "auto" not in result.err
     assert "the positive class has too few pictures to choose the penalty l2 (1)" in result.err
-    assert "or give --l2 a number" in result.err
+    assert "add pictures of it, or choose the penalty yourself, as in --l2 0.001" in result.err

@@ -61,6 +61,11 @@ def test_options_and_choices_complete() -> None:
         *("plain,auto", "plain,primal", "plain,gram", "plain,stream", "plain,dask")
     ]
     assert completed("predict", "-F", "js") == ["plain,json", "plain,jsonl"]
+    assert completed("train", "--features", "pa") == ["plain,patches"]
+    assert completed("train", "--engine", "gr") == ["plain,gram"]
+    for command in ("train", "pack", "info"):
+        assert completed(command, "-F", "") == ["plain,text", "plain,json"]
+        assert completed(command, "--js") == completed(command, "--nothing")  # hidden, but it works
 
 
 @pytest.mark.parametrize(

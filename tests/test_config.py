@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from catclf.config import (
-    ENGINE_NAMES,
-    FEATURE_NAMES,
+    ENGINES,
+    FEATURES,
     LARGEST_SIZE,
-    USUAL_L2,
     DescentSettings,
+    PackSettings,
+    ReadOptions,
     TrainSettings,
 )
-from catclf.engines import ENGINES
 from catclf.errors import CatclfError, ConfigError
+from catclf.parallel import core_count
 
 REFUSED_BY_DESCENT = [
     ("loss", "hinge"),
@@ -47,16 +48,20 @@ REFUSED_BY_TRAINING = [
     ("features", "wavelets"),
     ("class_weight", "heavy"),
     ("engine", "quantum"),
-    ("on_error", "ignore"),
-    ("size", 0),
-    ("size", LARGEST_SIZE + 1),
     ("validation", 0.0),
     ("validation", 1.0),
     ("validation", 1),
     ("validation", b"other.h5"),
     ("validation", math.nan),
     ("cv", 1),
+]
+
+REFUSED_BY_READING = [
+    ("on_error", "ignore"),
+    ("size", 0),
+    ("size", LARGEST_SIZE + 1),
     ("memory", 0),
+    ("max_pixels", 0),
     ("jobs", 0),
 ]
 
@@ -71,15 +76,23 @@ ACCEPTED_BY_DESCENT = [
 ]
 
 ACCEPTED_BY_TRAINING = [
-    {"size": 1},
-    {"size": LARGEST_SIZE},
     {"validation": 0.5},
     {"validation": "other.h5"},
     {"validation": Path("other.h5")},
     {"validation": 0.5, "descent": DescentSettings(patience=3)},
     {"cv": 2},
     {"engine": "auto"},
+]
+
+ACCEPTED_BY_READING = [
+    {"size": None},
+    {"size": 1},
+    {"size": LARGEST_SIZE},
+    {"memory": 1},
+    {"max_pixels": 1},
     {"jobs": None},
+    {"jobs": 1},
+    {"on_error": "fail"},
 ]
 
 
@@ -100,6 +113,11 @@ def test_an_impossible_setting_of_the_training_is_refused_by_name(name: str, val
     assert_refused(TrainSettings, name, value)
 
 
+@pytest.mark.parametrize(("name", "value"), REFUSED_BY_READING)
+def test_an_impossible_setting_of_the_reading_is_refused_by_name(name: str, value: Any) -> None:
+    assert_refused(ReadOptions, name, value)
+
+
 def test_patience_without_validation_is_refused() -> None:
     with pytest.raises(ConfigError, match="patience = 5: must be used together with validation"):
         TrainSettings(descent=DescentSettings(patience=5))
@@ -117,16 +135,93 @@ def test_possible_settings_of_the_training_are_kept(settings: dict[str, Any]) ->
     assert {name: getattr(made, name) for name in settings} == settings
 
 
+@pytest.mark.parametrize("settings", ACCEPTED_BY_READING, ids=str)
+def test_possible_settings_of_the_reading_are_kept(settings: dict[str, Any]) -> None:
+    made = ReadOptions(**settings)
+    assert {name: getattr(made, name) for name in settings} == settings
+
+
+def test_training_and_packing_read_in_the_same_way_unless_told_otherwise() -> None:
+    assert TrainSettings().read == PackSettings().read == ReadOptions()
+
+
+def test_all_cores_are_used_unless_some_are_chosen() -> None:
+    assert ReadOptions().cores == core_count()
+    assert ReadOptions(jobs=3).cores == 3
+
+
+def test_a_model_says_the_size_that_is_not_chosen() -> None:
+    read = ReadOptions(memory=5, jobs=2)
+    assert read.of_size(32) == ReadOptions(size=32, memory=5, jobs=2)
+    with pytest.raises(ConfigError, match="size = 64: must be left out: the model takes pictures of 32"):
+        ReadOptions(size=64).of_size(32)
+
+
 def test_a_refusal_is_an_error_of_catclf_and_a_value_error() -> None:
     assert issubclass(ConfigError, CatclfError)
     assert issubclass(ConfigError, ValueError)
 
 
-@pytest.mark.parametrize("features", FEATURE_NAMES)
-def test_the_penalty_is_the_features_usual_one_until_chosen(features: str) -> None:
-    assert TrainSettings(features=features).penalty == USUAL_L2[features]
-    assert TrainSettings(features=features, descent=DescentSettings(l2=0.5)).penalty == 0.5
+# --- the tables ---
 
 
-def test_the_names_of_the_engines_are_those_that_exist() -> None:
-    assert set(ENGINE_NAMES) == set(ENGINES)
+@pytest.mark.parametrize("features", FEATURES)
+def test_penalty_and_momentum_are_the_features_usual_ones_until_chosen(features: str) -> None:
+    usual, kind = TrainSettings(features=features).usual_descent, FEATURES[features]
+    assert (usual.l2, usual.momentum) == (kind.l2, kind.momentum)
+    chosen = DescentSettings(l2=0.5, momentum=0.25, iterations=7)
+    assert TrainSettings(features=features, descent=chosen).usual_descent == chosen
+    zeros = DescentSettings(l2=0.0, momentum=0.0)
+    assert TrainSettings(features=features, descent=zeros).usual_descent == zeros
+
+
+def test_what_is_usual_stays_so() -> None:
+    assert (FEATURES["pixels"].l2, FEATURES["patches"].l2) == (0.0, "auto")
+    assert FEATURES["pixels"].momentum == FEATURES["patches"].momentum == 0.0
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_the_code_of_every_kind_of_features_is_of_that_kind(name: str) -> None:
+    assert FEATURES[name].name == name
+    assert FEATURES[name].load().kind is FEATURES[name]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_code_of_every_engine_exists(name: str) -> None:
+    assert ENGINES[name].name == name
+    assert callable(ENGINES[name].load().sweep)
+
+
+def test_rows_can_be_read_wherever_they_may_be() -> None:
+    reads = [place for engine in ENGINES.values() for place in engine.reads]
+    assert set(reads) == {"memory", "file", "workers"}
+    assert all("memory" in engine.reads for engine in ENGINES.values())
+
+
+# --- where there is a scheduler ---
+
+
+@pytest.mark.parametrize("engine", ["auto", "dask"])
+def test_workers_have_an_engine_of_their_own(engine: str) -> None:
+    read = ReadOptions(scheduler="tcp://there:8786")
+    assert TrainSettings(read=read, engine=engine).engine == engine
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        *(
+            ("engine", engine, "auto or dask where there is a scheduler")
+            for engine in ("primal", "gram", "stream")
+        ),
+        (
+            "features",
+            "patches",
+            "pixels where there is a scheduler: others need all pictures at once",
+        ),
+    ],
+)
+def test_what_workers_cannot_do_is_refused(name: str, value: str, rule: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        TrainSettings(read=ReadOptions(scheduler="local"), **{name: value})  # type: ignore[arg-type]
+    assert str(refusal.value) == f"{name} = {value!r}: must be {rule}"

@@ -1,4 +1,4 @@
-"""The Dask engine and `predict` on a real cluster of worker processes: the same bits as without."""
+"""The three tools on a real cluster of worker processes: the same bits as without."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
 
 import catclf
 from catclf import cluster as clusters
@@ -25,27 +26,31 @@ from catclf import parallel
 from catclf.cli import main
 from catclf.cli.training_report import TrainingProgress
 from catclf.cluster import Cluster, connected
-from catclf.config import DescentSettings, TrainSettings
+from catclf.config import ENGINES, DescentSettings, ReadOptions, TrainSettings
 from catclf.descent import Step
 from catclf.design import Design
-from catclf.engines import ENGINES
 from catclf.engines.dask import DaskEngine
 from catclf.errors import ClusterError, ConfigError, DataError
+from catclf.features.pixels import Pixels
 from catclf.images import on_workers
 from catclf.images.inputs import Input
-from catclf.images.remote import Piece, RemotePictures
 from catclf.images.urls import fetch, files_below
 from catclf.objective import Objective
-from catclf.pipeline import prediction_on_workers
+from catclf.pipeline import scoring
+from catclf.pipeline.gallery import Shot
 from catclf.progress import Progress
+from catclf.stores.here import InMemory
+from catclf.stores.on_workers import OnWorkers, Piece
 from tests import reference
-from tests.pictures import class_folder, course_h5, noise, save_picture
+from tests.pictures import cats_and_dogs, class_folder, course_h5, noise, save_picture
 
 distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
 pytest.importorskip("fsspec", reason="the extra `dask` is not installed")
 
 SETTINGS = TrainSettings(
-    descent=DescentSettings(iterations=12, stop="none", momentum=0.5), size=8, engine="stream"
+    descent=DescentSettings(iterations=12, stop="none", momentum=0.5),
+    read=ReadOptions(size=8),
+    engine="stream",
 )
 
 
@@ -67,7 +72,7 @@ def test_two_clusters_on_one_machine_are_nothing_to_warn_about(address: str) -> 
 
 
 def on_dask(address: str, settings: TrainSettings = SETTINGS) -> TrainSettings:
-    return replace(settings, engine="dask", scheduler=address)
+    return replace(settings, engine="dask", read=replace(settings.read, scheduler=address))
 
 
 def assert_same_fit(actual: catclf.Fit, expected: catclf.Fit) -> None:
@@ -83,7 +88,7 @@ def assert_same_fit(actual: catclf.Fit, expected: catclf.Fit) -> None:
     "choices",
     [
         pytest.param({}, id="plain"),
-        pytest.param({"flip": True, "class_weight": "balanced"}, id="mirror images"),
+        pytest.param({"flip": True, "class_weight": "balanced"}, id="mirrored pictures"),
         pytest.param({"validation": 0.25, "cv": 2}, id="held out and cross-validated"),
     ],
 )
@@ -116,8 +121,16 @@ def test_unreadable_pictures_are_skipped_and_named_as_without(address: str, tmp_
     assert list(map(str, actual.skipped)) == list(map(str, expected.skipped))
     assert len(actual.skipped) == 2
     assert_same_fit(actual, expected)
+    failing = replace(SETTINGS, read=replace(SETTINGS.read, on_error="fail"))
     with pytest.raises(DataError, match=r"05\.png"):
-        catclf.train(folder, replace(on_dask(address), on_error="fail"))
+        catclf.train(folder, on_dask(address, failing))
+
+
+def test_a_part_may_have_no_readable_picture(address: str, tmp_path: Path) -> None:
+    folder = class_folder(tmp_path, m=40)
+    for name in ("01", "03", "05"):  # the first two are a part
+        (folder / "cat" / f"{name}.png").write_bytes(b"not a picture")
+    assert_same_fit(catclf.train(folder, on_dask(address)), catclf.train(folder, SETTINGS))
 
 
 @pytest.mark.parametrize("source", ["folder", "csv"])
@@ -241,7 +254,7 @@ def test_when_the_cluster_is_lost_the_best_so_far_is_saved(
     assert (f"{name} has no workers now; waiting for some" in messages) == (lost == "worker")
     assert f"after 6 updates, is in {output}" in messages
     model = catclf.load(str(output))
-    assert model.training["stop_reason"] == "lost"
+    assert model.training.stop_reason == "lost"
     six = replace(SETTINGS, descent=replace(SETTINGS.descent, iterations=6, momentum=0.0))
     assert_array_equal(model.w, catclf.train(photos, six).model.w)
 
@@ -257,8 +270,9 @@ def test_a_prediction_without_workers_ends(
         yield str(photos)
 
     model, warnings = catclf.train(photos, SETTINGS).model, list[str]()
+    read = ReadOptions(scheduler=doomed.address)
     with pytest.raises(ClusterError, match=r"has had no workers for 0\.5 s"):
-        list(catclf.predict(model, pictures(), scheduler=doomed.address, on_warning=warnings.append))
+        list(catclf.predict(model, pictures(), read=read, on_warning=warnings.append))
     assert "has no workers now" in warnings[-1]
 
 
@@ -277,10 +291,9 @@ def test_workers_that_are_all_starting_again_get_their_work_nevertheless() -> No
 
 
 def test_a_task_that_kills_its_workers_is_the_reason_from_then_on(address: str) -> None:
-    assert address
     from distributed import KilledWorker
 
-    cluster = Cluster.current()
+    cluster = Cluster(Cluster.current()._client, address)  # another one: it is of no use afterwards
     killed = KilledWorker.__new__(KilledWorker)  # what it is made with depends on the version
     for error in (killed, TimeoutError()):
         with (
@@ -306,11 +319,11 @@ def test_rows_from_here_give_the_bits_of_the_engine_stream(
     assert address  # its client is the current one
     if rounds == 2:  # more shards than one task adds up
         monkeypatch.setattr(parallel, "_PART_NUMBERS", 30)
-    design = Design(noise(90, 30), 1 / 255)
+    design = Design(InMemory(noise(90, 30)), 1 / 255)
     y = reference.labels(90)
     objective = Objective("cross-entropy", y, np.full(90, 1 / 90), 0.01, np.full(90, 1 / 90))
     w = np.random.default_rng(0).standard_normal(30)
-    stream, dask = (ENGINES[name](design, w, 2, b0=0.3) for name in ("stream", "dask"))
+    stream, dask = (ENGINES[name].load()(design, w, 2, b0=0.3) for name in ("stream", "dask"))
     c = stream.start()
     for expected, actual in zip(
         stream.sweep(c, objective, losses=True), dask.sweep(c, objective, losses=True), strict=True
@@ -324,7 +337,7 @@ def test_rows_from_here_give_the_bits_of_the_engine_stream(
 
 def test_terms_are_sent_once_for_each_objective_and_dropped_with_it(address: str) -> None:
     assert address
-    engine = DaskEngine(Design(noise(20, 6), 1 / 255), np.zeros(6))
+    engine = DaskEngine(Design(InMemory(noise(20, 6)), 1 / 255), np.zeros(6))
     objective = Objective("cross-entropy", reference.labels(20), np.full(20, 0.05), 0.0)
     engine.sweep(np.zeros(7), objective)
     sent = engine._terms[objective]
@@ -334,26 +347,75 @@ def test_terms_are_sent_once_for_each_objective_and_dropped_with_it(address: str
     assert not engine._terms
 
 
-def test_some_rows_can_be_fetched(address: str) -> None:
+class Kept(NamedTuple):
+    """Seven pictures on workers, as two pieces, and the same here."""
+
+    there: OnWorkers
+    here: InMemory
+
+
+@pytest.fixture
+def kept(address: str) -> Kept:
     assert address
-    cluster = Cluster.current()
-    pixels = noise(9, 4, 4, 3)
+    cluster, pixels = Cluster.current(), noise(9, 4, 4, 3)
     blocks = [cluster.submit(np.ascontiguousarray, pixels[:5]), cluster.submit(np.array, pixels[5:])]
-    pictures = RemotePictures(
-        cluster, 4, [Piece(blocks[0], np.array([0, 2, 4])), Piece(blocks[1], np.arange(4))]
+    pieces = [Piece(blocks[0], np.array([0, 2, 4])), Piece(blocks[1], np.arange(4))]
+    return Kept(OnWorkers(cluster, pixels[:0], pieces), InMemory(pixels[[0, 2, 4, 5, 6, 7, 8]]))
+
+
+PARTS = [slice(0, 14), slice(2, 5), slice(6, 9), slice(11, 12), slice(3, 3), slice(9, 99), slice(None)]
+
+
+def test_items_on_workers_are_cut_mapped_and_joined_as_those_here(kept: Kept) -> None:
+    both = []
+    for pictures in kept:
+        joined = pictures.joined(pictures.mapped(lambda images: images[:, :, ::-1]))
+        both.append(joined.mapped(Pixels(4).rows))
+    there, here = both
+    assert (there.place, here.place) == ("workers", "memory")
+    assert there.shape == here.shape == (14, 48)
+    assert there.nbytes == 0
+    for part in PARTS:
+        assert_array_equal(there[part], here[part], strict=True)
+    assert_array_equal(there[2:5], kept.here.array.reshape(7, 48)[2:5])  # nothing is done in place
+
+
+def test_functions_are_called_one_after_the_other_where_the_items_are(kept: Kept) -> None:
+    there, here = (
+        pictures.mapped(lambda images: images.astype(np.float32)).mapped(lambda images: images - 128)
+        for pictures in kept
     )
-    kept = pixels[[0, 2, 4, 5, 6, 7, 8]]
-    both = pictures.joined(pictures.mirrored()).rows()
-    assert both.shape == (14, 48)
-    expected = np.concatenate([kept, kept[:, :, ::-1]]).reshape(14, 48)
-    for part in (slice(0, 14), slice(2, 5), slice(6, 9), slice(11, 12)):
-        assert_array_equal(both[part], expected[part])
+    assert there.shape == here.shape == (7, 4, 4, 3)
+    assert_array_equal(there[1:6], here[1:6], strict=True)
+
+    def process(images: NDArray[Any]) -> NDArray[Any]:
+        return np.full(len(images), os.getpid())
+
+    assert os.getpid() not in there.each(process)
+    assert_array_equal(here.each(process), np.full(7, os.getpid()))
+
+
+def test_an_entry_for_each_item_is_computed_in_their_order(kept: Kept) -> None:
+    there, here = (
+        pictures.joined(pictures).each(lambda images: images.sum(axis=(1, 2, 3))) for pictures in kept
+    )
+    assert_array_equal(there, here, strict=True)
+
+
+def test_items_on_workers_come_some_at_a_time_or_stay_there(kept: Kept) -> None:
+    pieces = list(kept.there.pieces(slice(1, 7), 4))
+    assert list(map(len, pieces)) == [4, 2]
+    assert_array_equal(np.concatenate(pieces), kept.here[1:7])
+    cluster = Cluster.current()
+    for pictures in kept:
+        (sent,) = cluster.gather([pictures.sent(slice(2, 6))])
+        assert_array_equal(sent, kept.here[2:6])
 
 
 def test_predictions_are_the_same_bytes_in_the_same_order(
     address: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prediction_on_workers, "BATCH", 16)
+    monkeypatch.setattr(scoring, "_SENT_TO_WORKERS", 16)
     model, album = tmp_path / "cat.npz", tmp_path / "album"
     catclf.save(catclf.train(photos, SETTINGS).model, str(model))
     for k in range(45):
@@ -377,10 +439,97 @@ def test_pictures_on_stdin_and_of_a_store_are_predicted(address: str, photos: Pa
     (first, *_) = expected = list(catclf.predict(model, [str(photos / "cat")]))
     with open(first.path, "rb") as stream:
         inputs: list[Input] = [f"file://{photos}/cat/", stream, f"file://{first.path}"]
-        actual = list(catclf.predict(model, inputs, scheduler=address))
+        actual = list(catclf.predict(model, inputs, read=ReadOptions(scheduler=address)))
     files = [prediction.probability for prediction in expected]
     assert [p.probability for p in actual] == [*files, files[0], files[0]]
     assert [p.path for p in actual[-2:]] == ["-", f"file://{first.path}"]
+
+
+def assert_same_shots(actual: Iterable[Shot], expected: Iterable[Shot]) -> None:
+    for one, other in zip(actual, expected, strict=True):
+        assert one.position == other.position
+        assert_array_equal(one.thumbnail, other.thumbnail)
+
+
+def assert_same_evaluation(actual: catclf.Evaluation, expected: catclf.Evaluation) -> None:
+    assert_array_equal(actual.y, expected.y)
+    assert_array_equal(actual.probabilities, expected.probabilities)
+    assert_array_equal(actual.losses, expected.losses)
+    assert actual.paths == expected.paths
+    assert list(map(str, actual.failed)) == list(map(str, expected.failed))
+    assert actual.overlap == expected.overlap
+    assert actual.to_dict() == expected.to_dict()
+    assert actual.gallery is not None
+    assert expected.gallery is not None
+    assert_same_shots(actual.gallery.worst, expected.gallery.worst)
+    assert_same_shots(actual.gallery.doubtful, expected.gallery.doubtful)
+
+
+@pytest.mark.parametrize("source", ["folder", "hdf5"])
+def test_evaluation_gives_the_same_bits(
+    source: str, address: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "_SENT_TO_WORKERS", 16)
+    model = catclf.train(photos, SETTINGS).model
+    smaller = catclf.train(photos, replace(SETTINGS, read=ReadOptions(size=6))).model
+    monkeypatch.chdir(tmp_path)  # the workers are elsewhere
+    data = Path("data.h5")
+    if source == "folder":
+        data = class_folder(Path("data"), m=50, size=9, seed=1)
+        save_picture(data / "dog" / "seen.png", cats_and_dogs(40)[0][6])
+        (data / "cat" / "07.png").write_bytes(b"not a picture")
+    else:
+        model, smaller = (replace(one, negative="non-cat") for one in (model, smaller))
+        course_h5(data, m=50, size=9)
+    choices: dict[str, Any] = {"against": smaller, "prior": 0.2, "gallery": True}
+    expected = catclf.evaluate(model, data, **choices)
+    assert_same_evaluation(
+        catclf.evaluate(model, data, read=ReadOptions(scheduler=address), **choices), expected
+    )
+    assert expected.scores.n == 50
+    assert len(expected.overlap) == len(expected.failed) == (source == "folder")
+
+
+def test_evaluation_through_urls_and_where_a_picture_cannot_be_read(
+    address: str, photos: Path, tmp_path: Path
+) -> None:
+    model = catclf.train(photos, SETTINGS).model
+    data = class_folder(tmp_path / "data", m=20, seed=1)
+    (data / "cat" / "07.png").write_bytes(b"not a picture")
+    files = [(path, path.parent.name) for path in sorted(data.rglob("*.png"))]
+    rows = [f"file://{path},{kind}" for path, kind in files]
+    (tmp_path / "urls.csv").write_text("\n".join(["path,label", *rows]))
+    expected = catclf.evaluate(model, data)
+    actual = catclf.evaluate(model, tmp_path / "urls.csv", read=ReadOptions(scheduler=address))
+    assert_array_equal(actual.probabilities, expected.probabilities)
+    assert actual.scores == expected.scores
+    assert actual.paths == tuple(f"file://{path}" for path in expected.paths)
+    assert list(map(str, actual.failed)) == [f"file://{error}" for error in expected.failed]
+    assert len(expected.failed) == 1
+    whole = catclf.evaluate(model, data.as_uri(), read=ReadOptions(scheduler=address))
+    assert whole.scores == expected.scores
+    with pytest.raises(DataError, match=r"07\.png: is not a picture"):
+        catclf.evaluate(model, data, read=ReadOptions(scheduler=address, on_error="fail"))
+
+
+def test_eval_writes_the_same_with_a_scheduler(
+    address: str, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model, folder = tmp_path / "cat.npz", class_folder(tmp_path / "data", m=30, seed=1)
+    catclf.save(catclf.train(photos, SETTINGS).model, str(model))
+    (folder / "cat" / "notes.txt").write_text("not even called a picture")
+    (folder / "cat" / "05.png").write_bytes(b"not a picture")
+    written = []
+    for extra in ([], ["--scheduler", address]):
+        rows = tmp_path / f"rows{len(extra)}.csv"
+        arguments = ["eval", "-m", str(model), str(folder), "-F", "json", "--predictions", str(rows)]
+        assert main([*arguments, *extra]) == 3
+        out, err = capfd.readouterr()
+        written.append((out, err, rows.read_bytes()))
+    assert written[1] == written[0]
+    assert json.loads(written[0][0])["n"] == 29
+    assert f"{folder}/cat/05.png: " in written[0][1]
+    assert "1 other file ignored" in written[0][1]
 
 
 def test_other_versions_on_the_workers_are_reported(
@@ -400,23 +549,21 @@ def test_other_versions_on_the_workers_are_reported(
 )
 def test_what_a_cluster_cannot_do_is_refused(choices: dict[str, str], name: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        TrainSettings(scheduler="local", **choices)  # type: ignore[arg-type]
+        TrainSettings(read=ReadOptions(scheduler="local"), **choices)  # type: ignore[arg-type]
     assert caught.value.name == name
 
 
 def test_the_engine_needs_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none() -> None:
-        raise ValueError("no clients")
-
-    monkeypatch.setattr(distributed, "default_client", none)
-    with pytest.raises(ConfigError, match="used together with --scheduler"):
-        DaskEngine(Design(noise(4, 6), 1.0), np.zeros(6))
+    monkeypatch.setattr(clusters, "_connected", [])
+    with pytest.raises(ConfigError, match="engine = 'dask': must be used together with scheduler"):
+        DaskEngine(Design(InMemory(noise(4, 6)), 1.0), np.zeros(6))
 
 
 def test_nothing_of_dask_is_imported_without_a_scheduler() -> None:
     code = (
-        "import sys, catclf.cli.train_command, catclf.cli.predict_command, catclf.pipeline.training;"
-        "import catclf.pipeline.prediction; print({'dask', 'distributed', 'fsspec'} & set(sys.modules))"
+        "import sys, catclf.cli.train_command, catclf.cli.predict_command, catclf.cli.eval_command;"
+        "import catclf.pipeline.training, catclf.pipeline.prediction, catclf.pipeline.evaluation;"
+        "print({'dask', 'distributed', 'fsspec'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout == "set()\n"

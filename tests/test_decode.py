@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +18,32 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from PIL import Image
 
-from catclf.images.decode import decode, resize
-from catclf.images.picture import Picture
+from catclf.images import decode as decoding
+from catclf.images.decode import Decoder, resize
+from catclf.images.picture import THUMBNAIL, Decoded, Picture, View
 from tests.pictures import Pixels, noise, open_files, ramps, save_picture, save_turned
 
 
-def decoded(path: Path, size: int = 8) -> Pixels:
-    picture = decode(Picture(str(path)), size)
+def decode(picture: Picture, size: int = 8, **options: int) -> Decoded:
+    return Decoder((View(size),), **options).one(picture)
+
+
+def pixels_of(picture: Decoded, shape: tuple[int, ...] = (8, 8, 3)) -> Pixels:
+    """The one view of a picture that could be decoded."""
     assert picture.error is None, picture.error
-    assert picture.pixels is not None
-    assert picture.pixels.shape == (size, size, 3)
-    assert picture.pixels.dtype == np.uint8
-    return picture.pixels
+    (pixels,) = picture.views
+    assert pixels.shape == shape
+    assert pixels.dtype == np.uint8
+    return pixels
+
+
+def decoded(path: Path, size: int = 8) -> Pixels:
+    return pixels_of(decode(Picture(str(path)), size), (size, size, 3))
 
 
 def reason(path: Path, **options: int) -> str:
-    picture = decode(Picture(str(path)), 8, **options)
-    assert picture.pixels is None
+    picture = decode(Picture(str(path)), **options)
+    assert picture.views == ()
     assert picture.error is not None
     assert picture.error.path == str(path)
     assert "\n" not in picture.error.reason
@@ -181,9 +190,8 @@ def test_a_mean_colour_survives_shrinking() -> None:
 def test_pixels_are_resized_as_those_of_a_file(tmp_path: Path) -> None:
     pixels = noise(20, 30, 3)
     of_file = decoded(save_picture(tmp_path / "a.png", pixels))
-    of_pixels = decode(Picture("x.h5[0]", pixels=pixels), 8).pixels
-    assert of_pixels is not None
-    assert_array_equal(of_pixels, of_file)
+    of_pixels = decode(Picture("x.h5[0]", pixels=pixels))
+    assert_array_equal(pixels_of(of_pixels), of_file)
 
 
 # --- EXIF ---
@@ -321,26 +329,26 @@ def test_a_file_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_name_with_a_nul_is_an_error_and_no_exception() -> None:
-    assert decode(Picture("a\0.jpg"), 8).error is not None
+    assert decode(Picture("a\0.jpg")).error is not None
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
     save_picture(tmp_path / "a.png", noise(10, 20, 3))
     assert reason(tmp_path / "a.png", max_pixels=199).startswith("has 20×10 pixels, more than the 199")
-    assert decode(Picture(str(tmp_path / "a.png")), 8, max_pixels=200).error is None
+    assert decode(Picture(str(tmp_path / "a.png")), max_pixels=200).error is None
 
 
 def test_a_webp_or_jpeg_2000_may_have_half_as_many_pixels(tmp_path: Path) -> None:
     for name in ("a.webp", "a.jp2"):
         save_picture(tmp_path / name, noise(16, 20, 3))
         assert reason(tmp_path / name, max_pixels=639) == "has 20×16 pixels, more than the 319 allowed"
-        assert decode(Picture(str(tmp_path / name)), 8, max_pixels=640).error is None
+        assert decode(Picture(str(tmp_path / name)), max_pixels=640).error is None
 
 
 def test_a_jpeg_of_endless_scans_is_refused(tmp_path: Path) -> None:
     Image.new("L", (4000, 4000), 100).save(tmp_path / "a.jpg", progressive=True)
     data = (tmp_path / "a.jpg").read_bytes()
-    assert decode(Picture(str(tmp_path / "a.jpg")), 8).error is None
+    assert decode(Picture(str(tmp_path / "a.jpg"))).error is None
     scan = data[data.rindex(b"\xff\xda") : -2]
     (tmp_path / "a.jpg").write_bytes(data[:-2] + 400 * scan + data[-2:])
     assert reason(tmp_path / "a.jpg").endswith("scans; decoding it would take too long")
@@ -351,8 +359,9 @@ def test_memory_for_a_pixel_is_bounded_in_every_mode(tmp_path: Path, mode: str) 
     path = tmp_path / ("a.tif" if mode in ("I", "F") else "a.png")
     Image.new("L" if mode == "P" else mode, (3000, 3000)).convert(mode).save(path)
     code = (
-        "import resource, sys; from catclf.images.decode import decode;"
-        "from catclf.images.picture import Picture; decode(Picture(sys.argv[1]), 8);"
+        "import resource, sys; from catclf.images.decode import Decoder;"
+        "from catclf.images.picture import Picture, View;"
+        "Decoder((View(8),)).one(Picture(sys.argv[1]));"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     with_picture, without = (
@@ -372,8 +381,11 @@ def test_too_little_memory_is_a_reason(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_an_error_is_handed_on(tmp_path: Path) -> None:
-    failed = decode(Picture(str(tmp_path / "a.jpg")), 8)
-    assert decode(failed, 8) is failed
+    failed = decode(Picture(str(tmp_path / "a.jpg")))
+    assert failed.error is not None
+    again = decode(Picture(failed.path, error=failed.error))
+    assert again.error is failed.error
+    assert again == failed
 
 
 # --- streams ---
@@ -395,14 +407,137 @@ def test_a_stream_is_the_same_as_a_file(
     tmp_path: Path, file_format: str, kind: type[io.BytesIO]
 ) -> None:
     (tmp_path / "a").write_bytes(ENCODED[file_format])
-    picture = decode(Picture("-", stream=kind(ENCODED[file_format])), 8)
-    assert picture.pixels is not None
-    assert_array_equal(picture.pixels, decoded(tmp_path / "a"))
+    picture = decode(Picture("-", stream=kind(ENCODED[file_format])))
+    assert_array_equal(pixels_of(picture), decoded(tmp_path / "a"))
 
 
 def test_an_empty_stream_says_so() -> None:
-    error = decode(Picture("-", stream=Pipe(b"")), 8).error
+    error = decode(Picture("-", stream=Pipe(b""))).error
     assert str(error) == "-: is empty"
+
+
+# --- several views at once ---
+
+VIEWS = (View(64), THUMBNAIL, View(8))
+
+
+def alone(path: Path) -> list[Pixels]:
+    """Each of the views, of a decoding of its own."""
+    return [Decoder((view,)).one(Picture(str(path))).views[0] for view in VIEWS]
+
+
+def together(picture: Picture, views: tuple[View, ...] = VIEWS) -> tuple[Pixels, ...]:
+    found = Decoder(views).one(picture)
+    assert found.error is None, found.error
+    return found.views
+
+
+def assert_same_bytes(found: Sequence[Pixels], expected: Sequence[Pixels]) -> None:
+    assert len(found) == len(expected)
+    for pixels, other in zip(found, expected, strict=True):
+        assert pixels.dtype == np.uint8
+        assert pixels.shape == other.shape
+        assert pixels.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("whole_bytes", [0, 10**9])
+@pytest.mark.parametrize("shape", [(600, 800, 3), (300, 1000), (40, 30, 3)], ids=str)
+@pytest.mark.parametrize("suffix", ["jpg", "mpo", "png", "webp", "gif"])
+def test_several_views_are_the_same_bytes_as_each_alone(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    suffix: str,
+    shape: tuple[int, ...],
+    whole_bytes: int,
+) -> None:
+    """Whether the file is read at once or bit by bit."""
+    monkeypatch.setattr(decoding, "_WHOLE_BYTES", whole_bytes)
+    path = save_picture(tmp_path / f"a.{suffix}", noise(*shape))
+    picture, expected = Picture(str(path)), alone(path)
+    assert_same_bytes(together(picture), expected)
+    assert_same_bytes(together(picture, VIEWS[::-1]), expected[::-1])
+    assert_same_bytes(together(picture, 2 * VIEWS), 2 * expected)
+    assert together(picture, ()) == ()
+
+
+def test_several_views_of_a_large_jpeg_are_the_same_bytes_as_each_alone(tmp_path: Path) -> None:
+    path = save_picture(tmp_path / "a.jpg", noise(2400, 1800, 3))
+    assert_same_bytes(together(Picture(str(path))), alone(path))
+
+
+def test_several_views_of_a_photograph_are_the_same_bytes_as_each_alone(real_data: Path) -> None:
+    for path in sorted((real_data / "hostile" / "images" / "exif").glob("*.jpg"))[:6]:
+        assert_same_bytes(together(Picture(str(path))), alone(path))
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_stream_that_is_read_only_once_has_several_views(tmp_path: Path, file_format: str) -> None:
+    (tmp_path / "a").write_bytes(ENCODED[file_format])
+    found = together(Picture("-", stream=Pipe(ENCODED[file_format])))
+    assert_same_bytes(found, alone(tmp_path / "a"))
+
+
+def test_decoded_pixels_have_several_views() -> None:
+    pixels = noise(100, 300, 3)
+    square, whole, _ = together(Picture("x.h5[0]", pixels=pixels))
+    assert_array_equal(square, resize(pixels, 64))
+    assert whole.shape == (85, 256, 3)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [
+        *((300, 400, (75, 100)), (400, 300, (100, 75)), (1000, 1000, (100, 100))),
+        *((30, 1000, (3, 100)), (1, 2000, (1, 100)), (2000, 1, (100, 1)), (4000, 801, (100, 20))),
+        *((100, 100, (100, 100)), (99, 60, (99, 60)), (7, 100, (7, 100)), (1, 1, (1, 1))),
+    ],
+)
+def test_a_whole_view_keeps_the_aspect_ratio_and_never_enlarges(
+    tmp_path: Path, suffix: str, height: int, width: int, expected: tuple[int, int]
+) -> None:
+    pixels = noise(height, width, 3)
+    path = save_picture(tmp_path / f"a.{suffix}", pixels)
+    (of_file,) = together(Picture(str(path)), (View(100, whole=True),))
+    (of_pixels,) = together(Picture("-", pixels=pixels), (View(100, whole=True),))
+    assert of_file.shape == of_pixels.shape == (*expected, 3)
+    if (height, width) == expected:
+        assert_array_equal(of_pixels, pixels)
+    if suffix == "png":
+        assert_array_equal(of_file, of_pixels)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_whole_view_is_upright(tmp_path: Path, orientation: int) -> None:
+    pixels = ramps(90, 140)
+    turned = save_turned(tmp_path / "a.png", pixels, orientation)
+    assert_array_equal(together(Picture(str(turned)), (View(140, whole=True),))[0], pixels)
+
+
+def test_what_cannot_be_decoded_has_no_view_at_all(tmp_path: Path) -> None:
+    data = ENCODED["JPEG"]
+    (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
+    found = Decoder(VIEWS).one(Picture(str(tmp_path / "a.jpg")))
+    assert found.views == ()
+    assert found.error is not None
+
+
+def test_pictures_are_decoded_in_order_and_one_at_a_time(tmp_path: Path) -> None:
+    paths = [str(save_picture(tmp_path / f"{k}.png", noise(8, 8, 3, seed=k))) for k in range(4)]
+    taken = []
+
+    def pictures() -> Iterator[Picture]:
+        for path in [*paths, str(tmp_path / "missing")]:
+            taken.append(path)
+            yield Picture(path)
+
+    found = Decoder((View(8),))(pictures())
+    assert taken == []
+    for k, path in enumerate(paths):
+        one = next(found)
+        assert (one.path, taken[-1]) == (path, path)
+        assert_array_equal(pixels_of(one), noise(8, 8, 3, seed=k))
+    assert next(found).error is not None
 
 
 # --- properties ---
@@ -416,8 +551,8 @@ MAGIC = [ENCODED[name][:12] for name in FORMATS]
 @example(data=b"P6 99999999 99999999 255\n")
 @example(data=b"P5 0 0 255\n")
 def test_random_bytes_never_raise(data: bytes) -> None:
-    picture = decode(Picture("-", stream=io.BytesIO(data)), 8)
-    assert (picture.error is None) != (picture.pixels is None)
+    picture = decode(Picture("-", stream=io.BytesIO(data)))
+    assert (picture.error is None) == (len(picture.views) == 1)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -433,5 +568,5 @@ def test_truncated_and_altered_pictures_never_raise(
     data = bytearray(ENCODED[file_format])
     for position, value in flips:
         data[int(position * len(data))] = value
-    picture = decode(Picture("-", stream=io.BytesIO(data[: int(cut * len(data))])), 8, max_pixels=10**6)
-    assert (picture.error is None) != (picture.pixels is None)
+    picture = decode(Picture("-", stream=io.BytesIO(data[: int(cut * len(data))])), max_pixels=10**6)
+    assert (picture.error is None) == (len(picture.views) == 1)

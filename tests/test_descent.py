@@ -15,16 +15,17 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from catclf.config import LOSS_NAMES, STARTS, STOP_RULES, DescentSettings, TrainSettings
+from catclf.config import LOSS_NAMES, STARTS, STOP_RULES, DescentSettings, ReadOptions, TrainSettings
 from catclf.curvature import largest_curvature
 from catclf.descent import Descent, Step, descend
 from catclf.design import Design
-from catclf.engines import ENGINES, Engine
+from catclf.engines import Engine
 from catclf.fitting import Fitted, Prepared, Problem, fit, prepare
 from catclf.logistic import LOSSES, Vector, sigmoid
 from catclf.objective import Objective
+from catclf.stores.here import InMemory
 from tests import reference
-from tests.engines import LOCAL_ENGINES
+from tests.engines import LOCAL_ENGINES, engine_class
 
 NEVER = DescentSettings(iterations=60, stop="none")
 engines = pytest.mark.parametrize("name", LOCAL_ENGINES)
@@ -52,7 +53,7 @@ def make(
     rows = np.random.default_rng(5).standard_normal((m, n_x)).astype(np.float32)
     y = reference.labels(m)
     w0, b0 = start or (np.zeros(n_x), 0.0)
-    engine = ENGINES[name](Design(rows, 1.0), w0, 1, b0=b0)
+    engine = engine_class(name)(Design(InMemory(rows), 1.0), w0, 1, b0=b0)
     objective = Objective(loss, y, np.full(m, 1 / m), l2)
     return Made(
         rows.T.astype(np.float64), y, engine, objective, 1 / largest_curvature(engine, objective)
@@ -188,7 +189,7 @@ def one_sided() -> Made:
     """Squared error of features ≥ 0, as pixels are: a huge first step makes every p zero for good."""
     made = make("squared-error")
     rows = np.abs(made.X.T).astype(np.float32)
-    engine = ENGINES["primal"](Design(rows, 1.0), np.zeros(8), 1)
+    engine = engine_class("primal")(Design(InMemory(rows), 1.0), np.zeros(8), 1)
     return made._replace(X=rows.T.astype(np.float64), engine=engine)
 
 
@@ -223,7 +224,7 @@ def overfitting() -> HeldOut:
     rows = np.random.default_rng(1).standard_normal((m, n_x)).astype(np.float32)
     rows[:, 0] += 3 * reference.labels(m)  # a little signal, so that the first steps do help
     train = np.arange(m) % 2 == 0
-    engine = ENGINES["gram"](Design(rows, 1.0), np.zeros(n_x), 1)
+    engine = engine_class("gram")(Design(InMemory(rows), 1.0), np.zeros(n_x), 1)
     objective = Objective("cross-entropy", reference.labels(m), train / 20, 0.0, ~train / 20)
     return HeldOut(engine, objective, 1 / largest_curvature(engine, objective))
 
@@ -299,7 +300,8 @@ def test_curvature_is_the_largest_eigenvalue_of_the_bound(
 
 @engines
 def test_curvature_of_black_pictures_is_that_of_the_bias(name: str) -> None:
-    engine = ENGINES[name](Design(np.zeros((6, 4), np.uint8), 1 / 255), np.zeros(4), 1)
+    black = InMemory(np.zeros((6, 4), np.uint8))
+    engine = engine_class(name)(Design(black, 1 / 255), np.zeros(4), 1)
     objective = Objective("cross-entropy", reference.labels(6), np.full(6, 1 / 6), 0.0)
     assert_allclose(largest_curvature(engine, objective), 0.25, rtol=1e-12)
     assert largest_curvature(engine, objective, bias_factor=0.0) == 0.0
@@ -329,7 +331,7 @@ def test_probabilities_of_a_known_model_are_recovered(name: str) -> None:
         rows = rows[:m]
     p = sigmoid(rows @ w + b)
     y = (rng.random(m) < p).astype(np.float64)
-    engine = ENGINES[name](Design(rows, 1.0), np.zeros(3), 2)
+    engine = engine_class(name)(Design(InMemory(rows), 1.0), np.zeros(3), 2)
     objective = Objective("cross-entropy", y, np.full(m, 1 / m), 0.0)
     settings = DescentSettings(iterations=500, epsilon=1e-5, momentum=0.9)
     descent = descend(engine, objective, settings, 1 / largest_curvature(engine, objective))
@@ -342,7 +344,8 @@ def test_probabilities_of_a_known_model_are_recovered(name: str) -> None:
 
 def train(pixels: NDArray[np.uint8], y: Vector, settings: TrainSettings) -> tuple[Prepared, Fitted]:
     every = np.ones(len(y), dtype=bool)
-    prepared = prepare(Problem(pixels, y, settings, jobs=1), every)
+    settings = replace(settings, read=ReadOptions(jobs=1))
+    prepared = prepare(Problem(InMemory(pixels), y, settings), every)
     return prepared, fit(prepared, every)
 
 

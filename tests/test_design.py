@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from catclf.design import Design, Standardisation
+from catclf.stores.here import InMemory
 
 Rows = NDArray[np.float32]
 
@@ -22,8 +23,8 @@ def uneven_rows(m: int, n_x: int, seed: int = 0) -> Rows:
 
 
 def test_a_design_has_a_picture_a_row_and_a_feature_a_column() -> None:
-    design = Design(np.zeros((3, 7), np.uint8), 1 / 255)
-    assert (design.m, design.n_x) == (3, 7)
+    design = Design(InMemory(np.zeros((3, 7), np.uint8)), 1 / 255)
+    assert (design.m, design.n_x, design.place) == (3, 7, "memory")
 
 
 def test_standardised_rows_are_centred_and_of_length_about_one() -> None:

@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pytest
@@ -16,17 +16,18 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from catclf.config import LOSS_NAMES, STOP_RULES, DescentSettings
+from catclf.config import ENGINES, LOSS_NAMES, STOP_RULES, DescentSettings, Place
 from catclf.curvature import largest_curvature
 from catclf.descent import Descent, descend
 from catclf.design import Design
-from catclf.engines import ENGINES, Engine, gram, stream
+from catclf.engines import Engine, gram, stream
 from catclf.engines.choice import choose_engine
 from catclf.engines.gram import gram_matrix
 from catclf.logistic import Vector
 from catclf.objective import Objective
+from catclf.stores.here import InMemory
 from tests import reference
-from tests.engines import LOCAL_ENGINES
+from tests.engines import LOCAL_ENGINES, engine_class
 
 # Relative to the largest entry. An engine that is not named here computes in float64.
 TOLERANCES = {"stream": 1e-5}
@@ -51,8 +52,8 @@ SHAPES = {
 def make_design(kind: str, m: int, n_x: int) -> Design:
     rng = np.random.default_rng(m + n_x)
     if kind == "uint8":
-        return Design(rng.integers(0, 256, (m, n_x), dtype=np.uint8), 1 / 255)
-    return Design((0.5 * rng.standard_normal((m, n_x))).astype(np.float32), 1.0)
+        return Design(InMemory(rng.integers(0, 256, (m, n_x), dtype=np.uint8)), 1 / 255)
+    return Design(InMemory((0.5 * rng.standard_normal((m, n_x))).astype(np.float32)), 1.0)
 
 
 def matrix(design: Design) -> Vector:
@@ -130,7 +131,7 @@ def expected_rows(case: Case) -> list[reference.Row]:
 
 
 def run(name: str, case: Case, stop: str = "none", epsilon: float = 1.0) -> tuple[Engine, Descent]:
-    engine = ENGINES[name](case.design, start_weights(case.start, case.design.n_x), 2, b0=B0)
+    engine = engine_class(name)(case.design, start_weights(case.start, case.design.n_x), 2, b0=B0)
     settings = DescentSettings(iterations=UPDATES, stop=stop, epsilon=epsilon, momentum=case.momentum)
     objective = Objective(case.loss, case.y, case.shares, case.l2)
     return engine, descend(engine, objective, settings, RATE)
@@ -211,7 +212,7 @@ def test_a_sweep_sums_over_all_pictures(
 ) -> None:
     design = make_design(kind, 21, 30)
     X, w0 = matrix(design), start_weights(start, 30)
-    engine = ENGINES[name](design, w0, 2, b0=b0, own_bias=own_bias)
+    engine = engine_class(name)(design, w0, 2, b0=b0, own_bias=own_bias)
     summand = Summed(lambda z, numbers: z * z + numbers)
     sums, losses = engine.sweep(engine.start(), summand, losses=True)
     assert sorted(summand.seen) == list(range(21))  # each picture once
@@ -232,7 +233,7 @@ def test_linear_operations_on_coordinates_are_those_on_weights_and_bias(
     name: str, kind: str, start: str, b0: float, own_bias: bool
 ) -> None:
     design = make_design(kind, 21, 30)
-    engine = ENGINES[name](design, start_weights(start, 30), 1, b0=b0, own_bias=own_bias)
+    engine = engine_class(name)(design, start_weights(start, 30), 1, b0=b0, own_bias=own_bias)
     assert (engine.m, engine.n_x) == (21, 30)
     one = engine.start()
     assert_close(engine.weights(one), start_weights(start, 30), name)
@@ -254,14 +255,14 @@ def test_linear_operations_on_coordinates_are_those_on_weights_and_bias(
 
 
 def test_a_gram_engine_without_a_bias_of_its_own_moves_it_with_the_pictures_only() -> None:
-    engine = ENGINES["gram"](make_design("uint8", 21, 30), np.zeros(30), own_bias=False)
+    engine = engine_class("gram")(make_design("uint8", 21, 30), np.zeros(30), own_bias=False)
     with pytest.raises(ValueError, match="bias of its own"):
         engine.shift(engine.start(), 0.1)
 
 
 @engines
 def test_a_sweep_leaves_its_coordinates_alone(name: str) -> None:
-    engine = ENGINES[name](make_design("uint8", 21, 30), start_weights("random", 30), 2)
+    engine = engine_class(name)(make_design("uint8", 21, 30), start_weights("random", 30), 2)
     c = engine.start()
     before = c.copy()
     sums, _ = engine.sweep(c, Summed(lambda z, numbers: z))
@@ -288,7 +289,7 @@ def test_terms_of_some_pictures_are_those_of_the_whole_objective(loss: str) -> N
 def fitted_bytes(name: str, kind: str, jobs: int) -> bytes:
     design = make_design(kind, 50, 700)
     y = reference.labels(50)
-    engine = ENGINES[name](design, start_weights("random", 700), jobs)
+    engine = engine_class(name)(design, start_weights("random", 700), jobs)
     objective = Objective("cross-entropy", y, np.full(50, 1 / 50), 0.01)
     rate = 1 / largest_curvature(engine, objective)
     settings = DescentSettings(iterations=10, stop="none", momentum=0.5)
@@ -326,7 +327,7 @@ def test_pictures_without_a_share_have_no_influence_but_a_score(name: str, kind:
     train = np.arange(20) < 14
     X = matrix(design)
     rows = reference.descend(X[:, train], y[train], loss="cross-entropy", rate=RATE, updates=10)
-    engine: Engine = ENGINES[name](design, np.zeros(30), 2)
+    engine: Engine = engine_class(name)(design, np.zeros(30), 2)
     objective = Objective("cross-entropy", y, train / 14, 0.0)
     descent = descend(engine, objective, DescentSettings(iterations=10, stop="none"), RATE)
     assert_same_descent(name, engine, descent, rows)
@@ -359,8 +360,14 @@ def test_auto_chooses_the_engine(m: int, n_x: int, sweeps: int, memory: int, exp
 sizes = st.integers(1, 10**6)
 
 
-@given(sizes, sizes, st.integers(0, 10**8), st.integers(1, 10**12))
-def test_the_chosen_engine_exists_and_fits(m: int, n_x: int, sweeps: int, memory: int) -> None:
-    chosen = choose_engine(m, n_x, sweeps, memory)
-    assert chosen in ENGINES
-    assert {"gram": 8 * m * m, "primal": 8 * m * n_x, "stream": 0}[chosen] <= memory
+places = st.sampled_from(get_args(Place))
+
+
+@given(sizes, sizes, st.integers(0, 10**8), st.integers(1, 10**12), places)
+def test_the_chosen_engine_exists_and_fits_and_can_read_the_rows(
+    m: int, n_x: int, sweeps: int, memory: int, place: Place
+) -> None:
+    chosen = choose_engine(m, n_x, sweeps, memory, place)
+    assert place in ENGINES[chosen].reads
+    assert {"gram": 8 * m * m, "primal": 8 * m * n_x, "stream": 0, "dask": 0}[chosen] <= memory
+    assert (chosen == "dask") == (place == "workers")

@@ -17,9 +17,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from catclf import ConfigError, DescentSettings, PictureClassifier, TrainingError, TrainSettings, train
-from catclf.images.labelled import read_labelled
-from tests.pictures import cats_and_dogs, course_h5
+from catclf import (
+    ConfigError,
+    DescentSettings,
+    PictureClassifier,
+    ReadOptions,
+    TrainingError,
+    TrainSettings,
+    train,
+)
+from tests.pictures import cats_and_dogs, course_h5, load_labelled
 
 
 def checks() -> Any:
@@ -62,13 +69,15 @@ def test_rows_have_the_optimum_that_scikit_learn_finds(numbers: tuple[Any, Any],
 @pytest.mark.parametrize("features", ["pixels", "patches"])
 def test_pictures_have_the_model_that_train_makes(tmp_path: Path, features: str) -> None:
     data = course_h5(tmp_path / "a.h5", m=24, size=16)
-    labelled = read_labelled(str(data), None, "fail", 1)
-    settings = TrainSettings(DescentSettings(iterations=50), features=features, flip=True, jobs=1)
+    pictures, labelled = load_labelled(data)
+    read = ReadOptions(jobs=1)
+    settings = TrainSettings(DescentSettings(iterations=50), read, features=features, flip=True)
     model = train(data, settings).model
     ours = PictureClassifier(iterations=50, features=features, flip=True)
-    ours.fit(labelled.pixels, labelled.labels)
+    pixels = pictures[:]
+    ours.fit(pixels, labelled.labels)
     assert_allclose(ours.coef_[0], model.w, rtol=1e-12)
-    assert_allclose(ours.predict_proba(labelled.pixels), model.predict_proba(labelled.pixels))
+    assert_allclose(ours.predict_proba(pixels), model.predict_proba(pixels))
     assert ours.n_features_in_ == 3 * 16**2
 
 

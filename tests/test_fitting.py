@@ -12,13 +12,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from catclf import fitting
-from catclf.config import DescentSettings, TrainSettings
-from catclf.errors import TooFewPicturesError
-from catclf.features import FEATURES
+from catclf.config import FEATURES, DescentSettings, FeatureKind, ReadOptions, TrainSettings
+from catclf.descent import Step
+from catclf.errors import ConfigError, TooFewPicturesError
 from catclf.features.pixels import Pixels
 from catclf.fitting import Mask, Prepared, Problem, choose_l2, cross_validate, fit, prepare
 from catclf.folds import fold_numbers
 from catclf.logistic import LOSSES, Vector, sigmoid
+from catclf.progress import Progress
+from catclf.stores.here import InFile, InMemory
 from tests import reference
 from tests.engines import LOCAL_ENGINES
 
@@ -29,13 +31,18 @@ class Centred(Pixels):
     """Pixels in the place of patches: features to be standardised, without the work of learning."""
 
     scale: ClassVar[float] = 1.0
-    standardised: ClassVar[bool] = True
+    kind: ClassVar[FeatureKind] = replace(FEATURES["patches"], code="tests.test_fitting:Centred")
+
+    @classmethod
+    def learn(cls, images: NDArray[np.uint8], *, seed: int = 0, jobs: int = 1) -> Centred:
+        del seed, jobs
+        return cls(images.shape[1])
 
 
 @pytest.fixture(autouse=True)
 def less_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is learned in the place of patches, and penalties are compared after fewer steps."""
-    monkeypatch.setitem(FEATURES, "patches", Centred)
+    monkeypatch.setitem(FEATURES, "patches", Centred.kind)
     monkeypatch.setattr(fitting, "_L2_DESCENT", replace(fitting._L2_DESCENT, iterations=60))
 
 
@@ -47,8 +54,13 @@ SHORT = DescentSettings(iterations=60, stop="none", l2=0.0)
 
 
 def problem(settings: TrainSettings | None = None, m: int = M, jobs: int = 1, seed: int = 0) -> Problem:
-    pixels, y = reference.pictures(m, seed=seed)
-    return Problem(pixels, y, settings or TrainSettings(descent=SHORT), jobs)
+    pictures, y = reference.pictures(m, seed=seed)
+    settings = replace(settings or TrainSettings(descent=SHORT), read=ReadOptions(jobs=jobs))
+    return Problem(InMemory(pictures), y, settings)
+
+
+def pixels_of(some: Problem) -> NDArray[np.uint8]:
+    return some.pictures[:]
 
 
 def all_of(some: Problem) -> Mask:
@@ -56,9 +68,13 @@ def all_of(some: Problem) -> Mask:
 
 
 def with_other_pixels(some: Problem, where: Mask) -> Problem:
-    pixels = some.pixels.copy()
+    pixels = pixels_of(some).copy()
     pixels[where] = 255 - pixels[where]
-    return replace(some, pixels=pixels)
+    return replace(some, pictures=InMemory(pixels))
+
+
+def only(some: Problem, where: Mask) -> Problem:
+    return replace(some, pictures=InMemory(pixels_of(some)[where]), y=some.y[where])
 
 
 def fitted_parameters(some: Problem, train: Mask) -> tuple[Vector, float]:
@@ -103,7 +119,7 @@ def test_parameters_score_the_features_as_documented(name: str, kind: str, flip:
     prepared = prepare(some, all_of(some))
     descent = fit(prepared, all_of(some)).descent
     w, b = prepared.parameters(descent)
-    z = FEATURES[kind].learn(some.pixels).scale * some.pixels.reshape(M, -1) @ w + b
+    z = FEATURES[kind].load().scale * pixels_of(some).reshape(M, -1) @ w + b
     assert_allclose(prepared.probabilities(descent), sigmoid(z), rtol=0, atol=1e-5)
 
 
@@ -160,8 +176,9 @@ def test_weights_of_mirrored_training_are_symmetric() -> None:
 
 def test_mirrored_training_is_training_on_the_mirror_images_as_well() -> None:
     flipped = problem(TrainSettings(flip=True, descent=SHORT))
-    pixels = np.concatenate([flipped.pixels, flipped.pixels[:, :, ::-1]])
-    doubled = Problem(pixels, np.tile(flipped.y, 2), TrainSettings(descent=SHORT), 1)
+    pixels = pixels_of(flipped)
+    both = InMemory(np.concatenate([pixels, pixels[:, :, ::-1]]))
+    doubled = replace(problem(), pictures=both, y=np.tile(flipped.y, 2))
     w, b = fitted_parameters(flipped, all_of(flipped))
     expected_w, expected_b = fitted_parameters(doubled, all_of(doubled))
     assert_allclose(w, expected_w, rtol=1e-9, atol=1e-12)
@@ -188,9 +205,7 @@ def test_held_out_pictures_and_their_mirror_images_have_no_influence(
 
 def out_of_fold(some: Problem) -> Vector:
     every = all_of(some)
-    standardised = FEATURES[some.settings.features] is Centred
-    shared = None if standardised else prepare(some, every)
-    return cross_validate(some, every, 3, shared)
+    return cross_validate(prepare(some, every), every, 3)
 
 
 @features
@@ -232,17 +247,16 @@ def test_cross_validation_equals_fits_from_the_remaining_pictures_alone(kind: st
     probabilities = out_of_fold(some)
     for fold in range(3):
         rest, here = folds != fold, folds == fold
-        alone = replace(some, pixels=some.pixels[rest], y=some.y[rest])
+        alone = only(some, rest)
         w, b = fitted_parameters(alone, all_of(alone))
-        x = FEATURES[kind].learn(some.pixels).scale * some.pixels[here].reshape(here.sum(), -1)
+        x = FEATURES[kind].load().scale * pixels_of(some)[here].reshape(here.sum(), -1)
         assert_allclose(probabilities[here], sigmoid(x @ w + b), rtol=1e-4)
 
 
 def test_only_the_training_pictures_are_cross_validated() -> None:
     some, train = problem(), np.arange(M) % 4 != 0
-    inside = cross_validate(some, train, 3, prepare(some, train))
-    alone = replace(some, pixels=some.pixels[train], y=some.y[train])
-    assert_allclose(inside, out_of_fold(alone), rtol=1e-9)
+    inside = cross_validate(prepare(some, train), train, 3)
+    assert_allclose(inside, out_of_fold(only(some, train)), rtol=1e-9)
 
 
 @features
@@ -250,7 +264,7 @@ def test_cross_validation_does_not_start_from_a_resumed_model(kind: str) -> None
     some = problem(TrainSettings(features=kind, flip=False, descent=SHORT))
     every = all_of(some)
     resumed = prepare(some, every, resumed=fitted_parameters(some, every))
-    assert_allclose(cross_validate(some, every, 3, resumed), out_of_fold(some), rtol=1e-9)
+    assert_allclose(cross_validate(resumed, every, 3), out_of_fold(some), rtol=1e-9)
 
 
 # --- the choice of λ ---
@@ -258,9 +272,8 @@ def test_cross_validation_does_not_start_from_a_resumed_model(kind: str) -> None
 
 def penalties(prepared: Prepared, train: Mask) -> list[float]:
     """L/m · 10ᵉ, e = 3, 2.5 … −1.5, by eigenvalues; features that are not standardised."""
-    X = np.vstack(
-        [prepared.problem.pixels[train].reshape(train.sum(), -1).T / 255, np.ones(train.sum())]
-    )
+    pixels = pixels_of(prepared.problem)[train]
+    X = np.vstack([pixels.reshape(train.sum(), -1).T / 255, np.ones(train.sum())])
     m = X.shape[1]
     largest = 0.25 * float(np.linalg.eigvalsh(X @ X.T / m)[-1])
     return [largest / m * 10 ** (3 - k / 2) for k in range(10)]
@@ -300,9 +313,9 @@ def test_every_engine_chooses_the_same_penalty(name: str) -> None:
 
 def test_labels_without_a_reason_ask_for_a_stronger_penalty_than_labels_with_one() -> None:
     clear = automatic("pixels")
-    pixels = clear.pixels.copy()
+    pixels = pixels_of(clear).copy()
     pixels[clear.y == 1] = np.maximum(pixels[clear.y == 1], 120)
-    clear = replace(clear, pixels=pixels)
+    clear = replace(clear, pictures=InMemory(pixels))
     blind = replace(clear, y=np.random.default_rng(3).permutation(clear.y))
     chosen = [choose_l2(prepare(some, all_of(some)), all_of(some)) for some in (clear, blind)]
     assert chosen[0] < chosen[1]
@@ -315,7 +328,7 @@ def test_a_class_of_one_picture_cannot_choose_a_penalty() -> None:
         fit(prepare(some, all_of(some)), all_of(some))
     assert str(caught.value) == (
         "the positive class has too few pictures to choose the penalty l2 (1): "
-        "add pictures of it, or give --l2 a number, such as 0.001"
+        "add pictures of it, or choose the penalty yourself, as in l2=0.001"
     )
 
 
@@ -325,7 +338,7 @@ def test_pixels_held_out_are_not_copied() -> None:
     prepare(some, np.arange(some.m) < 390)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < some.pixels.nbytes / 2
+    assert peak < some.pictures.nbytes / 2
 
 
 def test_the_automatic_penalty_is_what_the_fit_uses() -> None:
@@ -333,3 +346,101 @@ def test_the_automatic_penalty_is_what_the_fit_uses() -> None:
     prepared = prepare(some, all_of(some))
     fitted = fit(prepared, all_of(some))
     assert fitted.l2 == choose_l2(prepared, all_of(some)) > 0
+
+
+# --- what is told meanwhile ---
+
+
+class Log(Progress):
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, int]] = []
+        self.steps = 0
+
+    def advanced(self, what: str, done: int, total: int) -> None:
+        self.told.append((what, done, total))
+
+    def step(self, step: Step) -> None:
+        del step
+        self.steps += 1
+
+
+def told_of(some: Problem, folds: int | None = None) -> Log:
+    """Fit, or cross-validate, and return what was told after everything had been prepared."""
+    log, every = Log(), all_of(some)
+    prepared = prepare(replace(some, progress=log), every)
+    log.told.clear()
+    if folds is None:
+        fit(prepared, every)
+    else:
+        cross_validate(prepared, every, folds)
+    return log
+
+
+def test_progress_hears_of_the_pictures_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_ENCODED", 12)
+    log = Log()
+    some = replace(problem(TrainSettings(features="patches", descent=SHORT)), progress=log)
+    prepare(some, all_of(some))
+    assert log.told == [("pictures encoded", done, M) for done in (12, 24, M)]
+
+
+def test_progress_hears_of_each_fold() -> None:
+    penalty = [("folds fitted to choose the penalty", k, 5) for k in range(1, 6)]
+    assert told_of(automatic("pixels")).told == penalty
+    plain = told_of(problem(), folds=3)
+    assert plain.told == [("folds cross-validated", k, 3) for k in range(1, 4)]
+
+
+def test_the_descents_of_folds_are_not_watched() -> None:
+    some, every = replace(problem(), progress=(log := Log())), all_of(problem())
+    prepared = prepare(some, every)
+    cross_validate(prepared, every, 3)
+    assert log.steps == 0
+    fitted = fit(prepared, every, watched=True)
+    assert log.steps == len(fitted.descent.history)
+
+
+# --- pictures that are not in memory ---
+
+
+class Elsewhere(InFile):
+    """The same pictures, a slice at a time."""
+
+    def __init__(self, array: NDArray[np.uint8]) -> None:
+        self.shape = array.shape
+        self._array = array
+
+    def __getitem__(self, part: slice, /) -> NDArray[np.uint8]:
+        return self._array[part].copy()
+
+
+def elsewhere(settings: TrainSettings) -> Problem:
+    some = problem(settings)
+    return replace(some, pictures=Elsewhere(pixels_of(some)))
+
+
+@flips
+def test_pictures_in_a_file_are_fitted_as_those_in_memory(flip: bool) -> None:
+    settings = TrainSettings(flip=flip, descent=replace(SHORT, l2=0.1), engine="stream")
+    far, near = elsewhere(settings), problem(settings)
+    w, b = fitted_parameters(far, all_of(far))
+    expected_w, expected_b = fitted_parameters(near, all_of(near))
+    assert_array_equal(w, expected_w)
+    assert b == expected_b
+    assert_array_equal(out_of_fold(far), out_of_fold(near))
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        (TrainSettings(features="patches"), "the features patches"),
+        (TrainSettings(engine="gram"), "the engine gram"),
+        (TrainSettings(engine="primal"), "the engine primal"),
+    ],
+)
+def test_who_needs_all_pixels_at_once_says_how_much_memory(settings: TrainSettings, what: str) -> None:
+    some = elsewhere(settings)
+    needed = M * 4 * 4 * 3
+    rule = rf"memory = 2000000000: must be {needed} or more for {what}: all pixels are needed at once"
+    with pytest.raises(ConfigError, match=rule):
+        prepare(some, all_of(some))

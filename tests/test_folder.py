@@ -26,8 +26,8 @@ def touch(folder: Path, *names: str | bytes) -> None:
 
 
 def walked(folder: Path) -> tuple[list[Picture], list[str]]:
-    passed_over: list[str] = []
-    return list(walk(str(folder), passed_over.append)), passed_over
+    ignored: list[str] = []
+    return list(walk(str(folder), ignored.append)), ignored
 
 
 def paths(folder: Path) -> list[str]:
@@ -117,13 +117,13 @@ def test_hdf5_files_are_known_by_their_suffix() -> None:
     assert not hdf5_process.is_hdf5_name("b.h5.txt")
 
 
-def test_junk_and_other_files_are_passed_over_and_told(tmp_path: Path) -> None:
+def test_junk_and_other_files_are_ignored_and_told(tmp_path: Path) -> None:
     junk = [".DS_Store", "._a.png", "Thumbs.db", "notes.txt", "sub/thumbs.db"]
     touch(tmp_path, "a.png", "sub/b.png", ".git/c.png", "__MACOSX/d.png", *junk)
-    pictures, passed_over = walked(tmp_path)
+    pictures, ignored = walked(tmp_path)
     assert [Path(picture.path).name for picture in pictures] == ["a.png", "b.png"]
     expected = sorted(["__MACOSX", ".git", *junk])
-    assert sorted(os.path.relpath(path, tmp_path) for path in passed_over) == expected
+    assert sorted(os.path.relpath(path, tmp_path) for path in ignored) == expected
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_junk_and_other_files_are_passed_over_and_told(tmp_path: Path) -> None:
 )
 def test_odd_names_keep_their_bytes(tmp_path: Path, name: bytes) -> None:
     touch(tmp_path, name)
-    (picture,), passed_over = walked(tmp_path)
+    (picture,), ignored = walked(tmp_path)
     assert os.fsencode(picture.path) == os.path.join(os.fsencode(tmp_path), name)
-    assert passed_over == []
+    assert ignored == []
 
 
 # --- what is no file ---
@@ -151,21 +151,21 @@ def test_a_link_to_a_picture_is_a_picture(tmp_path: Path) -> None:
     assert paths(tmp_path) == ["a.png", "b.png", "dangling.png"]
 
 
-def test_links_to_folders_are_passed_over_so_that_loops_end(tmp_path: Path) -> None:
+def test_links_to_folders_are_ignored_so_that_loops_end(tmp_path: Path) -> None:
     touch(tmp_path, "sub/a.png")
     (tmp_path / "sub" / "up").symlink_to(tmp_path)
     (tmp_path / "sub" / "up.png").symlink_to(tmp_path)
-    pictures, passed_over = walked(tmp_path)
+    pictures, ignored = walked(tmp_path)
     assert [Path(picture.path).name for picture in pictures] == ["a.png"]
-    assert sorted(Path(path).name for path in passed_over) == ["up", "up.png"]
+    assert sorted(Path(path).name for path in ignored) == ["up", "up.png"]
 
 
 def test_a_link_to_itself_is_left_to_the_decoder(tmp_path: Path) -> None:
     (tmp_path / "self.png").symlink_to("self.png")
     (tmp_path / "self").symlink_to("self")
-    pictures, passed_over = walked(tmp_path)
+    pictures, ignored = walked(tmp_path)
     assert [Path(picture.path).name for picture in pictures] == ["self.png"]
-    assert [Path(path).name for path in passed_over] == ["self"]
+    assert [Path(path).name for path in ignored] == ["self"]
 
 
 def test_folders_may_be_nested_deeper_than_calls(tmp_path: Path) -> None:
@@ -203,14 +203,14 @@ def test_what_is_no_folder_is_one_error(tmp_path: Path, name: str) -> None:
 # --- classes ---
 
 
-def test_class_folders_are_sorted_and_the_rest_is_passed_over(tmp_path: Path) -> None:
+def test_class_folders_are_sorted_and_the_rest_is_ignored(tmp_path: Path) -> None:
     touch(tmp_path, "dog/a.png", "cat/a.png", ".git/x", "__MACOSX/x", "Thumbs.db", "loose.png")
     (tmp_path / "empty").mkdir()
     (tmp_path / "linked").symlink_to("cat")
     (tmp_path / "self").symlink_to("self")
-    passed_over: list[str] = []
-    assert class_folders(str(tmp_path), passed_over.append) == ["cat", "dog", "empty", "linked"]
-    names = sorted(os.path.basename(path) for path in passed_over)
+    ignored: list[str] = []
+    assert class_folders(str(tmp_path), ignored.append) == ["cat", "dog", "empty", "linked"]
+    names = sorted(os.path.basename(path) for path in ignored)
     assert names == [".git", "Thumbs.db", "__MACOSX", "loose.png", "self"]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from catclf.config import ReadOptions
 from catclf.errors import DataError
 from catclf.images import hdf5, hdf5_process
 from catclf.images.hdf5 import Hdf5Pictures
@@ -27,8 +28,12 @@ Y = np.array([0, 1, 1, 0, 0, 1])
 CLASSES = np.array([b"non-cat", b"cat"])
 
 
+def pictures_in(path: Path | str, **options: Any) -> Hdf5Pictures:
+    return Hdf5Pictures(str(path), ReadOptions(**options))
+
+
 def read_all(path: Path, **keys: Any) -> tuple[Pixels, list[int], tuple[str, ...]]:
-    with Hdf5Pictures(str(path), **keys) as file:
+    with pictures_in(path, **keys) as file:
         return np.concatenate(list(file.blocks())), file.labels().tolist(), file.classes()
 
 
@@ -50,7 +55,7 @@ def test_the_layout_of_the_course_is_read(tmp_path: Path) -> None:
 def test_the_files_of_the_course_are_read(real_data: Path) -> None:
     folder = real_data / "catvnoncat"
     for name, m, cats in (("train", 209, 72), ("test", 50, 33)):
-        with Hdf5Pictures(str(folder / f"{name}_catvnoncat.h5")) as file:
+        with pictures_in(folder / f"{name}_catvnoncat.h5") as file:
             assert file.shape == (m, 64, 64, 3)
             assert file.labels().sum() == cats
             assert file.classes() == ("non-cat", "cat")
@@ -62,7 +67,7 @@ def test_labels_may_be_a_row_or_a_column_of_any_integers(
     tmp_path: Path, shape: tuple[int, ...], dtype: str
 ) -> None:
     path = save_h5(tmp_path / "a.h5", test_set_x=X, test_set_y=Y.reshape(shape).astype(dtype))
-    with Hdf5Pictures(str(path)) as file:
+    with pictures_in(path) as file:
         labels = file.labels()
     assert labels.shape == (6,)
     assert labels.dtype == np.intp
@@ -96,8 +101,8 @@ def test_keys_may_be_in_groups(tmp_path: Path) -> None:
 def test_a_key_decides_between_several(tmp_path: Path) -> None:
     path = save_h5(tmp_path / "a.h5", train_set_x=X, test_set_x=255 - X, train_set_y=Y, test_set_y=1 - Y)
     assert "contains test_set_x, test_set_y, train_set_x, train_set_y" in error_of(path)
-    assert "or its name by --x-key" in error_of(path)
-    assert "or its name by --y-key" in error_of(path, x_key="test_set_x")
+    assert error_of(path).endswith("expected one data set *_set_x, or its name by x_key")
+    assert error_of(path, x_key="test_set_x").endswith("*_set_y, or its name by y_key")
     pixels, labels, _ = read_all(path, x_key="test_set_x", y_key="test_set_y")
     assert_array_equal(pixels, 255 - X)
     assert labels == (1 - Y).tolist()
@@ -105,7 +110,7 @@ def test_a_key_decides_between_several(tmp_path: Path) -> None:
 
 def test_pictures_without_labels_can_be_read(tmp_path: Path) -> None:
     path = save_h5(tmp_path / "a.h5", test_set_x=X)
-    with Hdf5Pictures(str(path)) as file:
+    with pictures_in(path) as file:
         assert file.shape == (6, 4, 4, 3)
         with pytest.raises(DataError, match=r"expected one data set \*_set_y"):
             file.labels()
@@ -117,7 +122,7 @@ def test_blocks_cover_every_row_once(
 ) -> None:
     monkeypatch.setattr(hdf5, "_BLOCK_BYTES", rows_at_a_time * X[0].size)
     path = save_h5(tmp_path / "a.h5", test_set_x=X)
-    with Hdf5Pictures(str(path)) as file:
+    with pictures_in(path) as file:
         blocks = list(file.blocks())
     assert max(map(len, blocks)) <= rows_at_a_time
     assert_array_equal(np.concatenate(blocks), X)
@@ -194,7 +199,7 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
 
 def test_a_name_with_a_nul_is_a_data_error() -> None:
     with pytest.raises(DataError):
-        Hdf5Pictures("a\0.h5")
+        pictures_in("a\0.h5")
 
 
 def test_a_fifo_does_not_block(tmp_path: Path) -> None:
@@ -284,7 +289,7 @@ def test_other_floats_are_refused_before_a_picture_is_read(
     values[5, 3, 3, 2] = value
     path = save_h5(tmp_path / "a.h5", a_set_x=values)
     with pytest.raises(DataError, match=re.escape(expected)):
-        Hdf5Pictures(str(path))
+        pictures_in(path)
 
 
 @pytest.mark.parametrize("shape", [(6, 4, 4), (6, 4, 4, 1)], ids=str)
@@ -310,7 +315,7 @@ def test_a_label_beyond_all_integers_is_refused(tmp_path: Path) -> None:
 def test_pictures_of_too_many_pixels_are_refused(tmp_path: Path) -> None:
     path = save_h5(tmp_path / "a.h5", a_set_x=X)
     with pytest.raises(DataError, match=r"has pictures of 4×4 pixels, more than the 15 allowed"):
-        Hdf5Pictures(str(path), max_pixels=15)
+        pictures_in(path, max_pixels=15)
 
 
 # --- files that would have another file read, or more than they hold ---
@@ -461,7 +466,7 @@ def test_a_child_starts_ahead_where_an_argument_is_a_file_of_hdf5(tmp_path: Path
     assert not hdf5_process._waiting
     hdf5_process.start_ahead(["train", str(path), "--validation", str(path)])
     (child,) = hdf5_process._waiting
-    with Hdf5Pictures(str(path)) as file:
+    with pictures_in(path) as file:
         assert file._child is child
         next(file.blocks())
     assert not hdf5_process._waiting
@@ -495,6 +500,8 @@ def with_program(monkeypatch: pytest.MonkeyPatch, path: Path, code: str) -> None
         ("os.write(1, b'half'); time.sleep(60)", "took more than 0.2 s"),
         ('print(\'{"shape": [1, 2, 2, 3], "kind": "u"}\', flush=True); time.sleep(60)', "0.2 s"),
         ('print(\'{"shape": [1, 2, 2, 3], "kind": "u", "bytes": 5}\')', "is a broken HDF5 file"),
+        ('print(\'{"error": 12345, "setting": 5}\')', "12345"),
+        ('print(\'{"error": "says ", "setting": ["x_key"]}\')', "says "),
         (
             'print(\'{"shape": [1, 2, 2, 3], "kind": "u"}\\n{"bytes": 12}\\nfew\')',
             "ended early (exit code 0)",
@@ -525,7 +532,7 @@ def test_a_child_that_cannot_start_is_a_reason(tmp_path: Path, monkeypatch: pyte
 
 
 def test_no_child_is_left_when_reading_stops_half_way(tmp_path: Path) -> None:
-    with Hdf5Pictures(str(course_h5(tmp_path / "a.h5"))) as file:
+    with pictures_in(course_h5(tmp_path / "a.h5")) as file:
         next(file.blocks())
         child = file._child._process
         assert child.poll() is None

@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.testing import assert_array_equal
 
+from catclf.config import ReadOptions
 from catclf.images.inputs import Input, pictures_of
 from tests.pictures import noise, save_h5, save_picture
 
 X = noise(3, 4, 4, 3)
+USUAL = ReadOptions()
 
 
 def names(*inputs: Input) -> list[str]:
-    return [os.path.basename(picture.path) for picture in pictures_of(inputs)]
+    return [os.path.basename(picture.path) for picture in pictures_of(inputs, USUAL)]
 
 
 def test_a_file_stands_for_itself_whatever_its_name(tmp_path: Path) -> None:
@@ -29,27 +31,27 @@ def test_a_folder_stands_for_its_pictures_in_order(tmp_path: Path) -> None:
     for name in ("b/z.png", "a.png", "b/.hidden.png", "Thumbs.db"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    passed_over: list[str] = []
-    found = [picture.path for picture in pictures_of([tmp_path], passed_over.append)]
+    ignored: list[str] = []
+    found = [picture.path for picture in pictures_of([tmp_path], USUAL, ignored.append)]
     assert found == [f"{tmp_path}/a.png", f"{tmp_path}/b/z.png"]
-    assert passed_over == [f"{tmp_path}/Thumbs.db", f"{tmp_path}/b/.hidden.png"]
+    assert ignored == [f"{tmp_path}/Thumbs.db", f"{tmp_path}/b/.hidden.png"]
 
 
 def test_an_hdf5_file_stands_for_its_rows(tmp_path: Path) -> None:
     path = save_h5(tmp_path / "a.h5", test_set_x=X)
-    found = list(pictures_of([path]))
+    found = list(pictures_of([path], USUAL))
     assert [picture.path for picture in found] == [f"{path}[{k}]" for k in range(3)]
     assert_array_equal(np.array([picture.pixels for picture in found]), X)
 
 
 def test_the_data_set_of_an_hdf5_file_can_be_named(tmp_path: Path) -> None:
     path = save_h5(tmp_path / "a.h5", mine=X)
-    assert len(list(pictures_of([path], x_key="mine"))) == 3
+    assert len(list(pictures_of([path], ReadOptions(x_key="mine")))) == 3
 
 
 def test_a_broken_hdf5_file_is_one_error_in_its_place(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_text("words")
-    first, error, last = pictures_of(["x.jpg", tmp_path / "a.h5", "y.jpg"])
+    first, error, last = pictures_of(["x.jpg", tmp_path / "a.h5", "y.jpg"], USUAL)
     assert (first.path, last.path) == ("x.jpg", "y.jpg")
     assert str(error.error) == f"{tmp_path}/a.h5: is not an HDF5 file"
 
@@ -61,14 +63,14 @@ def test_a_folder_called_like_an_hdf5_file_is_a_folder(tmp_path: Path) -> None:
 
 def test_a_stream_is_one_picture_called_dash() -> None:
     stream = io.BytesIO(b"data")
-    (picture,) = pictures_of([stream])
+    (picture,) = pictures_of([stream], USUAL)
     assert picture.path == "-"
     assert picture.stream is stream
 
 
 def test_a_name_with_a_nul_is_an_input_as_any_other() -> None:
     assert names("a\0b.jpg") == ["a\0b.jpg"]
-    (picture,) = pictures_of(["a\0b.h5"])
+    (picture,) = pictures_of(["a\0b.h5"], USUAL)
     assert picture.error is not None
 
 
@@ -80,7 +82,7 @@ def test_inputs_are_taken_one_at_a_time(tmp_path: Path) -> None:
             taken.append(name)
             yield tmp_path / name
 
-    pictures = pictures_of(inputs())
+    pictures = pictures_of(inputs(), USUAL)
     assert taken == []
     next(pictures)
     assert taken == ["a.png"]

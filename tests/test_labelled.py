@@ -13,20 +13,28 @@ from numpy.testing import assert_array_equal
 
 from catclf.errors import DataError
 from catclf.images.decode import resize
-from catclf.images.labelled import LabelledPictures, read_labelled
+from catclf.images.labelled import Labelled
+from catclf.images.listing import Kind, kind_of
 from tests.pictures import (
     Pixels,
     cats_and_dogs,
     class_folder,
     course_h5,
+    load_labelled,
     noise,
     save_h5,
     save_picture,
 )
 
 
-def read(source: Path, size: int | None = 8, jobs: int = 1) -> LabelledPictures[Pixels]:
-    return read_labelled(str(source), size, jobs=jobs)
+def read(source: Path, size: int | None = 8, jobs: int = 1) -> tuple[Pixels, Labelled]:
+    pictures, data = load_labelled(source, size, jobs=jobs)
+    assert pictures.place == "memory"
+    return pictures[:], data
+
+
+def labelled(source: Path) -> Labelled:
+    return read(source)[1]
 
 
 def error_of(source: Path, size: int | None = 8) -> str:
@@ -56,19 +64,20 @@ def test_the_three_kinds_of_sources_hold_the_same_pictures(tmp_path: Path) -> No
     h5 = save_h5(tmp_path / "a.h5", a_set_x=pixels, a_set_y=y, list_classes=np.array([b"dog", b"cat"]))
 
     for source in (folder, h5, tmp_path / "labels.csv"):
-        data = read(source)
+        found, data = read(source)
+        assert data.source == str(source)
         assert data.counts() == {"cat": 3, "dog": 3}
         assert data.usual_positive == "cat"
-        assert (data.skipped, data.passed_over) == ((), ())
-        assert data.pixels.dtype == np.uint8
+        assert (data.skipped, data.ignored) == ((), ())
+        assert found.dtype == np.uint8
         for name in ("cat", "dog"):
-            of_class = data.pixels[data.labels == data.classes.index(name)]
+            of_class = found[data.labels == data.classes.index(name)]
             assert_array_equal(of_class, pixels[np.array(names) == name])
 
 
 def test_paths_belong_to_their_pictures(tmp_path: Path) -> None:
     folder = class_folder(tmp_path / "f", m=6)
-    data = read(folder)
+    data = labelled(folder)
     assert [os.path.relpath(path, folder) for path in data.paths] == [
         *("cat/01.png", "cat/03.png", "cat/05.png"),
         *("dog/00.png", "dog/02.png", "dog/04.png"),
@@ -78,25 +87,25 @@ def test_paths_belong_to_their_pictures(tmp_path: Path) -> None:
 
 def test_rows_of_an_hdf5_file_have_its_path(tmp_path: Path) -> None:
     path = course_h5(tmp_path / "a.h5", m=2)
-    assert read(path).paths == (f"{path}[0]", f"{path}[1]")
+    assert labelled(path).paths == (f"{path}[0]", f"{path}[1]")
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_threads_change_nothing(tmp_path: Path, jobs: int) -> None:
     folder = class_folder(tmp_path / "f", m=20)
     (folder / "cat" / "07.png").write_bytes(b"broken")
-    expected, data = read(folder), read(folder, jobs=jobs)
+    (alone, expected), (found, data) = read(folder), read(folder, jobs=jobs)
     assert data.paths == expected.paths
-    assert_array_equal(data.pixels, expected.pixels)
+    assert_array_equal(found, alone)
     assert_array_equal(data.labels, expected.labels)
 
 
 def test_every_read_picture_is_told(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, int, int]] = []
     folder = class_folder(tmp_path / "f", m=4)
     (folder / "cat" / "01.png").write_bytes(b"broken")
-    read_labelled(str(folder), 8, on_read=lambda done, total: told.append((done, total)))
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    load_labelled(folder, 8, lambda what, done, total: told.append((what, done, total)))
+    assert told == [("pictures read", k, 4) for k in (1, 2, 3, 4)]
 
 
 # --- names ---
@@ -118,7 +127,7 @@ def test_the_usual_positive_class_is_found_by_name(
 ) -> None:
     for name in names:
         save_picture(tmp_path / name / "a.png", noise(8, 8, 3))
-    data = read(tmp_path)
+    data = labelled(tmp_path)
     assert data.classes == tuple(sorted(names))
     assert data.usual_positive == positive
 
@@ -131,18 +140,18 @@ def test_of_two_classes_of_an_hdf5_file_the_second_is_positive(
 ) -> None:
     classes = None if names is None else np.array(names)
     path = save_h5(tmp_path / "a.h5", a_set_x=noise(2, 8, 8, 3), a_set_y=[0, 1], list_classes=classes)
-    assert read(path).usual_positive == positive
+    assert labelled(path).usual_positive == positive
 
 
 def test_a_class_without_pictures_is_a_class(tmp_path: Path) -> None:
     folder = class_folder(tmp_path / "f", m=4)
     (folder / "empty").mkdir()
-    assert read(folder).counts() == {"cat": 2, "dog": 2, "empty": 0}
+    assert labelled(folder).counts() == {"cat": 2, "dog": 2, "empty": 0}
 
 
 def test_pictures_may_lie_deeper_in_their_class(tmp_path: Path) -> None:
     save_picture(tmp_path / "cat" / "dog" / "a.png", noise(8, 8, 3))
-    assert read(tmp_path).counts() == {"cat": 1}
+    assert labelled(tmp_path).counts() == {"cat": 1}
 
 
 # --- what cannot be read ---
@@ -153,10 +162,10 @@ def test_unreadable_pictures_are_skipped_with_their_reasons(tmp_path: Path) -> N
     (folder / "cat" / "01.png").write_bytes(b"")
     (folder / "dog" / "bad.jpg").write_bytes(b"words")
     (folder / "dog" / "Thumbs.db").write_bytes(b"junk")
-    data = read(folder)
+    found, data = read(folder)
     assert data.counts() == {"cat": 2, "dog": 3}
-    assert len(data.pixels) == len(data.labels) == len(data.paths) == 5
-    assert data.passed_over == (f"{folder}/dog/Thumbs.db",)
+    assert len(found) == len(data.labels) == len(data.paths) == 5
+    assert data.ignored == (f"{folder}/dog/Thumbs.db",)
     assert str(data.skipped[0]) == f"{folder}/cat/01.png: is empty"
     assert str(data.skipped[1]).startswith(f"{folder}/dog/bad.jpg: is not a picture in a known format")
 
@@ -168,7 +177,7 @@ def test_the_first_unreadable_picture_can_be_the_end(tmp_path: Path, jobs: int) 
         (folder / "cat" / name).write_bytes(b"")
     before = threading.active_count()
     with pytest.raises(DataError, match=r"cat/05\.png: is empty") as caught:
-        read_labelled(str(folder), 8, on_error="fail", jobs=jobs)
+        load_labelled(folder, 8, on_error="fail", jobs=jobs)
     assert threading.active_count() == before  # even while the error holds on to where it was raised
     del caught
 
@@ -187,7 +196,7 @@ def test_a_sub_folder_that_cannot_be_listed_is_skipped_and_counted(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", scan)
-    assert [str(error) for error in read(folder).skipped] == [f"{locked}: permission denied"]
+    assert [str(error) for error in labelled(folder).skipped] == [f"{locked}: permission denied"]
 
 
 def test_data_without_a_readable_picture_is_an_error(tmp_path: Path) -> None:
@@ -206,14 +215,55 @@ def test_what_is_no_source_says_what_is(tmp_path: Path) -> None:
     assert "is neither a folder, nor an .h5 file, nor a .csv" in error_of(tmp_path / "a.zip")
 
 
-def test_a_url_is_refused_with_the_option_that_reads_it(tmp_path: Path) -> None:
-    refused = r"s3://bucket/.*: is a URL: only `train` and `predict` read those, with --scheduler$"
-    for name in ("photos", "labels.csv"):
+def test_a_url_is_refused_with_the_setting_that_reads_it(tmp_path: Path) -> None:
+    refused = r"s3://bucket/.*: is a URL; train, eval and predict read those with a scheduler$"
+    for name in ("photos", "labels.csv", "photos.h5"):
         with pytest.raises(DataError, match=refused):
-            read_labelled(f"s3://bucket/{name}")
+            load_labelled(f"s3://bucket/{name}")
     listing = csv_of(tmp_path, "path,label\na.png,cat\ns3://bucket/b.png,dog\n")
-    (skipped,) = read_labelled(str(listing)).skipped
+    (skipped,) = load_labelled(listing).labelled.skipped
     assert re.match(refused, str(skipped))
+
+
+# --- what a path is ---
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        *(("a.h5", "hdf5"), ("a.HDF5", "hdf5"), ("s3://bucket/a.h5", "hdf5"), ("a.h5.txt", "file")),
+        *(("a.csv", "csv"), ("a.CSV", "csv"), ("s3://bucket/a.csv", "csv"), ("a.csv.gz", "file")),
+        *(("s3://bucket/photos", "url"), ("s3://bucket/photos/", "url"), ("http://a/b.jpg", "url")),
+        *(("a.jpg", "file"), ("a", "file"), ("a/", "file"), ("", "file"), ("-", "file")),
+        *(("a\0b", "file"), ("a:/b", "file"), ("\udcff", "file")),
+    ],
+    ids=ascii,
+)
+def test_what_is_not_there_is_known_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, kind: Kind
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert kind_of(path) == kind
+
+
+@pytest.mark.parametrize("name", ["photos", "a.h5", "a.csv", "a.jpg", "s3:/bucket"])
+def test_a_folder_is_a_folder_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).mkdir(parents=True)
+    Path("link").symlink_to(name)
+    assert kind_of(name) == kind_of(f"{name}/") == kind_of("link") == "folder"
+    assert kind_of(name.replace(":/", "://")) == "folder"
+
+
+def test_a_file_that_is_called_like_a_url_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_picture(Path("s3:/bucket/a.png"), noise(8, 8, 3))
+    assert kind_of("s3://bucket/a.png") == "file"
+    assert kind_of("s3://bucket/b.png") == "url"
 
 
 # --- sizes ---
@@ -221,21 +271,21 @@ def test_a_url_is_refused_with_the_option_that_reads_it(tmp_path: Path) -> None:
 
 def test_the_size_is_64_unless_said_otherwise(tmp_path: Path) -> None:
     folder = class_folder(tmp_path / "f", m=2)
-    assert read(folder, None).pixels.shape == (2, 64, 64, 3)
-    assert read(folder, 5).pixels.shape == (2, 5, 5, 3)
+    assert read(folder, None)[0].shape == (2, 64, 64, 3)
+    assert read(folder, 5)[0].shape == (2, 5, 5, 3)
 
 
 def test_an_hdf5_file_keeps_its_own_size(tmp_path: Path) -> None:
     path = course_h5(tmp_path / "a.h5", m=4, size=10)
     pixels, _ = cats_and_dogs(4, 10)
-    assert_array_equal(read(path, None).pixels, pixels)
-    assert_array_equal(read(path, 5).pixels, np.array([resize(picture, 5) for picture in pixels]))
+    assert_array_equal(read(path, None)[0], pixels)
+    assert_array_equal(read(path, 5)[0], np.array([resize(picture, 5) for picture in pixels]))
 
 
 def test_an_hdf5_file_of_oblong_pictures_needs_a_size(tmp_path: Path) -> None:
     path = save_h5(tmp_path / "a.h5", a_set_x=noise(2, 6, 8, 3), a_set_y=[0, 1])
-    assert error_of(path, None) == f"{path}: has pictures of 6×8; give a side with --size"
-    assert read(path, 6).pixels.shape == (2, 6, 6, 3)
+    assert error_of(path, None) == f"{path}: has pictures of 6×8; give a side with size"
+    assert read(path, 6)[0].shape == (2, 6, 6, 3)
 
 
 @pytest.mark.parametrize("labels", [[0, 2], [-1, 1], [0, 2**40]])
@@ -245,7 +295,7 @@ def test_labels_of_an_hdf5_file_must_have_names(tmp_path: Path, labels: list[int
 
 
 def test_a_folder_called_like_an_hdf5_file_is_a_folder(tmp_path: Path) -> None:
-    assert read(class_folder(tmp_path / "data.h5", m=4)).counts() == {"cat": 2, "dog": 2}
+    assert labelled(class_folder(tmp_path / "data.h5", m=4)).counts() == {"cat": 2, "dog": 2}
 
 
 # --- CSV ---
@@ -256,9 +306,9 @@ def test_paths_of_a_csv_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.M
     elsewhere = save_picture(tmp_path / "c.png", noise(8, 8, 3))
     path.write_text(f"{path.read_text()}{elsewhere},dog\n../c.png,dog\n")
     monkeypatch.chdir(tmp_path)
-    data = read(Path("deep/labels.csv"))
+    found, data = read(Path("deep/labels.csv"))
     assert data.paths == ("deep/b.png", "deep/a.png", str(elsewhere), "deep/../c.png")
-    assert data.pixels[:2, 0, 0, 0].tolist() == [255, 0]
+    assert found[:2, 0, 0, 0].tolist() == [255, 0]
     assert [data.classes[k] for k in data.labels] == ["cat", "dog", "dog", "dog"]
 
 
@@ -275,7 +325,7 @@ def test_paths_of_a_csv_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.M
     ids=["BOM", "CRLF", "blank line", "order", "other columns", "quotes"],
 )
 def test_dialects_of_csv_make_no_difference(tmp_path: Path, text: bytes) -> None:
-    data = read(csv_of(tmp_path, text))
+    data = labelled(csv_of(tmp_path, text))
     assert data.counts() == {"cat": 1, "dog": 1}
     assert [Path(path).name for path in data.paths] == ["a.png", "b.png"]
 
@@ -292,13 +342,13 @@ def test_dialects_of_csv_make_no_difference(tmp_path: Path, text: bytes) -> None
 def test_a_csv_names_files_of_any_bytes(tmp_path: Path, name: bytes, field: bytes) -> None:
     path = csv_of(tmp_path, b"path,label\na.png,dog\n" + field + b",cat\n")
     os.rename(tmp_path / "b.png", os.path.join(os.fsencode(tmp_path), name))
-    data = read(path)
+    data = labelled(path)
     assert data.skipped == ()
     assert os.fsencode(data.paths[1]).endswith(name)
 
 
 def test_missing_pictures_of_a_csv_are_skipped(tmp_path: Path) -> None:
-    data = read(csv_of(tmp_path, "path,label\na.png,cat\nno.png,dog\n.,dog\n"))
+    data = labelled(csv_of(tmp_path, "path,label\na.png,cat\nno.png,dog\n.,dog\n"))
     assert data.counts() == {"cat": 1, "dog": 0}
     assert [error.reason for error in data.skipped] == ["no such file or directory", "is a directory"]
 
@@ -335,10 +385,10 @@ def test_of_a_folder_of_other_files_one_is_named(tmp_path: Path) -> None:
 
 
 def test_counts_of_the_real_image_folders(real_data: Path) -> None:
-    natural = read_labelled(str(real_data / "natural_images"), 8, jobs=2)
+    natural = load_labelled(real_data / "natural_images", 8, jobs=2).labelled
     others = ("airplane", "car", "dog", "flower", "fruit", "motorbike", "person")
     assert natural.counts() == {"cat": 290, **dict.fromkeys(others, 100)}
-    assert (len(natural.passed_over), natural.skipped) == (7, ())
-    pets = read_labelled(str(real_data / "pets" / "test"), 16, jobs=2)
+    assert (len(natural.ignored), natural.skipped) == (7, ())
+    pets = load_labelled(real_data / "pets" / "test", 16, jobs=2).labelled
     assert pets.counts() == {"cats": 100, "dogs": 100}
     assert pets.usual_positive == "cats"

@@ -24,10 +24,13 @@ LEVELS = {
     "progress": 1,
     "folds": 1,
     "sample_data": 1,
+    "provenance": 1,
+    "fingerprints": 1,
     "metrics": 2,
     "objective": 2,
-    "images": 2,
+    "stores": 2,
     "features": 2,
+    "images": 3,
     "design": 3,
     "model": 3,
     "engines": 4,
@@ -42,11 +45,13 @@ LEVELS = {
 }
 
 # Who may import what: module or folder → libraries.
-HEAVY = {"PIL", "h5py", "click", "numpy", "distributed", "dask", "fsspec"}
+HEAVY = {"PIL", "h5py", "click", "numpy", "distributed", "dask", "fsspec", "matplotlib", "jinja2"}
 NUMERICAL = (
     "logistic",
     "folds",
+    "fingerprints",
     "metrics",
+    "stores",
     "features",
     "design",
     "model",
@@ -59,7 +64,7 @@ MAY_KNOW = {
     "images": {"PIL", "h5py", "numpy", "fsspec"},
     "cluster": {"distributed"},
     "cli": {"click"},
-    "report": {"numpy", "PIL"},
+    "report": {"numpy", "PIL", "matplotlib", "jinja2"},
     **{name: {"numpy"} for name in (*NUMERICAL, "fitting", "estimator", "pipeline")},
 }
 
@@ -110,6 +115,32 @@ def test_only_those_who_may_know_a_library_import_it(path: Path) -> None:
 def test_h5py_reads_only_in_the_child_process_and_writes_only_files_of_our_own() -> None:
     knowing = [path.name for path in MODULES if any(n.split(".")[0] == "h5py" for n in imports(path))]
     assert knowing == ["hdf5_child.py", "hdf5_writer.py"]
+
+
+def test_matplotlib_draws_in_one_module_and_jinja_writes_in_another() -> None:
+    for library, home_of in (("matplotlib", "figures.py"), ("jinja2", "page.py")):
+        knowing = [
+            path.name for path in MODULES if any(n.split(".")[0] == library for n in imports(path))
+        ]
+        assert knowing == [home_of]
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    names = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in MODULES}
+    arrows = {
+        name: {target for found in imports(path) for target in (found, found.rpartition(".")[0])}
+        & names.keys()
+        for name, path in names.items()
+    }
+    for start in arrows:
+        seen: set[str] = set()
+        waiting = list(arrows[start] - {start})
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.add(name)
+                waiting += arrows[name]
+        assert start not in seen, start
 
 
 def test_every_level_is_of_something_that_exists() -> None:

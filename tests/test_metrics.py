@@ -40,7 +40,7 @@ def cases(min_size: int = 0, max_size: int = 40) -> st.SearchStrategy[Case]:
 
 
 def random_case(seed: int) -> Case:
-    """Cover one image, one class only, all ties, rounded and sure probabilities as `seed` grows."""
+    """Cover one picture, one class only, all ties, rounded and sure probabilities as `seed` grows."""
     rng = np.random.default_rng(seed)
     m = 1 if seed % 10 == 0 else int(rng.integers(1, 60))
     y = rng.integers(0, 2, m)
@@ -162,7 +162,7 @@ def test_an_empty_confusion_defines_nothing() -> None:
     ("y", "expected"),
     [([], None), ([1], 1.0), ([0, 0, 1], 2 / 3), ([0, 1], 0.5), ([1, 1, 0], 2 / 3)],
 )
-def test_baseline_accuracy_is_the_share_of_the_commoner_class(
+def test_baseline_accuracy_is_the_share_of_the_more_common_class(
     y: list[int], expected: float | None
 ) -> None:
     assert metrics.baseline_accuracy(y) == expected
@@ -171,7 +171,7 @@ def test_baseline_accuracy_is_the_share_of_the_commoner_class(
 @pytest.mark.parametrize(
     ("positives", "negatives", "expected"), [(9, 1, 0.25), (1, 9, 0.75), (5, 5, None)]
 )
-def test_training_baseline_answers_what_was_commoner_in_training(
+def test_training_baseline_answers_what_was_more_common_in_training(
     positives: int, negatives: int, expected: float | None
 ) -> None:
     y = [0, 0, 0, 1]
@@ -237,12 +237,12 @@ def test_wilson_interval_of_nothing_is_none() -> None:
     ],
 )
 def test_verdict_follows_the_side_of_the_baseline(correct: int, baseline: float, word: str) -> None:
-    assert metrics.verdict(correct, 50, baseline).startswith(f"{word} always saying the commoner")
+    assert metrics.verdict(correct, 50, baseline).startswith(f"{word} always naming the more common")
 
 
 def test_verdict_gives_its_numbers() -> None:
     assert metrics.verdict(35, 50, 0.66) == (
-        "not distinguishable from always saying the commoner class "
+        "not distinguishable from always naming the more common class "
         "(accuracy 0.700, 95 % interval 0.562\u20130.809, baseline 0.660)"
     )
 

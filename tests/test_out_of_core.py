@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,18 @@ from numpy.typing import NDArray
 
 import catclf
 from catclf import fitting, parallel
-from catclf.config import LOSS_NAMES, STOP_RULES, DescentSettings, TrainSettings
-from catclf.design import Encoded, joined
+from catclf.config import LOSS_NAMES, STOP_RULES, DescentSettings, ReadOptions, TrainSettings
 from catclf.engines import stream
 from catclf.engines.choice import choose_engine
 from catclf.errors import ConfigError, DataError
 from catclf.images.hdf5 import Hdf5Pictures
-from catclf.images.labelled import read_within
 from catclf.images.stored import StoredPixels
 from catclf.parallel import ahead
 from catclf.pipeline.training import Fit
+from catclf.stores import Store
+from catclf.stores.here import InFile, InMemory
 from tests.conftest import ROOT
-from tests.pictures import cats_and_dogs, class_folder, noise, open_files
+from tests.pictures import cats_and_dogs, class_folder, load_labelled, noise, open_files
 
 M, SIZE = 61, 8
 WHOLE = M * SIZE * SIZE * 3
@@ -56,9 +57,17 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "_L2_DESCENT", replace(fitting._L2_DESCENT, iterations=3))
 
 
-def trained(path: Path, memory: int, descent: dict[str, Any] | None = None, **settings: Any) -> Fit:
+def trained(
+    path: Path,
+    memory: int,
+    descent: dict[str, Any] | None = None,
+    size: int | None = None,
+    jobs: int | None = None,
+    **settings: Any,
+) -> Fit:
     steps: dict[str, Any] = {"iterations": 15, "stop": "none"} | (descent or {})
-    return catclf.train(path, TrainSettings(descent=DescentSettings(**steps), memory=memory, **settings))
+    read = ReadOptions(size=size, memory=memory, jobs=jobs)
+    return catclf.train(path, TrainSettings(descent=DescentSettings(**steps), read=read, **settings))
 
 
 def model_bytes(fit: Fit, folder: Path) -> str:
@@ -117,7 +126,7 @@ def test_a_descent_that_is_resumed_goes_on_to_the_bit(tmp_path: Path) -> None:
     path = written(tmp_path / "a.h5")
     settings = TrainSettings(descent=DescentSettings(iterations=5), engine="stream")
     start = catclf.train(path, settings).model
-    few = TrainSettings(descent=DescentSettings(iterations=5), memory=1000)
+    few = TrainSettings(descent=DescentSettings(iterations=5), read=ReadOptions(memory=1000))
     inside, outside = (catclf.train(path, some, resume=start) for some in (settings, few))
     assert_array_equal(outside.model.w, inside.model.w)
 
@@ -181,14 +190,14 @@ def test_what_needs_all_pixels_at_once_says_how_much_memory(
 
 def test_only_stream_is_chosen_for_rows_that_are_not_in_memory() -> None:
     assert choose_engine(209, 12288, 2000, 10**12) == "gram"
-    assert choose_engine(209, 12288, 2000, 10**12, in_memory=False) == "stream"
+    assert choose_engine(209, 12288, 2000, 10**12, "file") == "stream"
 
 
 # --- reading ---
 
 
 def stored(path: Path) -> StoredPixels:
-    with Hdf5Pictures(str(path)) as file:
+    with Hdf5Pictures(str(path), ReadOptions()) as file:
         pixels = file.stored()
     assert pixels is not None
     return pixels
@@ -198,7 +207,7 @@ def stored(path: Path) -> StoredPixels:
 def test_any_slice_is_that_of_the_array(tmp_path: Path, chunk: int) -> None:
     pixels = stored(written(tmp_path / "a.h5", chunks=(chunk, SIZE, SIZE, 3)))
     expected, _ = cats_and_dogs(M, SIZE)
-    assert (pixels.shape, pixels.dtype, len(pixels)) == (expected.shape, expected.dtype, M)
+    assert (pixels.shape, pixels[:].dtype, len(pixels)) == (expected.shape, expected.dtype, M)
     for start in (None, 0, 3, 6, 7, 8, 59, 61, 70, -2):
         for stop in (None, 0, 1, 7, 14, 60, 61, 99, -1):
             assert_array_equal(pixels[start:stop], expected[start:stop])
@@ -245,27 +254,64 @@ def test_what_differs_from_what_the_library_finds_is_not_read(
             into -= 1
 
     monkeypatch.setattr(Hdf5Pictures, "_read", shifted)
-    with Hdf5Pictures(str(path)) as file:
+    with Hdf5Pictures(str(path), ReadOptions()) as file:
         assert file.stored() is None
 
 
 def test_labelled_pictures_stay_in_their_file_only_if_they_must(tmp_path: Path) -> None:
     path = written(tmp_path / "a.h5")
-    for memory, kind in ((None, np.ndarray), (WHOLE, np.ndarray), (WHOLE - 1, StoredPixels)):
-        data = read_within(memory, str(path))
-        assert isinstance(data.pixels, kind)
-        assert_array_equal(data.pixels[:], cats_and_dogs(M, SIZE)[0])
+    for memory, kind in ((ReadOptions().memory, InMemory), (WHOLE, InMemory), (WHOLE - 1, StoredPixels)):
+        pictures, data = load_labelled(path, memory=memory)
+        assert isinstance(pictures, kind)
+        assert (pictures.shape, data.m) == ((M, SIZE, SIZE, 3), M)
+        assert pictures.nbytes == (WHOLE if kind is InMemory else 0)
+        assert_array_equal(pictures[:], cats_and_dogs(M, SIZE)[0])
 
 
-def test_joined_and_encoded_rows_are_those_of_the_arrays() -> None:
+class Stored(InFile):
+    """Rows of an array that are given out in slices only."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.shape = array.shape
+        self._array = array
+
+    def __getitem__(self, part: slice, /) -> NDArray[Any]:
+        return self._array[part]
+
+
+def twice(rows: NDArray[Any]) -> NDArray[Any]:
+    """Of each row its first half, doubled."""
+    return rows[:, : rows.shape[1] // 2] * 2
+
+
+@pytest.mark.parametrize("kinds", [(Stored, Stored), (InMemory, Stored), (Stored, InMemory)])
+def test_joined_and_mapped_rows_are_those_of_the_arrays(kinds: tuple[Any, Any]) -> None:
     X = noise(10, 6)
-    parts = [Encoded(X[:4], lambda rows: rows * 2), Encoded(X[4:], lambda rows: rows * 2)]
-    rows = joined(parts)
-    assert rows.shape == (10, 6)
-    for start in range(11):
-        for stop in range(11):
-            assert_array_equal(rows[start:stop], (X * 2)[start:stop])
-    assert isinstance(joined([X, X]), np.ndarray)
+    first, second = (kind(part) for kind, part in zip(kinds, (X[:4], X[4:]), strict=True))
+    for rows in (first.mapped(twice).joined(second.mapped(twice)), first.joined(second).mapped(twice)):
+        assert (rows.place, rows.shape) == ("file", (10, 3))
+        for start in range(11):
+            for stop in range(11):
+                assert_array_equal(rows[start:stop], twice(X)[start:stop])
+        assert_array_equal(np.concatenate(list(rows.pieces(slice(1, 9), 3))), twice(X)[1:9])
+        assert_array_equal(rows.each(lambda part: part.sum(axis=1)), twice(X).sum(axis=1))
+
+
+def test_rows_in_memory_stay_there_when_they_are_mapped_and_joined() -> None:
+    X = noise(10, 6)
+    rows = InMemory(X).mapped(twice).joined(InMemory(twice(X)))
+    assert isinstance(rows, InMemory)
+    assert_array_equal(rows[:], np.concatenate([twice(X), twice(X)]))
+    (piece,) = rows.pieces(slice(3, 9), 2)
+    assert np.shares_memory(piece, rows.array)
+    assert len(piece) == 6
+
+
+@pytest.mark.parametrize("kind", [InMemory, Stored])
+def test_no_rows_at_all_can_be_asked_for(kind: Callable[[NDArray[Any]], Store]) -> None:
+    rows = kind(noise(0, 6))
+    assert rows.each(lambda part: part[:, 0]).shape == (0,)
+    assert rows.mapped(twice)[:].shape == (0, 3)
 
 
 def test_the_next_item_is_computed_while_the_last_one_is_used() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from catclf.cli import main
-from catclf.cli.rows import json_bytes
+from catclf.cli.tables import json_bytes
 from tests.conftest import Runner
 
 ODD = os.fsdecode(b"\xff\xfe")

@@ -75,6 +75,12 @@ def test_the_wheel_has_the_package_and_one_file_of_drawings(distributions: tuple
     assert wheel.stat().st_size < 2_000_000
 
 
+def test_the_version_is_that_of_the_source(distributions: tuple[Path, Path]) -> None:
+    source, wheel = distributions
+    assert source.name == f"catclf-{catclf.__version__}.tar.gz"
+    assert wheel.name == f"catclf-{catclf.__version__}-py3-none-any.whl"
+
+
 def test_the_installed_wheel_trains_on_its_drawings(
     distributions: tuple[Path, Path], tmp_path: Path
 ) -> None:

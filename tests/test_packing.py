@@ -22,18 +22,27 @@ from numpy.testing import assert_array_equal
 
 import catclf
 from catclf.cli import main
-from catclf.config import DescentSettings, PackSettings, TrainSettings
+from catclf.config import DescentSettings, PackSettings, ReadOptions, TrainSettings
 from catclf.errors import ConfigError, DataError, OutputError
 from catclf.images import hdf5_writer
-from catclf.images.decode import decode
+from catclf.images.decode import Decoder
 from catclf.images.hdf5_writer import write_hdf5
-from catclf.images.labelled import LabelledPictures, read_labelled
-from catclf.images.picture import Picture
+from catclf.images.labelled import Labelled
+from catclf.images.picture import Decoded, Picture
 from catclf.images.spool import Spool
 from catclf.pipeline.packing import Packed, pack
 from catclf.progress import Progress
 from tests.conftest import ROOT
-from tests.pictures import Pixels, cats_and_dogs, class_folder, course_h5, noise, save_h5, save_picture
+from tests.pictures import (
+    Pixels,
+    cats_and_dogs,
+    class_folder,
+    course_h5,
+    load_labelled,
+    noise,
+    save_h5,
+    save_picture,
+)
 
 SIZE = 8
 
@@ -50,12 +59,21 @@ def album(tmp_path: Path) -> Path:
     return class_folder(tmp_path / "album", m=23)
 
 
+def pack_settings(positive: str | None = None, **options: Any) -> PackSettings:
+    """By default pictures of `SIZE`, decoded by two threads."""
+    return PackSettings(ReadOptions(**{"size": SIZE, "jobs": 2} | options), positive)
+
+
 def packed(data: Path, output: Path, **settings: Any) -> Packed:
-    return pack(str(data), str(output), PackSettings(**{"size": SIZE, "jobs": 2} | settings))
+    return pack(str(data), str(output), pack_settings(**settings))
 
 
-def read(path: Path) -> LabelledPictures[Pixels]:
-    return read_labelled(str(path), SIZE)
+def pixels_of(path: Path) -> Pixels:
+    return load_labelled(path, SIZE).pictures[:]
+
+
+def labelled(path: Path) -> Labelled:
+    return load_labelled(path, SIZE).labelled
 
 
 def stored_paths(path: Path) -> list[bytes]:
@@ -63,9 +81,9 @@ def stored_paths(path: Path) -> list[bytes]:
         return [bytes(name) for name in file["paths"][:]]
 
 
-def model_hash(data: Path, model: Path, **settings: Any) -> str:
-    descent = DescentSettings(iterations=20, seed=3)
-    fit = catclf.train(data, TrainSettings(descent=descent, size=SIZE, **settings))
+def model_hash(data: Path, model: Path, memory: int = ReadOptions().memory, **settings: Any) -> str:
+    descent, read = DescentSettings(iterations=20, seed=3), ReadOptions(size=SIZE, memory=memory)
+    fit = catclf.train(data, TrainSettings(descent=descent, read=read, **settings))
     catclf.save(fit.model, str(model))
     return hashlib.sha256(model.read_bytes()).hexdigest()
 
@@ -110,15 +128,15 @@ sources = pytest.mark.parametrize("kind", SOURCES)
 def test_the_packed_file_holds_what_is_read_from_the_source(tmp_path: Path, kind: str) -> None:
     source = SOURCES[kind](tmp_path / "source")
     report = packed(source, tmp_path / "a.h5")
-    expected, found = read(source), read(tmp_path / "a.h5")
-    assert_array_equal(found.pixels[:], expected.pixels[:])
+    expected, found = labelled(source), labelled(tmp_path / "a.h5")
+    assert_array_equal(pixels_of(tmp_path / "a.h5"), pixels_of(source))
     names = [expected.classes[k] for k in expected.labels]
     assert [found.classes[k] for k in found.labels] == names
     assert found.counts() == expected.counts() == report.counts
     assert found.usual_positive == expected.usual_positive
     assert stored_paths(tmp_path / "a.h5") == [os.fsencode(path) for path in expected.paths]
     assert (report.m, report.size) == (expected.m, SIZE)
-    assert (report.passed_over, report.resumed) == (len(expected.passed_over), 0)
+    assert (report.ignored, report.resumed) == (len(expected.ignored), 0)
     assert list(map(str, report.skipped)) == list(map(str, expected.skipped))
     assert report.file_size == (tmp_path / "a.h5").stat().st_size
     assert not (tmp_path / "a.h5.partial").exists()
@@ -144,9 +162,9 @@ def test_any_of_several_classes_can_be_the_positive_one(tmp_path: Path) -> None:
 
 def test_photographs_give_the_same_model_to_the_byte(tmp_path: Path, real_data: Path) -> None:
     packed(real_data / "natural_images", tmp_path / "a.h5", size=30)
-    settings = {"engine": "stream", "memory": 10**9}
+    settings: dict[str, Any] = {"engine": "stream", "memory": 10**9}
     of_source = model_hash(real_data / "natural_images", tmp_path / "m.npz", **settings)
-    pack(str(real_data / "natural_images"), str(tmp_path / "b.h5"), PackSettings(size=SIZE))
+    pack(str(real_data / "natural_images"), str(tmp_path / "b.h5"), pack_settings(jobs=None))
     assert model_hash(tmp_path / "b.h5", tmp_path / "n.npz", **settings) == of_source
 
 
@@ -185,8 +203,8 @@ def test_of_two_classes_the_positive_one_is_the_second(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no class 'cow'; it has ant, bee"):
         packed(folder, tmp_path / "a.h5", positive="cow")
     packed(folder, tmp_path / "a.h5", positive="ant")
-    assert read(tmp_path / "a.h5").classes == ("bee", "ant")
-    assert read(tmp_path / "a.h5").labels.tolist() == [1, 0]
+    assert labelled(tmp_path / "a.h5").classes == ("bee", "ant")
+    assert labelled(tmp_path / "a.h5").labels.tolist() == [1, 0]
 
 
 def test_a_folder_above_the_data_is_not_packed_as_one_class(tmp_path: Path) -> None:
@@ -195,13 +213,13 @@ def test_a_folder_above_the_data_is_not_packed_as_one_class(tmp_path: Path) -> N
         packed(tmp_path / "nest", tmp_path / "a.h5")
     save_picture(tmp_path / "ants" / "ant" / "a.png", noise(8, 8, 3))
     packed(tmp_path / "ants", tmp_path / "c.h5")
-    assert read(tmp_path / "c.h5").counts() == {"ant": 1}
+    assert labelled(tmp_path / "c.h5").counts() == {"ant": 1}
 
 
 def test_several_classes_are_all_kept(tmp_path: Path) -> None:
     source = several_classes(tmp_path / "source")
     packed(source, tmp_path / "a.h5")
-    assert read(tmp_path / "a.h5").classes == ("cat", "dog", "horse")
+    assert labelled(tmp_path / "a.h5").classes == ("cat", "dog", "horse")
     with pytest.raises(ConfigError, match="left out: the 3 classes are all kept"):
         packed(source, tmp_path / "a.h5", positive="horse")
 
@@ -217,7 +235,7 @@ def test_names_that_are_not_utf_8_come_through(tmp_path: Path) -> None:
     source = Path(os.fsdecode(folder))
     packed(source, tmp_path / "a.h5")
     assert stored_paths(tmp_path / "a.h5") == [os.path.join(folder, name) for name in names]
-    assert read(tmp_path / "a.h5").classes == (os.fsdecode(b"d\xf6g"), "cat")
+    assert labelled(tmp_path / "a.h5").classes == (os.fsdecode(b"d\xf6g"), "cat")
     of_source = model_hash(source, tmp_path / "m.npz")
     assert model_hash(tmp_path / "a.h5", tmp_path / "n.npz") == of_source
 
@@ -253,25 +271,24 @@ class Stop(Progress):
         self.first: int | None = None
         self._after = after
 
-    def reading(self, done: int, total: int) -> None:
+    def advanced(self, what: str, done: int, total: int) -> None:
         del total
-        self.first = self.first or done
-        if done == self._after:
-            raise KeyboardInterrupt
+        if what == "pictures read":
+            self.first = self.first or done
+            if done == self._after:
+                raise KeyboardInterrupt
 
 
 def interrupted(source: Path, output: Path, after: int, **settings: Any) -> None:
-    some = PackSettings(**{"size": SIZE, "jobs": 2} | settings)
     with pytest.raises(KeyboardInterrupt):
-        pack(str(source), str(output), some, progress=Stop(after))
+        pack(str(source), str(output), pack_settings(**settings), progress=Stop(after))
     assert not output.exists()
 
 
 def resumed(source: Path, output: Path, **settings: Any) -> tuple[int, Packed]:
     """Return the first picture that was read, and the report."""
     progress = Stop()
-    some = PackSettings(**{"size": SIZE, "jobs": 2} | settings)
-    report = pack(str(source), str(output), some, progress=progress)
+    report = pack(str(source), str(output), pack_settings(**settings), progress=progress)
     return progress.first or 0, report
 
 
@@ -310,7 +327,7 @@ def test_pictures_that_have_changed_are_read_again(album: Path, tmp_path: Path) 
     changed = sorted((album / "cat").iterdir())[7]
     save_picture(changed, noise(8, 8, 3, seed=9))
     assert resumed(album, tmp_path / "a.h5")[1].resumed == 5
-    assert_array_equal(read(tmp_path / "a.h5").pixels[:], read(album).pixels[:])
+    assert_array_equal(pixels_of(tmp_path / "a.h5"), pixels_of(album))
 
 
 def test_a_picture_that_came_or_went_is_seen(album: Path, tmp_path: Path) -> None:
@@ -318,14 +335,14 @@ def test_a_picture_that_came_or_went_is_seen(album: Path, tmp_path: Path) -> Non
         interrupted(album, tmp_path / "a.h5", 16)
         change(album / "cat" / "13.png")
         assert resumed(album, tmp_path / "a.h5")[1].resumed == 5
-        assert_array_equal(read(tmp_path / "a.h5").pixels[:], read(album).pixels[:])
+        assert_array_equal(pixels_of(tmp_path / "a.h5"), pixels_of(album))
         (tmp_path / "a.h5").unlink()
 
 
 def test_a_partial_file_of_another_size_is_not_used(album: Path, tmp_path: Path) -> None:
     interrupted(album, tmp_path / "a.h5", 16)
     assert resumed(album, tmp_path / "a.h5", size=6)[1].resumed == 0
-    assert read_labelled(str(tmp_path / "a.h5")).pixels.shape == (23, 6, 6, 3)
+    assert load_labelled(tmp_path / "a.h5").pictures.shape == (23, 6, 6, 3)
 
 
 def test_a_pack_goes_on_after_the_picture_that_stopped_it_is_mended(tmp_path: Path) -> None:
@@ -362,18 +379,20 @@ def test_a_failure_of_the_run_before_is_an_error_if_they_are_to_be(tmp_path: Pat
 def test_a_picture_that_may_be_read_now_is_read_again(
     album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(picture: Picture, *arguments: Any) -> Picture:
+    decode = Decoder.one
+
+    def refuse(self: Decoder, picture: Picture) -> Decoded:
         path = picture.path
         if path.endswith("cat/03.png"):
-            return Picture(path, error=DataError(path, "permission denied"))
-        return decode(picture, *arguments)
+            return Decoded(path, error=DataError(path, "permission denied"))
+        return decode(self, picture)
 
     with monkeypatch.context() as patch:
-        patch.setattr("catclf.pipeline.packing.decode", refuse)
+        patch.setattr(Decoder, "one", refuse)
         interrupted(album, tmp_path / "a.h5", 16)
     (album / "cat" / "03.png").chmod(0o600)
     assert resumed(album, tmp_path / "a.h5")[1].skipped == ()
-    assert read(tmp_path / "a.h5").m == 23
+    assert labelled(tmp_path / "a.h5").m == 23
 
 
 def test_a_partial_file_may_be_gone_at_the_end(album: Path, tmp_path: Path) -> None:
@@ -382,8 +401,8 @@ def test_a_partial_file_may_be_gone_at_the_end(album: Path, tmp_path: Path) -> N
             if message.startswith("writing"):
                 (tmp_path / "a.h5.partial").unlink()
 
-    pack(str(album), str(tmp_path / "a.h5"), PackSettings(size=SIZE), progress=Tidying())
-    assert read(tmp_path / "a.h5").m == 23
+    pack(str(album), str(tmp_path / "a.h5"), pack_settings(jobs=None), progress=Tidying())
+    assert labelled(tmp_path / "a.h5").m == 23
 
 
 def test_a_file_that_somebody_else_calls_partial_is_left_alone(album: Path, tmp_path: Path) -> None:
@@ -405,13 +424,13 @@ def test_a_file_that_somebody_else_calls_partial_is_left_alone(album: Path, tmp_
 
 def test_two_packs_into_one_file_are_refused(album: Path, tmp_path: Path) -> None:
     class Another(Progress):
-        def reading(self, done: int, total: int) -> None:
-            del done, total
+        def advanced(self, what: str, done: int, total: int) -> None:
+            del what, done, total
             with pytest.raises(OutputError, match="is in use"):
                 packed(album, tmp_path / "a.h5")
 
-    pack(str(album), str(tmp_path / "a.h5"), PackSettings(size=SIZE), progress=Another())
-    assert read(tmp_path / "a.h5").m == 23
+    pack(str(album), str(tmp_path / "a.h5"), pack_settings(jobs=None), progress=Another())
+    assert labelled(tmp_path / "a.h5").m == 23
 
 
 PROGRAM = """
@@ -535,16 +554,16 @@ def test_the_command_sums_up_and_says_what_to_do_next(
     out, err = capfd.readouterr()
     summary = json.loads(out)
     assert summary["classes"] == {"dog": 12, "cat": 11}
-    assert (summary["m"], summary["skipped"], summary["passed_over"]) == (23, 3, 1)
+    assert (summary["m"], summary["skipped"], summary["ignored"]) == (23, 3, 1)
     assert "cat/00.jpg: is not a picture in a known format" in err
-    assert "dog 12, cat 11 (3 unreadable, 1 other file passed over)" in err
+    assert "dog 12, cat 11 (3 unreadable, 1 other file ignored)" in err
     assert f"next: catclf train {output} -o MODEL.npz" in err
     assert main(["pack", str(source), str(output), "-q"]) == 2
     assert "exists; replace it with --force" in capfd.readouterr().err
     assert main(["pack", str(source), str(output), "-q", "-f", "--size", "4"]) == 0
     assert main(["train", str(output), "-o", str(tmp_path / "m.npz"), "-q", "-i", "3"]) == 0
     assert main(["pack", str(source), str(output), "-qf", "--errors", "fail"]) == 1
-    assert read_labelled(str(output)).pixels.shape[1] == 4  # the old one is still there
+    assert load_labelled(output).pictures.shape[1] == 4  # the old one is still there
 
 
 @pytest.mark.parametrize(
@@ -612,8 +631,8 @@ def test_compressed_floats_and_other_keys_are_packed(tmp_path: Path) -> None:
         file.create_dataset("images", data=pixels / 255, compression="gzip")
         file["numbers"] = y
     packed(tmp_path / "a.h5", tmp_path / "b.h5", x_key="images", y_key="numbers", size=None)
-    found = read_labelled(str(tmp_path / "b.h5"))
-    assert_array_equal(found.pixels[:], pixels)
+    pictures, found = load_labelled(tmp_path / "b.h5")
+    assert_array_equal(pictures[:], pixels)
     assert found.labels.tolist() == y.tolist()
     assert found.classes == ("0", "1")
 

@@ -107,7 +107,7 @@ def where(means: Array, grid: int) -> Array:
 
 
 def together(plain: Array, mirrored: Array, features: Patches) -> list[float]:
-    """Signed roots of the mean products of components, averaged over both images."""
+    """Signed roots of the mean products of components, averaged over a picture and its mirror image."""
     channels = plain.shape[2] * plain.shape[3]
     a = np.sqrt(plain).reshape(-1, channels)
     b = np.sqrt(mirrored[:, ::-1]).reshape(-1, channels)  # the same place in the mirror image
@@ -253,6 +253,32 @@ def test_rows_are_float32_one_picture_a_row(learned: Patches) -> None:
     assert rows.dtype == np.float32
     assert rows[:, : 4 * 4 * FILTERS].min() >= 0
     assert learned.rows(smooth_pictures(3, 16)[:0]).shape == (0, learned.n_x)
+
+
+def test_contributions_are_those_of_the_features_that_have_a_place(learned: Patches) -> None:
+    w, image = np.random.default_rng(2).standard_normal(learned.n_x), smooth_pictures(1, 16)[0]
+    cells = learned.contributions(w, image)
+    assert cells.shape == (2, 2)
+    x = learned.rows(image[None])[0]
+    for k, (row, column) in enumerate(np.ndindex(2, 2)):
+        some = slice(4 * FILTERS * k, 4 * FILTERS * (k + 1))
+        assert_allclose(cells[row, column], w[some] @ x[some], rtol=1e-9)
+
+
+def test_patterns_come_with_their_negatives_and_the_mean_weight_of_their_strength(
+    learned: Patches,
+) -> None:
+    w = np.zeros((4, 4, FILTERS))  # cell, statistic, filter
+    w[:, 0, 3] = 1, 2, 3, 6
+    w[1, 1, 5] = -8
+    w[:, 2:] = 100  # how often, which is another question
+    patterns, weights = learned.patterns(np.append(w.ravel(), np.ones(COMPONENTS * (COMPONENTS + 1))))
+    assert patterns.shape == (2 * FILTERS, 6, 6, 3)
+    assert_allclose(patterns[3].ravel(), learned.filters[:108, 3])
+    assert_array_equal(patterns[FILTERS:], -patterns[:FILTERS])
+    expected = np.zeros(2 * FILTERS)
+    expected[3], expected[FILTERS + 5] = 3, -2
+    assert_allclose(weights, expected)
 
 
 def test_learning_depends_on_the_seed_alone() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,26 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from catclf import fitting
-from catclf.config import DescentSettings, TrainSettings
-from catclf.errors import ConfigError, DataError, TooFewPicturesError, TrainingError
+from catclf import fingerprints, fitting
+from catclf.cli.parameters import spelling
+from catclf.cli.train_command import command
+from catclf.config import DescentSettings, ReadOptions, TrainSettings
+from catclf.errors import ConfigError, DataError, TooFewPicturesError, TrainingError, spelled
 from catclf.features.pixels import Pixels
 from catclf.fitting import Fitted
-from catclf.images.labelled import LabelledPictures
+from catclf.images.labelled import Labelled
+from catclf.images.picture import THUMBNAIL
+from catclf.metrics import mcnemar
 from catclf.model import Model, load, save
 from catclf.pipeline import training
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
-from catclf.pipeline.evaluation import compare, evaluate
-from catclf.pipeline.prediction import PREDICT_CHUNK, Prediction, predict
+from catclf.pipeline.evaluation import evaluate
+from catclf.pipeline.gallery import SHOWN, Gallery
+from catclf.pipeline.prediction import Prediction, predict
+from catclf.pipeline.scoring import CHUNK
 from catclf.pipeline.training import Fit, train
 from catclf.progress import Progress
+from tests.conftest import ROOT
 from tests.pictures import (
     cats_and_dogs,
     class_folder,
@@ -38,6 +45,7 @@ from tests.pictures import (
 )
 
 SIZE = 8
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def made_model(size: int = SIZE) -> Model:
@@ -48,7 +56,14 @@ def made_model(size: int = SIZE) -> Model:
 
 def settings(descent: dict[str, Any] | None = None, **others: Any) -> TrainSettings:
     usual: dict[str, Any] = {"learning_rate": 0.05, "iterations": 100, "stop": "none"}
-    return TrainSettings(DescentSettings(**usual | (descent or {})), **{"jobs": 1, **others})
+    read: dict[str, Any] = {"jobs": 1}
+    for name in [field.name for field in fields(ReadOptions) if field.name in others]:
+        read[name] = others.pop(name)
+    return TrainSettings(DescentSettings(**usual | (descent or {})), ReadOptions(**read), **others)
+
+
+ONE_THREAD = ReadOptions(jobs=1)
+OR_FAIL = ReadOptions(on_error="fail")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +85,7 @@ def test_separable_pictures_are_separated(data: Path, fitted: Fit) -> None:
     assert fitted.counts == {"non-cat": 12, "cat": 12}
     assert (fitted.m, fitted.n_x, fitted.iterations) == (24, 192, 100)
     assert (fitted.model.positive, fitted.model.negative) == ("cat", "non-cat")
-    scores = evaluate(fitted.model, data, jobs=1).scores
+    scores = evaluate(fitted.model, data, read=ONE_THREAD).scores
     assert scores.accuracy == 1.0
     assert scores.confusion.tp == scores.confusion.tn == 12
 
@@ -113,13 +128,13 @@ def test_the_same_settings_give_the_same_bytes(tmp_path: Path, data: Path) -> No
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_skipped_and_passed_over_files_are_counted(tmp_path: Path) -> None:
+def test_skipped_and_ignored_files_are_counted(tmp_path: Path) -> None:
     folder = class_folder(tmp_path / "f", m=10)
     (folder / "cat" / "bad.png").write_bytes(b"")
     (folder / "dog" / "Thumbs.db").write_bytes(b"")
     fit = train(folder, settings(size=SIZE))
     assert [error.reason for error in fit.skipped] == ["is empty"]
-    assert (fit.passed_over, fit.m) == (1, 10)
+    assert (fit.ignored, fit.m) == (1, 10)
     with pytest.raises(DataError, match="is empty"):
         train(folder, settings(size=SIZE, on_error="fail"))
 
@@ -127,18 +142,18 @@ def test_skipped_and_passed_over_files_are_counted(tmp_path: Path) -> None:
 def test_progress_hears_of_the_reading_and_of_every_recorded_step(tmp_path: Path) -> None:
     class Log(Progress):
         def __init__(self) -> None:
-            self.read: list[tuple[int, int]] = []
+            self.read: list[tuple[str, int, int]] = []
             self.steps: list[int] = []
 
-        def reading(self, done: int, total: int) -> None:
-            self.read.append((done, total))
+        def advanced(self, what: str, done: int, total: int) -> None:
+            self.read.append((what, done, total))
 
         def step(self, step: Any) -> None:
             self.steps.append(step.step)
 
     log = Log()
     fit = train(class_folder(tmp_path / "f", m=4), settings(size=SIZE), progress=log)
-    assert log.read == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert log.read == [("pictures read", k, 4) for k in (1, 2, 3, 4)]
     assert log.steps == [step.step for step in fit.history]
 
 
@@ -166,8 +181,9 @@ def test_divergence_is_an_error_with_a_usable_learning_rate(tmp_path: Path) -> N
     )
     with pytest.raises(TrainingError) as caught:
         train(torn, settings({"learning_rate": 1e4, "iterations": 2000}))
-    assert "The learning rate 10000 is too large" in caught.value.advice
-    usable = float(caught.value.advice.split("auto or ")[1].split()[0])
+    advice = spelled(caught.value.advice)
+    assert "The learning rate 10000 is too large" in advice
+    usable = float(advice.split("use learning_rate='auto' or ")[1].split()[0])
     fit = train(torn, settings({"learning_rate": usable, "iterations": 500}))
     assert fit.last.cost < np.log(2)
     assert not any("learning rate" in warning for warning in fit.warnings)
@@ -182,14 +198,12 @@ def test_a_rate_above_the_limit_of_stability_is_warned_of(data: Path, fitted: Fi
 # --- classes ---
 
 
-def labelled(classes: tuple[str, ...], labels: list[int], usual: str | None) -> LabelledPictures[Any]:
-    return LabelledPictures(
-        pixels=np.zeros((len(labels), 1, 1, 3), np.uint8),
+def labelled(classes: tuple[str, ...], labels: list[int], usual: str | None) -> Labelled:
+    return Labelled(
+        source="photos",
         labels=np.array(labels, dtype=np.intp),
         classes=classes,
         paths=("",) * len(labels),
-        skipped=(),
-        passed_over=(),
         usual_positive=usual,
     )
 
@@ -202,7 +216,7 @@ def test_the_positive_class_is_the_one_wanted_or_the_usual_one(
     wanted: str | None, usual: str | None, expected: str
 ) -> None:
     data = labelled(("bird", "cat", "dog"), [0, 1, 2], usual)
-    assert positive_class(data, wanted, "photos") == expected
+    assert positive_class(data, wanted) == expected
 
 
 @pytest.mark.parametrize(
@@ -213,7 +227,7 @@ def test_the_positive_class_is_the_one_wanted_or_the_usual_one(
             None,
             None,
             [0, 1],
-            "photos: has the classes cat, dog; say which is positive: --positive cat or --positive dog",
+            "photos: has the classes cat, dog; say which is positive: positive='cat' or positive='dog'",
         ),
         (None, "cat", [1, 1], "photos: has no picture of 'cat'; training needs both classes"),
         (None, "cat", [0, 0], "photos: has only pictures of 'cat'; training needs both classes"),
@@ -223,7 +237,7 @@ def test_without_a_positive_class_or_its_opposite_the_classes_are_listed(
     wanted: str | None, usual: str | None, labels: list[int], message: str
 ) -> None:
     with pytest.raises(DataError) as caught:
-        positive_class(labelled(("cat", "dog"), labels, usual), wanted, "photos")
+        positive_class(labelled(("cat", "dog"), labels, usual), wanted)
     assert str(caught.value) == message
 
 
@@ -247,14 +261,14 @@ def test_the_negative_class_is_the_other_one_or_all_others() -> None:
 def test_labels_follow_the_names_and_not_the_numbers(
     classes: tuple[str, ...], negative: str | None, expected: list[int]
 ) -> None:
-    y = labels_by_name(labelled(classes, [0, 1], None), "cat", negative, "photos")
+    y = labels_by_name(labelled(classes, [0, 1], None), "cat", negative)
     assert y.tolist() == expected
 
 
 @pytest.mark.parametrize(("negative", "known"), [("dog", "cat, dog"), (None, "cat")])
 def test_names_that_do_not_match_are_both_listed(negative: str | None, known: str) -> None:
     with pytest.raises(DataError) as caught:
-        labels_by_name(labelled(("bird", "fish"), [0, 1], None), "cat", negative, "photos")
+        labels_by_name(labelled(("bird", "fish"), [0, 1], None), "cat", negative)
     expected = f"photos: has the classes bird, fish; expected those of the model, {known}: "
     assert str(caught.value) == expected + "rename the folders, or use a CSV with path,label"
 
@@ -269,7 +283,7 @@ def test_names_that_do_not_match_are_both_listed(negative: str | None, known: st
             ["test", "train"],
             None,
             "has the classes test, train; did you mean nest/test or nest/train? If not, say which is "
-            "positive: --positive test or --positive train",
+            "positive: positive='test' or positive='train'",
         ),
     ],
 )
@@ -305,19 +319,19 @@ def test_classes_that_do_not_fit_are_told_before_a_picture_is_decoded(
     with pytest.raises(DataError, match="say which is positive"):
         train(tmp_path, settings(on_error="fail"))
     with pytest.raises(DataError, match="expected those of the model"):
-        evaluate(fitted.model, tmp_path, on_error="fail")
+        evaluate(fitted.model, tmp_path, read=OR_FAIL)
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "a.heic").touch()
-    progress = PassedOver()
+    progress = Ignored()
     with pytest.raises(DataError, match="has no picture of 'cat'"):
         train(tmp_path, settings(on_error="fail"), progress=progress)
     assert progress.paths == [str(tmp_path / "cat" / "a.heic")]  # which is why
 
 
-class PassedOver(Progress):
+class Ignored(Progress):
     paths: list[str]
 
-    def passed_over(self, paths: Sequence[str]) -> None:
+    def ignored(self, paths: Sequence[str]) -> None:
         self.paths = list(paths)
 
 
@@ -342,13 +356,15 @@ def test_other_classes_for_validation_are_told_before_a_picture_of_them_is_decod
 def test_one_class_is_not_asked_whether_it_is_positive() -> None:
     one = labelled(("ant",), [0], None)
     with pytest.raises(DataError, match="photos: has only the class ant; training needs another one"):
-        positive_class(one, None, "photos")
+        positive_class(one, None)
 
 
 def test_the_names_of_classes_are_quoted_for_the_shell() -> None:
     two = labelled(("my cats", "rest"), [0, 1], None)
-    with pytest.raises(DataError, match="positive: --positive 'my cats' or --positive rest"):
-        positive_class(two, None, "photos")
+    with pytest.raises(DataError, match="positive: positive='my cats' or positive='rest'") as caught:
+        positive_class(two, None)
+    shown = spelled(caught.value.parts(), spelling(command))
+    assert shown.endswith("positive: --positive 'my cats' or --positive rest")
 
 
 def test_evaluation_does_not_depend_on_the_numbers_of_the_classes(tmp_path: Path, fitted: Fit) -> None:
@@ -401,7 +417,7 @@ def test_other_data_held_out_is_read_and_told_of_as_the_data_itself(tmp_path: Pa
     (other / "dog" / "Thumbs.db").write_bytes(b"")
     fit = train(data, settings(validation=str(other)))
     assert [error.path for error in fit.skipped] == [str(other / "cat" / "bad.png")]
-    assert (fit.passed_over, fit.counts) == (1, {"non-cat": 12, "cat": 12})
+    assert (fit.ignored, fit.counts) == (1, {"non-cat": 12, "cat": 12})
     pixels, y = cats_and_dogs(8, seed=9)
     keys: dict[str, Any] = {"x_key": "pictures", "y_key": "labels"}
     stored = [
@@ -479,8 +495,25 @@ def test_a_resumed_descent_goes_on_where_it_stopped(tmp_path: Path, data: Path) 
     whole = train(data, settings({"iterations": 80}))
     assert_allclose(resumed.model.w, whole.model.w, rtol=1e-8, atol=1e-11)
     assert_allclose(resumed.model.b, whole.model.b, rtol=1e-8, atol=1e-11)
-    assert resumed.model.training["iterations"] == 80
+    assert resumed.model.training.iterations == 80
     assert resumed.iterations == 40
+
+
+@pytest.mark.parametrize("features", ["pixels", "patches"])
+def test_a_model_of_an_earlier_version_is_known_by_its_pictures_and_resumed(features: str) -> None:
+    drawings, old = ROOT / "data" / "drawings_test.h5", load(str(GOLDEN / f"{features}_v1.npz"))
+    usual: dict[str, Any] = {"learning_rate": "auto", "stop": "gradient"}
+    usual["l2"] = old.training.l2
+    resumed = train(
+        drawings, settings(usual | {"iterations": 20}, features=features, size=old.size), resume=old
+    )
+    assert resumed.model.training.iterations == 70
+    assert resumed.history[0].cost == pytest.approx(old.training.cost, rel=1e-6)
+    assert resumed.last.cost < resumed.history[0].cost
+    found = evaluate(old, drawings)
+    assert [seen.training_index for seen in found.overlap] == list(range(200))
+    assert found.scores.accuracy == old.training.train_accuracy
+    assert evaluate(resumed.model, drawings).scores_without_overlap.n == 0
 
 
 @pytest.mark.parametrize(
@@ -488,7 +521,7 @@ def test_a_resumed_descent_goes_on_where_it_stopped(tmp_path: Path, data: Path) 
     [
         (settings({"loss": "squared-error"}), "loss"),
         (settings({"l2": 0.1}), "l2"),
-        (settings({"start": "random"}), "init"),
+        (settings({"start": "random"}), "start"),
         (settings(class_weight="balanced"), "class_weight"),
         (settings(flip=True), "flip"),
         (settings(size=4), "size"),
@@ -501,6 +534,22 @@ def test_another_problem_is_not_resumed(
     with pytest.raises(ConfigError) as caught:
         train(data, changed, resume=fitted.model)
     assert caught.value.name == name
+
+
+def test_a_share_held_out_stays_so_when_the_descent_goes_on(data: Path) -> None:
+    held_out = settings(validation=0.25)
+    first = train(data, held_out)
+    resumed = train(data, held_out, resume=first.model)
+    assert_array_equal(resumed.model.fingerprints, first.model.fingerprints)
+    assert resumed.last.validation_cost < first.last.validation_cost
+    with pytest.raises(ConfigError, match="seed = 1: must be 0, as of the model to be resumed"):
+        train(data, settings({"seed": 1}, validation=0.25), resume=first.model)
+
+
+def test_a_penalty_chosen_by_cross_validation_need_not_be_the_same(data: Path, fitted: Fit) -> None:
+    resumed = train(data, settings({"l2": "auto"}), resume=fitted.model)
+    assert resumed.l2 > 0
+    assert resumed.model.training.iterations == 200
 
 
 def test_other_data_is_not_resumed(tmp_path: Path, fitted: Fit) -> None:
@@ -522,7 +571,7 @@ def test_other_pictures_are_not_resumed(tmp_path: Path, fitted: Fit) -> None:
     pixels, y = (each[::-1].copy() for each in cats_and_dogs(24))  # in another order
     classes = np.array([b"non-cat", b"cat"])
     same = save_h5(tmp_path / "a.h5", train_set_x=pixels, train_set_y=y, list_classes=classes)
-    assert train(same, settings(), resume=fitted.model).model.training["iterations"] == 200
+    assert train(same, settings(), resume=fitted.model).model.training.iterations == 200
     pixels[3] ^= 1
     other = save_h5(tmp_path / "b.h5", train_set_x=pixels, train_set_y=y, list_classes=classes)
     with pytest.raises(DataError, match="trained on: 1 of 24 are new"):
@@ -550,7 +599,8 @@ def test_a_fold_that_diverges_is_told(data: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_model_of_too_many_pictures_does_not_remember_them(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "MOST_FINGERPRINTS", 23)
+    for module in (fingerprints, training):
+        monkeypatch.setattr(module, "MOST_KEPT", 23)
     fit = train(data, settings())
     assert "the model does not remember its pictures, which are more than 23" in fit.warnings[0]
     save(fit.model, str(tmp_path / "m.npz"))
@@ -563,12 +613,12 @@ def test_a_model_of_too_many_pictures_does_not_remember_them(
 def test_pictures_that_failed_are_told_and_the_rest_is_scored(tmp_path: Path, fitted: Fit) -> None:
     folder = class_folder(tmp_path / "f", m=10)
     (folder / "cat" / "01.png").write_bytes(b"")
-    found = evaluate(fitted.model, folder, jobs=2)
+    found = evaluate(fitted.model, folder, read=ReadOptions(jobs=2))
     assert [error.reason for error in found.failed] == ["is empty"]
     assert found.scores.n == len(found.paths) == len(found.probabilities) == 9
     assert found.to_dict()["failed"] == 1
     with pytest.raises(DataError, match="is empty"):
-        evaluate(fitted.model, folder, on_error="fail")
+        evaluate(fitted.model, folder, read=OR_FAIL)
 
 
 @pytest.mark.parametrize(("threshold", "called_cats"), [(0.0, 24), (1.0, 0), (None, 12)])
@@ -591,8 +641,123 @@ def test_data_of_one_class_can_be_evaluated(tmp_path: Path, fitted: Fit) -> None
 def test_models_of_other_classes_are_not_compared(data: Path, fitted: Fit) -> None:
     other = train(data, settings(positive="non-cat"))
     with pytest.raises(DataError) as caught:
-        compare(evaluate(fitted.model, data), evaluate(other.model, data))
-    assert "the positive class of the one model is 'cat', of the other 'non-cat'" in str(caught.value)
+        evaluate(fitted.model, data, against=other.model)
+    found = "the positive classes of the models are 'cat' and 'non-cat'; expected one"
+    assert str(caught.value) == f"{data}: {found}"
+
+
+def test_two_models_are_compared_picture_by_picture(tmp_path: Path, fitted: Fit) -> None:
+    folder = class_folder(tmp_path / "f", m=20, seed=5)
+    (folder / "cat" / "01.png").write_bytes(b"")
+    other = made_model()
+    one, two = (evaluate(model, folder) for model in (fitted.model, other))
+    found = evaluate(fitted.model, folder, against=other)
+    assert_array_equal(found.probabilities, one.probabilities)
+    assert found.scores == one.scores
+    called = [each.probabilities >= 0.5 for each in (one, two)]
+    assert found.duel is not None
+    assert found.duel.comparison == mcnemar(one.y, *called)
+    differing = [path for path, a, b in zip(one.paths, *called, strict=True) if a != b]
+    assert 0 < len(differing) < 19
+    assert found.duel.differing == tuple(differing)
+    assert found.to_dict()["against"]["differing"] == differing
+    assert one.duel is None
+    assert "against" not in one.to_dict()
+
+
+def test_a_model_differs_nowhere_from_itself(tmp_path: Path, data: Path, fitted: Fit) -> None:
+    save(fitted.model, tmp_path / "m.npz")
+    found = evaluate(fitted.model, data, against=tmp_path / "m.npz").duel
+    assert found is not None
+    assert found.differing == ()
+    assert found.comparison is not None
+    assert (found.comparison.only_a_right, found.comparison.only_b_right) == (0, 0)
+
+
+def test_models_of_different_sizes_each_see_their_own(tmp_path: Path) -> None:
+    folder = class_folder(tmp_path / "f", m=12, size=40, seed=5)
+    small, large = made_model(), made_model(16)
+    found = evaluate(small, folder, against=large).duel
+    assert found is not None
+    called = [[answer.label for answer in predict(model, folder)] for model in (small, large)]
+    paths = [answer.path for answer in predict(small, folder)]
+    differing = [path for path, a, b in zip(paths, *called, strict=True) if a != b]
+    assert found.differing == tuple(differing)
+
+
+@pytest.mark.parametrize("options", [{}, {"threshold": 0.8}, {"prior": 0.1}], ids=str)
+def test_a_threshold_and_a_prior_are_for_both_models(
+    data: Path, fitted: Fit, options: dict[str, Any]
+) -> None:
+    other = train(data, settings({"iterations": 3})).model
+    found = evaluate(other, data, against=fitted.model, **options).duel
+    alone = [evaluate(model, data, **options) for model in (other, fitted.model)]
+    limit = options.get("threshold", 0.5)
+    assert found is not None
+    assert found.comparison == mcnemar(alone[0].y, *(each.probabilities >= limit for each in alone))
+
+
+def test_progress_hears_of_the_pictures_scored(tmp_path: Path, fitted: Fit) -> None:
+    class Log(Ignored):
+        def __init__(self) -> None:
+            self.done: list[tuple[str, int, int]] = []
+
+        def advanced(self, what: str, done: int, total: int) -> None:
+            self.done.append((what, done, total))
+
+    folder, log = class_folder(tmp_path / "f", m=CHUNK + 4), Log()
+    (folder / "dog" / "notes.txt").touch()
+    evaluate(fitted.model, folder, read=ONE_THREAD, progress=log)
+    assert log.done == [("pictures scored", done, CHUNK + 4) for done in (CHUNK, CHUNK + 4)]
+    assert log.paths == [str(folder / "dog" / "notes.txt")]
+
+
+# --- the gallery ---
+
+
+def test_a_gallery_has_the_worst_mistakes_and_the_most_doubtful_pictures(tmp_path: Path) -> None:
+    folder = class_folder(tmp_path / "f", m=3 * SHOWN, size=20, seed=5)
+    (folder / "cat" / "01.png").write_bytes(b"")
+    found = evaluate(made_model(), folder, threshold=0.6, gallery=True)
+    p, y = found.probabilities, found.y
+    wrong = [k for k in range(len(y)) if (p[k] >= 0.6) != (y[k] == 1)]
+    worst = sorted(wrong, key=lambda k: (p[k] if y[k] == 1 else 1 - p[k], k))[:SHOWN]
+    doubtful = sorted(range(len(y)), key=lambda k: (abs(p[k] - 0.6), k))[:SHOWN]
+    assert found.gallery is not None
+    assert [shot.position for shot in found.gallery.worst] == worst
+    assert [shot.position for shot in found.gallery.doubtful] == doubtful
+    assert len(worst) == len(doubtful) == SHOWN
+    for shot in found.gallery.worst + found.gallery.doubtful:
+        with Image.open(found.paths[shot.position]) as image:
+            assert_array_equal(shot.thumbnail, np.asarray(image))
+
+
+def test_nothing_is_kept_of_pictures_that_nobody_wants_to_see(data: Path, fitted: Fit) -> None:
+    assert evaluate(fitted.model, data).gallery is None
+
+
+def test_large_pictures_are_shown_small_and_whole(tmp_path: Path) -> None:
+    save_picture(tmp_path / "f" / "cat" / "a.png", noise(300, 600, 3))
+    found = evaluate(made_model(), tmp_path / "f", gallery=True)
+    assert found.gallery is not None
+    (shot,) = found.gallery.doubtful
+    assert shot.thumbnail.shape == (THUMBNAIL.side // 2, THUMBNAIL.side, 3)
+
+
+def test_of_equal_pictures_the_first_are_kept() -> None:
+    gallery, nothing = Gallery(0.5), noise(1, 1, 3)
+    for k in range(3 * SHOWN):
+        gallery.add(k, y=1.0, z=-1.0, thumbnail=nothing)
+    assert [shot.position for shot in gallery.worst] == list(range(SHOWN))
+    assert [shot.position for shot in gallery.doubtful] == list(range(SHOWN))
+
+
+def test_how_wrong_is_told_even_where_probabilities_are_all_one() -> None:
+    gallery, nothing = Gallery(0.5), noise(1, 1, 3)
+    for k, z in enumerate((50.0, 90.0, 60.0)):
+        gallery.add(k, y=0.0, z=z, thumbnail=nothing)
+        gallery.add(k + 3, y=1.0, z=z, thumbnail=nothing)  # these are right
+    assert [shot.position for shot in gallery.worst] == [1, 2, 0]
 
 
 # --- predict ---
@@ -600,7 +765,7 @@ def test_models_of_other_classes_are_not_compared(data: Path, fitted: Fit) -> No
 
 def mixed_inputs(folder: Path) -> Iterator[str | Path]:
     """More than two chunks of good, broken and missing files, a folder and an HDF5 file."""
-    for k in range(2 * PREDICT_CHUNK + 5):
+    for k in range(2 * CHUNK + 5):
         path = folder / f"{k:03}.png"
         if k % 7 == 3:
             path.write_bytes(b"broken")
@@ -615,8 +780,8 @@ def mixed_inputs(folder: Path) -> Iterator[str | Path]:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_every_input_has_one_answer_in_its_place(tmp_path: Path, jobs: int) -> None:
-    answers = list(predict(made_model(), mixed_inputs(tmp_path), jobs=jobs))
-    n = 2 * PREDICT_CHUNK + 5
+    answers = list(predict(made_model(), mixed_inputs(tmp_path), read=ReadOptions(jobs=jobs)))
+    n = 2 * CHUNK + 5
     expected = [f"{k:03}.png" for k in range(n)]
     expected += ["01.png", "03.png", "00.png", "02.png", "a.h5[0]", "a.h5[1]", "a.h5[2]", "bad.h5"]
     assert [os.path.basename(answer.path) for answer in answers] == expected
@@ -637,7 +802,7 @@ def probabilities(answers: list[Prediction]) -> list[float]:
 
 def test_answers_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
     inputs = list(mixed_inputs(tmp_path))
-    one, two = (list(predict(made_model(), inputs, jobs=jobs)) for jobs in (1, 2))
+    one, two = (list(predict(made_model(), inputs, read=ReadOptions(jobs=jobs))) for jobs in (1, 2))
     assert [(a.path, a.label, a.probability, str(a.error)) for a in one] == [
         (a.path, a.label, a.probability, str(a.error)) for a in two
     ]
@@ -654,11 +819,11 @@ def test_few_inputs_are_taken_ahead_of_the_answers(tmp_path: Path, jobs: int) ->
             taken += 1
             yield path
 
-    answers = predict(made_model(), inputs(), jobs=jobs)
+    answers = predict(made_model(), inputs(), read=ReadOptions(jobs=jobs))
     for _ in range(100):
         next(answers)
     answers.close()
-    assert taken <= 100 + PREDICT_CHUNK * (2 + 2 * jobs)
+    assert taken <= 100 + CHUNK * (2 + 2 * jobs)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -666,12 +831,12 @@ def test_inputs_that_break_off_do_not_lose_the_answers_before(tmp_path: Path, jo
     path = str(save_picture(tmp_path / "a.png", noise(8, 8, 3)))
 
     def inputs() -> Iterator[str]:
-        for _ in range(PREDICT_CHUNK):
+        for _ in range(CHUNK):
             yield path
         raise DataError("list", "broke off")
 
-    answers = predict(made_model(), inputs(), jobs=jobs)
-    assert [next(answers).path for _ in range(PREDICT_CHUNK)] == [path] * PREDICT_CHUNK
+    answers = predict(made_model(), inputs(), read=ReadOptions(jobs=jobs))
+    assert [next(answers).path for _ in range(CHUNK)] == [path] * CHUNK
     with pytest.raises(DataError, match="broke off"):
         next(answers)
 
@@ -680,15 +845,15 @@ def test_a_row_and_its_picture_have_the_same_probability(tmp_path: Path) -> None
     pixels = noise(5, 12, 12, 3)
     h5 = save_h5(tmp_path / "a.h5", test_set_x=pixels)
     exported = [save_picture(tmp_path / f"{k}.png", pixels[k]) for k in range(5)]
-    of_rows = list(predict(made_model(), [h5], jobs=1))
-    of_files = list(predict(made_model(), exported, jobs=1))
+    of_rows = list(predict(made_model(), [h5], read=ONE_THREAD))
+    of_files = list(predict(made_model(), exported, read=ONE_THREAD))
     assert probabilities(of_rows) == probabilities(of_files)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_the_eight_orientations_have_one_probability(tmp_path: Path, suffix: str) -> None:
     turned = [save_turned(tmp_path / f"{k}.{suffix}", noise(9, 14, 3), k) for k in range(1, 9)]
-    answers = list(predict(made_model(), turned, jobs=1))
+    answers = list(predict(made_model(), turned, read=ONE_THREAD))
     assert_allclose(probabilities(answers), probabilities(answers[:1]) * 8, rtol=1e-12)
 
 
@@ -738,13 +903,14 @@ def test_eight_real_classes_become_one_against_the_others(real_data: Path) -> No
     assert (fit.model.positive, fit.model.negative) == ("cat", "non-cat")
     assert fit.counts["cat"] == 290
     assert sum(fit.counts.values()) == fit.m == 990
-    assert (fit.passed_over, fit.skipped) == (7, ())
+    assert (fit.ignored, fit.skipped) == (7, ())
 
 
 def test_real_photographs_are_trained_on_and_predicted_in_order(real_data: Path) -> None:
     fit = train(real_data / "pets" / "test", settings({"iterations": 20}, size=16, jobs=2))
     assert (fit.model.positive, fit.model.negative) == ("cats", "dogs")
     assert fit.counts == {"cats": 100, "dogs": 100}
-    paths = [answer.path for answer in predict(fit.model, [real_data / "pets" / "test"], jobs=2)]
+    answers = predict(fit.model, [real_data / "pets" / "test"], read=ReadOptions(jobs=2))
+    paths = [answer.path for answer in answers]
     assert len(paths) == 200
     assert paths == sorted(paths, key=os.fsencode)

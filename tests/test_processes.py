@@ -1,4 +1,4 @@
-"""Copies of the process: order, errors in their places, and nobody left behind."""
+"""Worker processes: order, errors in their places, and nobody left behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -22,12 +22,12 @@ from catclf.features.pixels import Pixels
 from catclf.images.picture import Picture
 from catclf.model import Model, save
 from catclf.parallel import batches
-from catclf.pipeline import prediction
-from catclf.pipeline.prediction import PREDICT_CHUNK, Prediction, _by_copies
+from catclf.pipeline import scoring
+from catclf.pipeline.scoring import CHUNK, Scored, Scorer, _in_processes
 from catclf.processes import can_fork
 from tests.conftest import ROOT, picture, run
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
 
 NOBODY_LEFT = """
 try:
@@ -64,7 +64,7 @@ with contextlib.closing(Processes({count})) as pool:
     assert python(code + NOBODY_LEFT) == ["nobody left"]
 
 
-def test_there_are_no_more_copies_than_items() -> None:
+def test_there_are_no_more_workers_than_items() -> None:
     code = """
 with contextlib.closing(Processes(5)) as pool:
     print(len(set(ordered_on(pool, lambda _: os.getpid(), range(3), 10)) - {os.getpid()}))
@@ -97,7 +97,7 @@ with contextlib.closing(Processes(2)) as pool:
         ("1 / 0", "ended early (exit code 1)"),
     ],
 )
-def test_a_copy_that_ends_is_an_error_after_the_results_before_it(deed: str, told: str) -> None:
+def test_a_worker_that_ends_is_an_error_after_the_results_before_it(deed: str, told: str) -> None:
     code = f"""
 def work(k):
     if k == 4:
@@ -113,7 +113,7 @@ with contextlib.closing(Processes(2)) as pool:
     assert python(code + NOBODY_LEFT) == ["0", "1", "2", "3", told, "nobody left"]
 
 
-def test_a_copy_ends_with_the_process_that_made_it() -> None:
+def test_a_worker_ends_with_the_process_that_made_it() -> None:
     code = """
 with contextlib.closing(Processes(2)) as pool:
     print(*ordered_on(pool, lambda _: os.getpid(), range(2), 4))
@@ -128,15 +128,15 @@ with contextlib.closing(Processes(2)) as pool:
         assert _ends(number)
 
 
-def test_a_copy_ends_with_the_process_that_made_it_whatever_the_others_do() -> None:
+def test_a_worker_ends_with_the_process_that_made_it_whatever_the_others_do() -> None:
     code = """
 with contextlib.closing(Processes(2)) as pool:
     print(*ordered_on(pool, lambda _: os.getpid(), range(2), 4))
     sys.stdout.flush()
-    os.kill(pool._copies[1]._pid, signal.SIGSTOP)
+    os.kill(pool._workers[1]._pid, signal.SIGSTOP)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-    # Not stderr: the copy that is stopped keeps it open.
+    # Not stderr: the worker that is stopped keeps it open.
     done = subprocess.run(
         [sys.executable, "-c", BEGUN + code], cwd=ROOT, stdout=subprocess.PIPE, timeout=60
     )
@@ -165,6 +165,44 @@ def _gone(number: int) -> bool:
     return state == "Z"
 
 
+def test_items_and_results_may_be_whatever_can_be_pickled() -> None:
+    code = """
+import numpy as np
+from catclf.errors import DataError, Setting
+from catclf.images.picture import Picture
+def work(picture):
+    error = DataError(picture.path, "needs ", Setting("x_key"))
+    return picture, np.full((3_000, 1_000), len(picture.path), np.uint8), error
+pictures = [Picture("a"), Picture(200 * chr(0xdcff))]
+with contextlib.closing(Processes(2)) as pool:
+    for picture, pixels, error in ordered_on(pool, work, pictures, 4):
+        print(ascii(picture.path[:2]), pixels.shape, pixels.mean(), ascii(error.reason_as(repr)))
+"""
+    said = "\"needs Setting(name='x_key', value=None)\""
+    assert python(code + NOBODY_LEFT) == [
+        f"'a' (3000, 1000) 1.0 {said}",
+        rf"'\udcff\udcff' (3000, 1000) 200.0 {said}",
+        "nobody left",
+    ]
+
+
+def test_a_worker_that_ends_in_the_midst_of_an_answer_is_an_error() -> None:
+    code = """
+with contextlib.closing(Processes(1)) as pool:
+    answer = pool.submit(bytes, 50_000_000)
+    number = pool._workers[0]._pid
+    while "S" not in open(f"/proc/{number}/stat").read().rpartition(")")[2].split()[0]:
+        time.sleep(0.01)  # it waits for a reader in the end
+    time.sleep(0.2)
+    os.kill(number, signal.SIGKILL)
+    try:
+        answer.result()
+    except WorkerError as exc:
+        print(exc.how)
+"""
+    assert python(code + NOBODY_LEFT) == ["was killed", "nobody left"]
+
+
 INTERRUPTED = """
 from tests.interruptions import interrupted
 
@@ -185,7 +223,7 @@ def test_an_exception_at_any_moment_leaves_nobody_and_hangs_nowhere() -> None:
     assert python(INTERRUPTED) == ["True", "True"]
 
 
-def test_a_process_with_threads_is_not_copied() -> None:
+def test_a_process_with_threads_is_not_forked() -> None:
     wait = threading.Event()
     thread = threading.Thread(target=wait.wait)
     thread.start()
@@ -194,11 +232,11 @@ def test_a_process_with_threads_is_not_copied() -> None:
     thread.join()
 
 
-def test_a_process_that_ignores_the_end_of_others_is_not_copied() -> None:
+def test_a_process_that_ignores_the_end_of_others_is_not_forked() -> None:
     assert python("signal.signal(signal.SIGCHLD, signal.SIG_IGN); print(can_fork())") == ["False"]
 
 
-def test_a_default_timeout_of_sockets_is_not_for_copies() -> None:
+def test_a_default_timeout_of_sockets_is_not_for_workers() -> None:
     code = """
 import socket
 socket.setdefaulttimeout(0.05)
@@ -208,17 +246,17 @@ with contextlib.closing(Processes(1)) as pool:
     assert python(code) == ["0 1"]
 
 
-# --- predict with copies ---
+# --- predict with worker processes ---
 
 COUNTED = """
 import catclf.processes
 made = 0
-class Counted(catclf.processes._Copy):
+class Counted(catclf.processes._Worker):
     def __init__(self, *arguments):
         global made
         made += 1
         super().__init__(*arguments)
-catclf.processes._Copy = Counted
+catclf.processes._Worker = Counted
 from catclf.cli import main
 code = main(sys.argv[1:])
 print(code, made, file=sys.stderr)
@@ -260,18 +298,54 @@ def listing(pictures: list[Path], tmp_path: Path) -> Path:
 
 
 def predict(model: Path, *arguments: object) -> tuple[bytes, bytes]:
-    command = [sys.executable, "-c", BEGUN + COUNTED, "predict", "-m", model, *arguments]
+    return run_counted("predict", "-m", model, *arguments)
+
+
+def run_counted(*arguments: object) -> tuple[bytes, bytes]:
+    """Run catclf; its output, and the exit code with the number of workers."""
+    command = [sys.executable, "-c", BEGUN + COUNTED, *arguments]
     done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, timeout=120)
     return done.stdout, done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("style", ["text", "csv", "jsonl"])
-def test_predict_gives_the_same_bytes_with_copies(model: Path, listing: Path, style: str) -> None:
+def test_predict_gives_the_same_bytes_with_workers(model: Path, listing: Path, style: str) -> None:
     arguments = ("--files-from", listing, "-0", "-F", style)
     alone, told = predict(model, *arguments, "-j", 1)
     assert told == b"3 0"
     for jobs in (2, 3):
         assert predict(model, *arguments, "-j", jobs) == (alone, b"3 %d" % jobs)
+
+
+def test_explanations_are_the_same_bytes_with_workers(
+    model: Path, listing: Path, tmp_path: Path
+) -> None:
+    drawn = []
+    for jobs in (1, 2):
+        folder = tmp_path / f"explained{jobs}"
+        rows, told = predict(model, "--files-from", listing, "-0", "-j", jobs, "--explain", folder)
+        assert told == b"3 %d" % (jobs if jobs > 1 else 0)
+        drawn.append((rows, {path.name: path.read_bytes() for path in folder.iterdir()}))
+    assert drawn[0] == drawn[1]
+    assert len(drawn[0][1]) == 103
+
+
+def test_a_report_is_the_same_bytes_with_workers(model: Path, pictures: list[Path]) -> None:
+    album = pictures[0].parent / "album"
+    for k, path in enumerate(pictures):
+        (album / ("cat", "dog")[k % 2]).mkdir(parents=True, exist_ok=True)
+        path.rename(album / ("cat", "dog")[k % 2] / path.name)
+    (album / "cat" / "broken.png").write_bytes(b"broken")
+    written = []
+    for jobs in (1, 2):
+        table, page = album.parent / f"{jobs}.csv", album.parent / f"{jobs}.html"
+        out, told = run_counted(
+            *("eval", "-m", model, album, "-F", "json", "-j", jobs),
+            *("--predictions", table, "--report", page),
+        )
+        assert told == b"3 %d" % (jobs if jobs > 1 else 0)
+        written.append((out, table.read_bytes(), page.read_bytes()))
+    assert written[0] == written[1]
 
 
 def test_what_is_no_file_is_read_by_the_process_itself(model: Path, pictures: list[Path]) -> None:
@@ -284,7 +358,7 @@ def test_what_is_no_file_is_read_by_the_process_itself(model: Path, pictures: li
     assert predict(model, *mixed, "-j", 2) == (alone, b"0 2")
 
 
-def test_few_pictures_are_worth_no_copy(model: Path, pictures: list[Path]) -> None:
+def test_few_pictures_are_worth_no_worker(model: Path, pictures: list[Path]) -> None:
     assert predict(model, *pictures[:15], "-j", 2)[1] == b"0 0"
     assert predict(model, *pictures[:16], "-j", 2)[1] == b"0 1"
 
@@ -316,15 +390,15 @@ PATHS = [str(k) for k in range(168)]
 ALONE = [16] * 10 + [8]
 
 
-def by_copies(pool: _SoManySeconds, paths: Iterable[str]) -> Iterator[str]:
+def by_workers(pool: _SoManySeconds, paths: Iterable[str]) -> Iterator[str]:
     """Paths of the answers; each chunk is scored as it is, whatever it is sent with."""
     scored = []
 
-    def work(chunk: list[Picture]) -> list[Prediction]:
+    def work(chunk: list[Picture]) -> list[Scored]:
         scored.append(len(chunk))
-        return [Prediction(picture.path, "cat", 0.5, None) for picture in chunk]
+        return [Scored(picture.path, (0.5,)) for picture in chunk]
 
-    for part in _by_copies(pool, 1, work, batches(map(Picture, paths), PREDICT_CHUNK)):
+    for part in _in_processes(pool, 1, cast(Scorer, work), batches(map(Picture, paths), CHUNK)):
         yield from (row.path for row in part)
     assert scored == ALONE
 
@@ -334,7 +408,7 @@ def by_copies(pool: _SoManySeconds, paths: Iterable[str]) -> Iterator[str]:
 )
 def test_chunks_are_sent_together_where_they_are_quick(seconds: float, lengths: list[int]) -> None:
     pool = _SoManySeconds(seconds)
-    assert list(by_copies(pool, PATHS)) == PATHS
+    assert list(by_workers(pool, PATHS)) == PATHS
     assert pool.lengths == lengths
 
 
@@ -349,9 +423,9 @@ def test_chunks_do_not_wait_for_each_other_where_their_names_come_slowly(
             now += 0.1
             yield path
 
-    monkeypatch.setattr(prediction, "time", SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr(scoring, "time", SimpleNamespace(perf_counter=lambda: now))
     pool = _SoManySeconds(0.001)
-    assert list(by_copies(pool, slowly())) == PATHS
+    assert list(by_workers(pool, slowly())) == PATHS
     assert pool.lengths == ALONE
 
 
@@ -360,14 +434,14 @@ def test_what_comes_before_a_failure_of_the_list_is_answered_first() -> None:
         yield from PATHS[:150]
         raise DataError("list", "breaks off")
 
-    answers = by_copies(_SoManySeconds(0.001), broken())
+    answers = by_workers(_SoManySeconds(0.001), broken())
     assert [next(answers) for _ in range(150)] == PATHS[:150]
     with pytest.raises(DataError, match="list: breaks off"):
         next(answers)
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
-def test_copies_live_without_standard_streams(
+def test_workers_live_without_standard_streams(
     model: Path, listing: Path, tmp_path: Path, closed: str
 ) -> None:
     output = tmp_path / "rows.tsv"
@@ -415,17 +489,17 @@ def test_a_signal_to_the_whole_group_leaves_whole_rows(
     assert set((first + rest).splitlines(keepends=True)) == {first}
 
 
-def test_a_killed_copy_is_an_error_that_says_what_to_do(endless: list[str]) -> None:
+def test_a_killed_worker_is_an_error_that_says_what_to_do(endless: list[str]) -> None:
     with subprocess.Popen(endless, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         first = process.stdout.readline()
-        copies = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        assert len(copies) == 2
-        os.kill(int(copies[0]), signal.SIGKILL)
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(workers) == 2
+        os.kill(int(workers[0]), signal.SIGKILL)
         rest, err = process.stdout.read(), process.stderr.read()
     assert process.returncode == 1
-    assert b"was killed: is there enough memory?" in err
-    assert b"-j 1" in err
+    assert b"a worker process was killed: is there enough memory?" in err
+    assert b"is there enough memory? --jobs 1 needs the least" in err
     assert set((first + rest).splitlines(keepends=True)) == {first}
-    assert all(_ends(int(number)) for number in copies)
+    assert all(_ends(int(number)) for number in workers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import sys
 from html.parser import HTMLParser
@@ -9,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from PIL import Image
 
-from catclf import load, predict
+from catclf import evaluate, load, predict
+from catclf.features.pixels import Pixels
 from catclf.report.figures import _learning_curve
+from catclf.report.page import render
 from tests.conftest import Runner, run
 
 HOSTILE = "<img onerror=alert(1) src=x>.png"
@@ -105,6 +110,38 @@ def test_the_same_page_twice(
     again = tmp_path / "again.html"
     catclf("eval", "-m", model, album, "--report", again, "-t", "0.99")
     assert again.read_text("utf-8") == page
+
+
+def sources(page: str, alternative: str) -> list[str]:
+    pictures = [attributes for tag, attributes in Page(page).tags if tag == "img"]
+    return [a["src"] or "" for a in pictures if (a["alt"] or "").startswith(alternative)]
+
+
+def test_the_weights_are_drawn_and_the_pictures_only_if_they_were_kept(
+    page: str, album: Path, model: Path
+) -> None:
+    plain = render(evaluate(model, album, threshold=0.99))
+    assert len(sources(plain, "The weights")) == len(sources(page, "The weights")) == 1
+    assert len(sources(plain, "")) == 1
+    assert len(sources(page, "")) > 12  # all of them are doubtful, and some are wrong
+    assert "Most doubtful" in Page(page).text
+    assert "Most doubtful" not in Page(plain).text
+
+
+def test_small_pictures_are_shown_to_the_pixel_and_large_ones_small(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shown"
+    pixels = np.random.default_rng(3).integers(0, 256, (500, 800, 3)).astype(np.uint8)
+    (folder / "cat").mkdir(parents=True)
+    Image.fromarray(pixels[:40, :64]).save(folder / "cat" / "small.png")
+    Image.fromarray(pixels).save(folder / "cat" / "large.png")
+    text = render(evaluate(model, folder, gallery=True))
+    shown = {}
+    for source in sources(text, ""):
+        with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as image:
+            shown[image.size] = (image.format, np.asarray(image))
+    assert_array_equal(shown[64, 40][1], pixels[:40, :64])
+    assert shown[64, 40][0] == "PNG"
+    assert shown[256, 160][0] == "JPEG"
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "jinja2"])
@@ -200,6 +237,10 @@ def test_no_file_is_left_in_the_home(album: Path, model: Path, tmp_path: Path) -
 def test_contributions_add_up_to_z_minus_b(model: Path) -> None:
     loaded = load(str(model))
     image = np.random.default_rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    assert isinstance(loaded.features, Pixels)
+    places = loaded.features.contributions(loaded.w, image)
+    assert places.shape == (8, 8)
+    z = loaded.scores(image[None])[0]
+    np.testing.assert_allclose(places.sum(), z - loaded.b, rtol=1e-12)
     x = loaded.features.rows(image[None])[0] * loaded.features.scale
-    total = loaded.features.by_place(loaded.w * x).sum()
-    np.testing.assert_allclose(total, loaded.scores(image[None])[0] - loaded.b, rtol=1e-12)
+    np.testing.assert_allclose(places, loaded.features.map_of(loaded.w * x), rtol=1e-12, atol=1e-15)

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 import click
 
+import catclf
 from catclf.cli import libraries
 from catclf.cli.console import report_error
-from catclf.cli.group import LazyGroup
+from catclf.cli.group import Invocation, LazyGroup
 from catclf.cli.output import abandon_stdout, named_stdout
+from catclf.cli.parameters import spelling
 from catclf.cli.signals import Interrupted, signals
-from catclf.errors import CatclfError, ConfigError
+from catclf.errors import CatclfError, ConfigError, Setting, spelled
 
 FAILED, USAGE = 1, 2
 
@@ -41,7 +43,7 @@ Example:
         "max_content_width": 100,
     },
 )
-@click.version_option(package_name="catclf", message="%(prog)s %(version)s")
+@click.version_option(catclf.__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Tell cats from other pictures with logistic regression.
 
@@ -64,10 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _guarded(arguments: list[str]) -> int:
-    codes = {"failed": FAILED}  # a command for which 1 means something else changes it
+    invocation = Invocation(FAILED)  # a command for which 1 means something else changes it
     try:
         with signals.installed():
-            code = _run(arguments, codes)
+            code = _run(arguments, invocation)
             _flush_stdout()
         return code
     except click.exceptions.Exit as exc:
@@ -76,12 +78,12 @@ def _guarded(arguments: list[str]) -> int:
         exc.show()
         return exc.exit_code
     except ConfigError as exc:
-        option = "--" + exc.name.replace("_", "-")
-        report_error(f"{option} {exc.value}: must be {exc.rule}")
+        parts = (Setting(exc.name), f" {exc.value}: must be ", *exc.rule)
+        report_error(spelled(parts, spelling(invocation.command)))
         return USAGE
     except CatclfError as exc:
-        report_error(str(exc))
-        return codes["failed"]
+        report_error(spelled(exc.parts(), spelling(invocation.command)))
+        return invocation.failed
     except (Interrupted, KeyboardInterrupt) as exc:
         abandon_stdout()
         return 128 + (exc.signal_number if isinstance(exc, Interrupted) else 2)
@@ -89,17 +91,17 @@ def _guarded(arguments: list[str]) -> int:
         return 0
     except MemoryError as exc:
         report_error(f"there is not enough memory ({str(exc) or 'no more is known'})")
-        return codes["failed"]
+        return invocation.failed
 
 
-def _run(arguments: list[str], codes: dict[str, int]) -> int:
+def _run(arguments: list[str], invocation: Invocation) -> int:
     if "_CATCLF_COMPLETE" in os.environ:  # the shell asks for completions
         from catclf.cli import completion
 
         completion.register()
         cli.main(arguments, prog_name="catclf")
     # subtle: cli.main() would turn a closed pipe and Ctrl-C into its own exit codes.
-    with cli.make_context("catclf", arguments, obj=codes) as context:
+    with cli.make_context("catclf", arguments, obj=invocation) as context:
         return int(cli.invoke(context) or 0)
 
 

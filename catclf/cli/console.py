@@ -8,6 +8,8 @@ import sys
 
 import click
 
+from catclf.cli.parameters import current_spelling
+from catclf.errors import CatclfError, spelled
 from catclf.printable import printable
 
 
@@ -19,7 +21,7 @@ def report_error(message: str) -> None:
 def _write(line: str) -> None:
     if sys.stderr is None:
         return
-    with contextlib.suppress(OSError):  # such as a full disk: there is nobody left to be told
+    with contextlib.suppress(OSError):  # such as a full disk: nobody could read it anyway
         click.echo(line, err=True, color=_colour_wanted())
 
 
@@ -63,6 +65,10 @@ class Console:
         """Say something if verbose."""
         if self.verbose:
             _write(printable(message))
+
+    def failed(self, error: CatclfError, what_now: str) -> None:
+        """Say of a picture that it could not be read."""
+        self.warn(f"{spelled(error.parts(), current_spelling())}; {what_now}")
 
     def warn(self, message: str) -> None:
         """Say something that must be heard."""

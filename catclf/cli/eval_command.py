@@ -9,29 +9,29 @@ import click
 from catclf.atomic import replacing
 from catclf.cli.console import Console
 from catclf.cli.group import OfOneDataSet
+from catclf.cli.live import LiveProgress
 from catclf.cli.options import (
-    FiniteRange,
-    PathName,
     check_file,
     check_table,
+    console_option,
     format_of,
-    jobs_option,
-    key_options,
-    max_pixels_option,
+    format_option,
+    memory_option,
     model_option,
-    prior_option,
+    read_options,
     refuse_binary_name,
     refuse_overwriting,
     require_report_extra,
-    talk_options,
-    threshold_option,
+    shifts,
 )
-from catclf.cli.output import check_output, print_json, print_text
-from catclf.config import ON_ERROR
+from catclf.cli.output import check_output
+from catclf.cli.parameters import FiniteRange, PathName, option
+from catclf.config import ReadOptions
 from catclf.printable import number_of
 
 if TYPE_CHECKING:
     from catclf.metrics import Scores
+    from catclf.pipeline.evaluation import Evaluation
 
 _EPILOG = """\b
 Example:
@@ -65,115 +65,112 @@ def _parse_gates(
     return gates
 
 
+_memory_option = memory_option("Budget for the pictures that are worked on at a time.")
+
+
 @click.command("eval", cls=OfOneDataSet, epilog=_EPILOG)
 @click.argument("data", type=PathName())
 @model_option("eval")
-@threshold_option
-@click.option(
-    "-F", "--format", "format_name", envvar="CATCLF_EVAL_FORMAT", type=click.Choice(_FORMATS),
-    default="text", help="Of the report [default: by the suffix of -o, or text].",
-)  # fmt: skip
-@click.option(
+@shifts
+@format_option(*_FORMATS, by_suffix=True)
+@option(
     "-o", "--output", type=PathName(), metavar="FILE",
     help="Write the report there instead of stdout: without -F as text, or as JSON if it ends in .json.",
 )  # fmt: skip
-@click.option(
-    "--errors", type=click.Choice(ON_ERROR), default="skip", show_default=True,
-    help="What to do with a picture that cannot be read.",
-)  # fmt: skip
-@prior_option
-@click.option(
+@option(
     "--predictions",
     type=PathName(),
     metavar="FILE",
     help="Every picture as a row of a .csv or .jsonl file.",
 )
-@click.option(
+@option(
     "--report", type=PathName(), metavar="FILE.html", help="A page with curves, mistakes and weights."
 )
-@click.option(
+@option(
     "--against", type=PathName(), metavar="MODEL", help="Compare with another model, picture by picture."
 )
-@click.option(
+@option(
     "--fail-under", metavar="METRIC=X", multiple=True, callback=_parse_gates,
     help="Exit 4 if a score is below X; may be repeated.",
 )  # fmt: skip
-@key_options
-@max_pixels_option
-@jobs_option
-@talk_options
+@read_options("x_key", "y_key", "on_error", "max_pixels", "scheduler", "jobs", others=[_memory_option])
+@console_option
 def command(
     data: str,
     model: str,
-    threshold: float | None,
+    shifts: dict[str, Any],
     format_name: str,
     output: str | None,
-    errors: str,
-    prior: float | None,
     predictions: str | None,
     report: str | None,
     against: str | None,
     fail_under: dict[str, float],
-    x_key: str | None,
-    y_key: str | None,
-    max_pixels: int,
-    jobs: int | None,
-    quiet: bool,
-    verbose: bool,
+    read: ReadOptions,
+    console: Console,
 ) -> int:
     """Score MODEL on DATA, labelled pictures as for train."""
     refuse_overwriting((output, predictions, report), (data, model, against))
+    _check_outputs(output, predictions, report)
+    format_name = format_of(output, format_name, _FORMATS)
+
+    from catclf.cli import evaluation_report
+    from catclf.pipeline.evaluation import evaluate
+
+    with LiveProgress(console) as progress:
+        evaluation = evaluate(
+            model,
+            data,
+            **shifts,
+            against=against,
+            read=read,
+            gallery=report is not None,
+            progress=progress,
+            processes=True,
+        )
+    _tell(console, evaluation)
+    if predictions is not None:
+        evaluation_report.write_predictions(evaluation, predictions)
+    _write_page(evaluation, report)
+    evaluation_report.show(evaluation, format_name, output)
+    missed = _missed(evaluation.scores, fail_under, console)
+    return 4 if missed else 3 if evaluation.failed else 0
+
+
+def _check_outputs(output: str | None, predictions: str | None, report: str | None) -> None:
+    """Find out before the work starts whether its results can be kept."""
     if output is not None:
         refuse_binary_name(output)
         check_output(output)
-        format_name = format_of(output, format_name, _FORMATS)
     check_table(predictions, "--predictions")
     if report is not None:
         check_file(report, "--report", (".html", ".htm"))
         require_report_extra("--report")
-    console = Console(quiet, verbose)
 
-    from catclf.cli import evaluation_report
-    from catclf.model import load
-    from catclf.pipeline.evaluation import compare, evaluate
 
-    classifier = load(model)
-    rival = None if against is None else load(against)
-    how: dict[str, Any] = {"prior": prior, "on_error": errors, "jobs": jobs}
-    how |= {"max_pixels": max_pixels, "x_key": x_key, "y_key": y_key}
-    evaluation = evaluate(classifier, data, threshold=threshold, **how)
-    duel = (
-        compare(evaluation, evaluate(rival, data, threshold=threshold, **how))
-        if rival is not None
-        else None
-    )
+def _tell(console: Console, evaluation: Evaluation) -> None:
+    """Say which pictures are not among those that were scored."""
     for failure in evaluation.failed:
-        console.warn(f"{failure}; left out")
-    if evaluation.passed_over:
-        console.say(f"{number_of(evaluation.passed_over, 'other file')} passed over")
-    if predictions is not None:
-        evaluation_report.write_table(evaluation, predictions)
-    if report is not None:
-        from catclf.report.page import render
-
-        with replacing(report) as file:
-            file.write(render(classifier, evaluation, data).encode())
-    if format_name == "json":
-        facts = evaluation.to_dict() | ({} if duel is None else {"against": duel.to_dict()})
-        print_json(facts, output)
-    else:
-        print_text("\n".join(evaluation_report.page(evaluation, duel)), output)
-    missed = _missed(evaluation.scores, fail_under)
-    for line in missed:
-        console.warn(line)
-    return 4 if missed else 3 if evaluation.failed else 0
+        console.failed(failure, "skipped")
+    if evaluation.labelled.ignored:
+        console.say(f"{number_of(len(evaluation.labelled.ignored), 'other file')} ignored")
 
 
-def _missed(scores: Scores, gates: dict[str, float]) -> list[str]:
-    found = {metric: getattr(scores, metric) for metric in gates}
-    return [
-        f"{metric} is {'undefined' if found[metric] is None else format(found[metric], '.4f')}, "
-        f"below the {wanted:g} of --fail-under"
-        for metric, wanted in gates.items()
-        if found[metric] is None or found[metric] < wanted
-    ]
+def _write_page(evaluation: Evaluation, path: str | None) -> None:
+    if path is None:
+        return
+    from catclf.report.page import render
+
+    with replacing(path) as file:
+        file.write(render(evaluation).encode())
+
+
+def _missed(scores: Scores, gates: dict[str, float], console: Console) -> int:
+    """Count the scores that are too low, and say which."""
+    missed = 0
+    for metric, wanted in gates.items():
+        found = getattr(scores, metric)
+        if found is None or found < wanted:
+            shown = "undefined" if found is None else format(found, ".4f")
+            console.warn(f"{metric} is {shown}, below the {wanted:g} of --fail-under")
+            missed += 1
+    return missed

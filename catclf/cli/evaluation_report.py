@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
+from typing import NamedTuple
 
-from catclf.atomic import replacing
-from catclf.cli.rows import csv_line, csv_path, json_bytes
+from catclf.cli.output import print_json, print_text, write_table
+from catclf.cli.tables import Column, Table, six_digits
 from catclf.metrics import calibration
 from catclf.pipeline.evaluation import Duel, Evaluation
 from catclf.printable import number_of, printable
 
 
-def page(evaluation: Evaluation, duel: Duel | None = None) -> Iterator[str]:
+def show(evaluation: Evaluation, format_name: str, output: str | None) -> None:
+    """Write the report to `output`, or print it."""
+    if format_name == "json":
+        print_json(evaluation.to_dict(), output)
+    else:
+        print_text("\n".join(_page(evaluation)), output)
+
+
+def _page(evaluation: Evaluation) -> Iterator[str]:
     """Yield the lines of the report: the verdict first, then what it rests on."""
     scores = evaluation.scores
     extras = f", {len(evaluation.failed)} unreadable" if evaluation.failed else ""
@@ -21,7 +31,7 @@ def page(evaluation: Evaluation, duel: Duel | None = None) -> Iterator[str]:
     yield from _confusion(evaluation)
     yield ""
     yield _line("accuracy", scores.accuracy, scores.accuracy_ci95)
-    yield _line("baseline", scores.baseline_accuracy, note="always the commoner class here")
+    yield _line("baseline", scores.baseline_accuracy, note="always the more common class here")
     note = "always that of the training data"
     yield _line("baseline", evaluation.training_baseline, note=note)
     yield _line("balanced accuracy", scores.balanced_accuracy)
@@ -39,9 +49,9 @@ def page(evaluation: Evaluation, duel: Duel | None = None) -> Iterator[str]:
     if evaluation.overlap:
         yield ""
         yield from _leak(evaluation)
-    if duel is not None:
+    if evaluation.duel is not None:
         yield ""
-        yield from _duel(duel)
+        yield from _duel(evaluation.duel)
 
 
 def _confusion(evaluation: Evaluation) -> Iterator[str]:
@@ -91,26 +101,29 @@ def _duel(duel: Duel) -> Iterator[str]:
         yield f"  and {len(duel.differing) - _LISTED} more; --format json has them all"
 
 
-def write_table(evaluation: Evaluation, path: str) -> None:
+class _Row(NamedTuple):
+    path: str
+    label: str
+    probability: float
+    loss: float
+
+
+_PREDICTIONS = Table(
+    [
+        Column("path", attrgetter("path"), is_path=True),
+        Column("label", attrgetter("label")),
+        Column("probability", attrgetter("probability"), six_digits),
+        Column("loss", attrgetter("loss"), six_digits),
+    ]
+)
+
+
+def write_predictions(evaluation: Evaluation, path: str) -> None:
     """Write every picture with its label, probability and loss to a .csv or .jsonl file."""
     names = (evaluation.negative, evaluation.positive)
-    rows = zip(
-        evaluation.paths,
-        (names[int(value)] for value in evaluation.y),
-        evaluation.probabilities.tolist(),
-        evaluation.losses.tolist(),
-        strict=True,
-    )
-    as_json = path.endswith(".jsonl")
-    with replacing(path) as file:
-        if not as_json:
-            file.write(b"path,label,probability,loss\n")
-        for picture, label, p, loss in rows:
-            if as_json:
-                row = {"path": picture, "label": label, "probability": p, "loss": loss}
-                file.write(json_bytes(row) + b"\n")
-            else:
-                file.write(csv_line(csv_path(picture), label, f"{p:.6f}", f"{loss:.6f}"))
+    labels = (names[int(value)] for value in evaluation.y)
+    numbers = evaluation.probabilities.tolist(), evaluation.losses.tolist()
+    write_table(_PREDICTIONS, map(_Row, evaluation.paths, labels, *numbers), path)
 
 
 def _line(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -12,8 +13,29 @@ import click
 from catclf.printable import printable
 
 
+@dataclass
+class Invocation:
+    """What is known of a command when it has ended.
+
+    Attributes
+    ----------
+    failed : int
+        Exit code of an error.
+    command : click.Command or None
+    """
+
+    failed: int
+    command: click.Command | None = None
+
+
 class ExampleFirst(click.Command):
     """A command whose help shows its example, the epilog, before the options."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Remember for messages which command it was."""
+        if isinstance(ctx.obj, Invocation):
+            ctx.obj.command = self
+        return super().invoke(ctx)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write usage, purpose, example, options."""

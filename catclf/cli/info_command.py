@@ -9,8 +9,9 @@ import click
 
 from catclf.atomic import replacing
 from catclf.cli.group import ExampleFirst
-from catclf.cli.options import PathName, check_file, refuse_overwriting
+from catclf.cli.options import check_file, format_option, refuse_overwriting
 from catclf.cli.output import print_json, print_text
+from catclf.cli.parameters import PathName, option
 from catclf.printable import printable
 
 _EPILOG = """\b
@@ -20,9 +21,9 @@ Example:
 
 @click.command("info", cls=ExampleFirst, epilog=_EPILOG)
 @click.argument("model", type=PathName(), envvar=["CATCLF_INFO_MODEL", "CATCLF_MODEL"])
-@click.option("--json", "as_json", envvar="CATCLF_INFO_JSON", is_flag=True, help="Print it as JSON.")
-@click.option("--weights", type=PathName(), metavar="FILE.png", help="Draw what the model looks for.")
-def command(model: str, as_json: bool, weights: str | None) -> int:
+@format_option("text", "json", synonym=True)
+@option("--weights", type=PathName(), metavar="FILE.png", help="Draw what the model looks for.")
+def command(model: str, format_name: str, weights: str | None) -> int:
     """Show what is in the file MODEL: classes, features, and how it was trained."""
     if weights is not None:
         refuse_overwriting((weights,), (model,))
@@ -34,10 +35,11 @@ def command(model: str, as_json: bool, weights: str | None) -> int:
     if weights is not None:
         from catclf.report.weights import png, weights_picture
 
+        drawing = png(weights_picture(classifier))
         with replacing(weights) as file:
-            file.write(png(weights_picture(classifier)))
+            file.write(drawing)
     facts = describe(classifier)
-    if as_json:
+    if format_name == "json":
         print_json(facts)
     else:
         print_text("\n".join(_lines(facts)))
@@ -52,5 +54,6 @@ def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
             yield label
             yield from _lines(value, indent + "  ")
         else:
-            shown = printable(f"{value:.6g}" if isinstance(value, float) else str(value))
-            yield f"{label:<17} {shown}"
+            values = value if isinstance(value, list) else [value]
+            shown = " to ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in values)
+            yield f"{label:<17} {printable(shown)}"

@@ -7,24 +7,35 @@ import sys
 import time
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Self
 
 import click
 
 from catclf.cli.console import Console
 from catclf.printable import number_of
+from catclf.progress import Progress
 
 _REFRESH_SECONDS = 0.1
 
 
-class LiveLine:
-    """Shows nothing unless `console` is on a terminal and not quiet; gone at the end of the block."""
+class LiveProgress(Progress):
+    """Shows on a live line how far a long task is; notes and warnings go to the console.
+
+    There is no line unless the console is on a terminal and not quiet. It is gone after the block.
+
+    Attributes
+    ----------
+    begun : bool
+        Whether anything was reported as done.
+    """
 
     def __init__(self, console: Console) -> None:
-        self._live = console.live
+        self.begun = False
+        self._console = console
         self._drawn_at = 0.0
         self._shown = False
 
-    def __enter__(self) -> LiveLine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -38,7 +49,7 @@ class LiveLine:
     def draw(self, text: str) -> None:
         """Show `text` in the place of what was there, unless that was a moment ago."""
         now = time.monotonic()
-        if self._live and now - self._drawn_at >= _REFRESH_SECONDS:
+        if self._console.live and now - self._drawn_at >= _REFRESH_SECONDS:
             width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
             click.echo("\r\x1b[K" + text[:width], err=True, nl=False, color=True)
             self._drawn_at, self._shown = now, True
@@ -49,13 +60,28 @@ class LiveLine:
             click.echo("\r\x1b[K", err=True, nl=False, color=True)
             self._shown = False
 
+    def advanced(self, what: str, done: int, total: int) -> None:
+        """See `Progress`."""
+        self.begun = True
+        self.draw(f"{what}: {done}/{total}")
 
-def counted(counts: Mapping[str, int], skipped: int, passed_over: int) -> str:
+    def note(self, message: str) -> None:
+        """See `Progress`."""
+        self.erase()
+        self._console.detail(message)
+
+    def warning(self, message: str) -> None:
+        """See `Progress`."""
+        self.erase()
+        self._console.warn(message)
+
+
+def counted(counts: Mapping[str, int], skipped: int, ignored: int) -> str:
     """Say how many pictures there are of each class, and what is not among them."""
     extras = []
     if skipped:
         extras.append(f"{skipped} unreadable")
-    if passed_over:
-        extras.append(f"{number_of(passed_over, 'other file')} passed over")
+    if ignored:
+        extras.append(f"{number_of(ignored, 'other file')} ignored")
     shown = ", ".join(f"{name} {count}" for name, count in counts.items())
     return f"pictures: {shown}" + (f" ({', '.join(extras)})" if extras else "")

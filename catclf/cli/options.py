@@ -1,33 +1,18 @@
-"""Options that several commands share, and the types of their values."""
+"""Options that several commands share, and checks of where results go."""
 
 from __future__ import annotations
 
 import importlib.util
-import math
 import os
-import re
-from collections.abc import Callable, Collection, Iterable
-from functools import reduce
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import click
 
 from catclf.atomic import check_replaceable
-from catclf.config import MAX_PIXELS
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Combine several options into one decorator, in the order in which they are to be listed."""
-
-    def decorate(command: Command) -> Command:
-        return reduce(lambda wrapped, option: option(wrapped), reversed(decorators), command)
-
-    return decorate
+from catclf.cli.console import Console
+from catclf.cli.parameters import ByteSize, Decorator, FiniteRange, PathName, gathered, option
+from catclf.config import LARGEST_SIZE, MAX_PIXELS, ON_ERROR, ReadOptions
 
 
 def check_file(path: str, option: str, suffixes: tuple[str, ...] = ()) -> None:
@@ -57,8 +42,10 @@ def refuse_name_of_data(path: str, content: str, suffixes: tuple[str, ...] = ())
         raise click.BadParameter(f"{path} would be {content}; name another", param_hint="--output")
 
 
-def format_of(output: str, format_name: str, formats: Collection[str]) -> str:
+def format_of(output: str | None, format_name: str, formats: Collection[str]) -> str:
     """Choose the format that the suffix of `output` names, unless one is given."""
+    if output is None:
+        return format_name
     source = click.get_current_context().get_parameter_source("format_name")
     suffix = os.path.splitext(output)[1].lower().removeprefix(".")
     if source is click.core.ParameterSource.DEFAULT and suffix in formats:
@@ -74,6 +61,12 @@ def check_table(path: str | None, option: str) -> None:
         check_file(path, option)
 
 
+def refuse_existing(output: str, force: bool) -> None:
+    """Stop if the file exists, unless it is to be replaced by force."""
+    if os.path.lexists(output) and not force:
+        raise click.UsageError(f"{output} exists; replace it with --force, or name another file")
+
+
 def refuse_overwriting(outputs: Iterable[str | None], inputs: Iterable[str | None]) -> None:
     """Stop if a file is to be written that is read, or written, under another option as well."""
     taken = {os.path.realpath(path) for path in inputs if path is not None}
@@ -85,117 +78,103 @@ def refuse_overwriting(outputs: Iterable[str | None], inputs: Iterable[str | Non
         taken.add(os.path.realpath(path))
 
 
-class FiniteRange(click.FloatRange):
-    """A range that NaN is not in."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """See `click.ParamType`."""
-        number = float(super().convert(value, param, ctx))
-        if math.isnan(number):
-            self.fail(f"{value} is not a number", param, ctx)
-        return number
-
-
-class NumberOrAuto(click.ParamType[Any]):
-    """A number in a range, or the word auto."""
-
-    name = "X|auto"
-
-    def __init__(self, number: click.ParamType[Any]) -> None:
-        self._number = number
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """The name as it is: the word is typed in small letters."""
-        del param, ctx
-        return self.name
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | Literal["auto"]:
-        """See `click.ParamType`."""
-        if value == "auto":
-            return "auto"
-        return float(self._number.convert(value, param, ctx))
-
-
-class ByteSize(click.ParamType[Any]):
-    """A number of bytes such as 300MB, 2GB or 1.5GiB."""
-
-    name = "SIZE"
-    _units: ClassVar = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-    _binary_units: ClassVar = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """See `click.ParamType`."""
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?)(i?)B?", value.strip(), re.IGNORECASE)
-        unit = found[2].upper() if found else ""
-        if not found or (found[3] and not unit) or float(found[1]) == 0:
-            self.fail(f"{value!r} is not a size such as 300MB or 2GB", param, ctx)
-        factor = (self._binary_units if found[3] else self._units)[unit]
-        return int(float(found[1]) * factor)
-
-
-class PathName(click.ParamType[Any]):
-    """The name of a file or folder, for shells to complete; nothing looks whether it is there."""
-
-    name = "PATH"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Let the shell complete it by itself."""
-        del ctx, param
-        from click.shell_completion import CompletionItem  # only shells need it
-
-        return [CompletionItem(incomplete, type="file")]
-
-
-class FractionOrPath(PathName):
-    """A share between 0 and 1, or where other data is."""
-
-    name = "FRACTION|DATA"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | str:
-        """See `click.ParamType`."""
-        try:
-            share = float(value)
-        except ValueError:
-            return str(value)
-        if not 0 < share < 1:
-            self.fail(f"{value} is not a share above 0 and below 1", param, ctx)
-        return share
-
-
-talk_options = options(
-    click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors."),
-    click.option("-v", "--verbose", is_flag=True, help="More about what happens."),
-)
-
-jobs_option = click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="How many cores to use [default: all].",
-)
-
-max_pixels_option = click.option(
-    "--max-pixels",
-    type=click.IntRange(min=1),
-    default=MAX_PIXELS,
-    show_default=True,
-    metavar="N",
-    help="Refuse pictures of more pixels.",
+console_option = gathered(
+    "console",
+    Console,
+    option("-q", "--quiet", is_flag=True, help="Only warnings and errors."),
+    option("-v", "--verbose", is_flag=True, help="More about what happens."),
 )
 
 
-def model_option(command: str) -> Callable[[Command], Command]:
+def memory_option(purpose: str) -> Decorator[Any]:
+    """A budget of memory, for a purpose that is the help."""
+    return option("--memory", type=ByteSize(), default="2GB", help=purpose)
+
+
+def _needs_dask(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Stop with the command that helps if the libraries for clusters are missing."""
+    del param
+    if value is None or ctx.resilient_parsing:
+        return value
+    names = ("dask", "distributed", "fsspec")
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise click.UsageError(f"--scheduler needs {', '.join(missing)}: pip install 'catclf[dask]'")
+    return value
+
+
+def read_options(*names: str, others: Collection[Decorator[Any]] = ()) -> Decorator[Any]:
+    """Those of `_READING` that a command has, and some of its own, as one argument ``read``."""
+    return gathered("read", ReadOptions, *(_READING[name] for name in names), *others)
+
+
+_READING: dict[str, Decorator[Any]] = {
+    "size": option(
+        "--size",
+        type=click.IntRange(1, LARGEST_SIZE),
+        help="Side in pixels [default: 64; an HDF5 file keeps its own].",
+    ),
+    "x_key": option("--x-key", metavar="NAME", help="Data set of the pictures in an HDF5 file."),
+    "y_key": option("--y-key", metavar="NAME", help="Data set of the labels in an HDF5 file."),
+    "on_error": option(
+        "--errors",
+        "on_error",
+        type=click.Choice(ON_ERROR),
+        default=ReadOptions().on_error,
+        help="What to do with a picture that cannot be read.",
+    ),
+    "max_pixels": option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=MAX_PIXELS,
+        help="Refuse pictures of more pixels.",
+    ),
+    "jobs": option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=1),
+        help="How many cores to use [default: all].",
+    ),
+    "scheduler": option(
+        "--scheduler",
+        metavar="ADDRESS|local",
+        callback=_needs_dask,
+        help="Have the work done by a Dask cluster: the address of its scheduler, or local for a process"
+        " a core on this machine.",
+    ),
+    "memory": memory_option(
+        "Budget for the pixels, and again for what an engine adds; pixels that do not fit stay in"
+        " their HDF5 file, which `catclf pack` makes."
+    ),
+}
+
+
+def format_option(*formats: str, by_suffix: bool = False, synonym: bool = False) -> Decorator[Any]:
+    """Choose one of the `formats`, the first by default.
+
+    With `synonym`, ``--json`` says so as well, without being shown.
+    """
+    default = f"by the suffix of -o, or {formats[0]}" if by_suffix else formats[0]
+    plain = option(
+        "-F",
+        "--format",
+        "format_name",
+        type=click.Choice(formats),
+        default=formats[0],
+        help=f"How results are written [default: {default}].",
+    )
+    if not synonym:
+        return plain
+
+    def chosen(format_name: str, as_json: bool) -> str:
+        return "json" if as_json else format_name
+
+    return gathered("format_name", chosen, plain, option("--json", "as_json", is_flag=True, hidden=True))
+
+
+def model_option(command: str) -> Decorator[Any]:
     """The model, also from the environment: what is set for `command` comes first."""
-    return click.option(
+    return option(
         "-m",
         "--model",
         type=PathName(),
@@ -215,11 +194,10 @@ def _needed(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     return value
 
 
-threshold_option = click.option(
+_threshold_option = option(
     "-t",
     "--threshold",
     type=FiniteRange(0, 1),
-    metavar="X",
     help="Call a picture positive from this probability on [default: the model's].",
 )
 
@@ -232,29 +210,12 @@ def require_report_extra(option: str) -> None:
         raise click.UsageError(needs)
 
 
-def require_dask_extra() -> None:
-    """Stop with the command that helps if the libraries for clusters are missing."""
-    names = ("dask", "distributed", "fsspec")
-    missing = [name for name in names if importlib.util.find_spec(name) is None]
-    if missing:
-        raise click.UsageError(f"--scheduler needs {', '.join(missing)}: pip install 'catclf[dask]'")
-
-
-scheduler_option = click.option(
-    "--scheduler",
-    metavar="ADDRESS|local",
-    help="Have the work done by a Dask cluster: the address of its scheduler, or local for a process"
-    " a core on this machine.",
-)
-
-prior_option = click.option(
+_prior_option = option(
     "--prior",
     type=FiniteRange(0, 1, min_open=True, max_open=True),
     metavar="P",
     help="Share of positive pictures to expect, if it is another than in training.",
 )
 
-key_options = options(
-    click.option("--x-key", metavar="NAME", help="Data set of the pictures in an HDF5 file."),
-    click.option("--y-key", metavar="NAME", help="Data set of the labels in an HDF5 file."),
-)
+shifts = gathered("shifts", dict, _threshold_option, _prior_option)
+"""What moves the border between the classes: `threshold` and `prior`, as arguments for a tool."""

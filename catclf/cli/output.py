@@ -8,11 +8,11 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from catclf.atomic import check_replaceable, replacing
-from catclf.cli.rows import json_bytes
+from catclf.cli.tables import Table, json_bytes, written
 from catclf.errors import OutputError
 
 _STDOUT = "standard output"
@@ -55,7 +55,7 @@ def _point_at_null(handle: int) -> None:
 
 @contextlib.contextmanager
 def named_stdout() -> Iterator[None]:
-    """Inside the block an error of standard output is an OutputError, and can be told from others."""
+    """Inside the block an error of standard output is an OutputError, unlike those of other files."""
     before = sys.stdout
     if _is_number_1():
         before.flush()
@@ -139,3 +139,10 @@ def print_json(values: Any, output: str | None = None) -> None:
     """Write plain values as JSON for people to read as well; see `json_bytes`."""
     with opened(output) as file:
         file.write(json_bytes(values, indent=2) + b"\n")
+
+
+def write_table(table: Table, rows: Iterable[Any], path: str) -> None:
+    """Write rows to a file in the format of its suffix."""
+    suffix = os.path.splitext(path)[1].removeprefix(".")
+    with replacing(path) as file:
+        file.writelines(written(table, rows, suffix))

@@ -8,30 +8,29 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from catclf.atomic import replacing
 from catclf.cli.console import Console
-from catclf.cli.group import ExampleFirst
+from catclf.cli.group import ExampleFirst, Invocation
 from catclf.cli.options import (
-    PathName,
+    console_option,
     format_of,
-    jobs_option,
-    max_pixels_option,
+    format_option,
     model_option,
-    prior_option,
+    read_options,
     refuse_binary_name,
     refuse_overwriting,
-    require_dask_extra,
-    scheduler_option,
-    talk_options,
-    threshold_option,
+    shifts,
 )
 from catclf.cli.output import opened
-from catclf.cli.rows import FORMATS, escaped
+from catclf.cli.parameters import PathName, current_spelling, option
 from catclf.cli.signals import signals
+from catclf.cli.tables import FORMATS, Column, Table, escaped, six_digits, written
+from catclf.config import ReadOptions
 from catclf.errors import DataError, OutputError, system_reason
 from catclf.printable import number_of
 
@@ -48,18 +47,35 @@ Example:
   if catclf predict -m cat.npz photo.jpg --exit-status -q; then echo meow; fi"""
 
 
+def _rows_or_end(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Turn the words of the command line into those of `ReadOptions`."""
+    del ctx, param
+    return "skip" if value == "row" else value
+
+
+def _errors_are_2(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    """1 is an answer then, and 2 says that there is none."""
+    del param
+    if value and isinstance(ctx.obj, Invocation):
+        ctx.obj.failed = 2
+    return value
+
+
+_errors_option = option(
+    "--errors", "on_error", type=click.Choice(("row", "fail")), default="row",
+    callback=_rows_or_end, help="Whether an unreadable picture is a row, or the end.",
+)  # fmt: skip
+
+
 @click.command("predict", cls=ExampleFirst, epilog=_EPILOG)
 @click.argument("paths", type=PathName(), nargs=-1, metavar="[PATH]...")
 @model_option("predict")
-@click.option(
+@option(
     "--files-from", type=PathName(), metavar="FILE|-", help="Read more paths from a file, one a line."
 )
-@click.option("-0", "--null", is_flag=True, help="NUL ends the paths of --files-from and --only.")
-@click.option(
-    "-F", "--format", "format_name", envvar="CATCLF_PREDICT_FORMAT", type=click.Choice(tuple(FORMATS)),
-    default="text", help="Of the rows [default: by the suffix of -o, or text].",
-)  # fmt: skip
-@click.option(
+@option("-0", "--null", is_flag=True, help="NUL ends the paths of --files-from and --only.")
+@format_option(*FORMATS, by_suffix=True)
+@option(
     "-o",
     "--output",
     type=PathName(),
@@ -67,17 +83,13 @@ Example:
     help="Write the rows there instead of stdout: without -F as text, or in the format of the suffix if"
     " it is .csv, .tsv, .json or .jsonl.",
 )
-@threshold_option
-@prior_option
-@click.option("--only", metavar="CLASS", help="Print just the paths predicted CLASS.")
-@click.option(
-    "--exit-status", is_flag=True, help="Exit 0 if every picture is positive, 1 if not, 2 on error."
-)
-@click.option(
-    "--errors", type=click.Choice(("row", "fail")), default="row", show_default=True,
-    help="Whether an unreadable picture is a row, or the end.",
+@shifts
+@option("--only", metavar="CLASS", help="Print just the paths predicted CLASS.")
+@option(
+    "--exit-status", is_flag=True, callback=_errors_are_2,
+    help="Exit 0 if every picture is positive, 1 if not, 2 on error.",
 )  # fmt: skip
-@click.option(
+@option(
     "--explain",
     type=PathName(),
     metavar="DIR",
@@ -85,11 +97,8 @@ Example:
     " speaks for the positive class. For pixels the map adds up to z - b; for patches it has the"
     " part that belongs to a cell of the grid.",
 )
-@click.option("--x-key", metavar="NAME", help="Data set of the pictures in an HDF5 file.")
-@max_pixels_option
-@scheduler_option
-@jobs_option
-@talk_options
+@read_options("x_key", "max_pixels", "scheduler", "jobs", others=[_errors_option])
+@console_option
 def command(
     paths: tuple[str, ...],
     model: str,
@@ -97,18 +106,12 @@ def command(
     null: bool,
     format_name: str,
     output: str | None,
-    threshold: float | None,
-    prior: float | None,
+    shifts: dict[str, Any],
     only: str | None,
     exit_status: bool,
-    errors: str,
     explain: str | None,
-    x_key: str | None,
-    max_pixels: int,
-    scheduler: str | None,
-    jobs: int | None,
-    quiet: bool,
-    verbose: bool,
+    read: ReadOptions,
+    console: Console,
 ) -> int:
     """Say for each PATH whether it is a cat.
 
@@ -116,56 +119,81 @@ def command(
     stdin. Text rows are path, label and probability of the positive class, separated by tabs; for a
     picture that cannot be read they are path, ERROR and the reason.
     """
-    if exit_status:  # 1 is an answer then, and 2 says that there is none
-        click.get_current_context().obj["failed"] = 2
-    if not paths and files_from is None:
-        raise click.UsageError("name a picture, a folder, or --files-from")
-    if _was_given("null") and only is None and files_from is None:
-        raise click.UsageError("--null is about the paths of --files-from and --only; give one of them")
-    if only is not None and _was_given("format_name"):
-        raise click.UsageError("--only prints paths and nothing else; leave --format out")
-    if "-" in paths and files_from == "-":
-        raise click.UsageError("stdin can be a picture or a list of paths, not both")
-    if explain is not None:
-        _check_explain(explain, paths)
-    if output is not None:
-        refuse_overwriting((output,), (model, files_from, *paths))
-        refuse_binary_name(output)
-        format_name = format_of(output, format_name, FORMATS)
-    if scheduler is not None:
-        require_dask_extra()
-    console = Console(quiet, verbose)
+    _check_inputs(paths, files_from, null, only)
+    _check_outputs(output, explain, (model, files_from), paths)
+    format_name = format_of(output, format_name, FORMATS)
 
     from catclf.model import load
     from catclf.pipeline.prediction import predict
 
     classifier = load(model)
-    if only is not None and only not in (classifier.positive, classifier.negative):
-        known = f"{classifier.positive} or {classifier.negative}"
-        raise click.BadParameter(f"{only!r} is not {known}", param_hint="--only")
-    passed_over = _PassedOver(console)
+    _check_model(classifier, only, explain)
+    ignored = _Ignored(console)
     predictions = predict(
         classifier,
         _inputs(paths, files_from, null),
-        threshold=threshold,
-        prior=prior,
-        jobs=jobs,
-        x_key=x_key,
+        **shifts,
+        read=read,
         keep_pixels=explain is not None,
-        max_pixels=max_pixels,
-        on_passed_over=passed_over.add,
-        scheduler=scheduler,
+        on_ignored=ignored.add,
         on_warning=console.warn,
         processes=True,
     )
     tally = _Tally(classifier.positive, console)
     with contextlib.closing(predictions), opened(output) as file:
-        rows = tally.count(predictions, fail=errors == "fail")
-        if explain is not None:
-            rows = _explained(rows, classifier, explain)
-        _write(file, _paths_of(rows, only, null) if only else _formatted(rows, format_name))
-    passed_over.say()
+        rows = _explained(tally.count(predictions), classifier, explain)
+        _write(file, _paths_of(rows, only, null) if only else written(_TABLE, rows, format_name))
+    ignored.say()
     return tally.exit_code(exit_status)
+
+
+def _check_inputs(paths: tuple[str, ...], files_from: str | None, null: bool, only: str | None) -> None:
+    """Refuse what does not go together."""
+    if not paths and files_from is None:
+        raise click.UsageError("name a picture, a folder, or --files-from")
+    if null and _was_given("null") and only is None and files_from is None:
+        raise click.UsageError("--null is about the paths of --files-from and --only; give one of them")
+    if only is not None and _was_given("format_name"):
+        raise click.UsageError("--only prints paths and nothing else; leave --format out")
+    if "-" in paths and files_from == "-":
+        raise click.UsageError("stdin can be a picture or a list of paths, not both")
+
+
+def _check_model(model: Model, only: str | None, explain: str | None) -> None:
+    """Refuse what the model cannot do."""
+    if only is not None and only not in (model.positive, model.negative):
+        known = f"{model.positive} or {model.negative}"
+        raise click.BadParameter(f"{only!r} is not {known}", param_hint="--only")
+    if explain is not None:
+        from catclf.report.weights import check_explained
+
+        check_explained(model)
+
+
+def _reason(prediction: Prediction) -> str | None:
+    if prediction.error is None:
+        return None
+    return prediction.error.reason_as(current_spelling())
+
+
+_PATH = Column("path", attrgetter("path"), is_path=True)
+_LABEL = Column("label", attrgetter("label"))
+_PROBABILITY = Column("probability", lambda row: _rounded(row.probability), six_digits)
+_ERROR = Column("error", _reason)
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else round(probability, 6)
+
+
+def _fields(row: Prediction) -> list[str]:
+    """What a row has as text."""
+    if row.error is not None:
+        return [row.path, "ERROR", _ERROR.text(row)]
+    return [row.path, _LABEL.text(row), _PROBABILITY.text(row)]
+
+
+_TABLE = Table([_PATH, _LABEL, _PROBABILITY, _ERROR], _fields)
 
 
 def _was_given(parameter: str) -> bool:
@@ -219,7 +247,7 @@ def _split_at_nul(file: BinaryIO) -> Iterator[bytes]:
     yield rest
 
 
-class _PassedOver:
+class _Ignored:
     """Counts the files of folders that are not tried because of their names."""
 
     def __init__(self, console: Console) -> None:
@@ -228,7 +256,7 @@ class _PassedOver:
         self._heic = 0
 
     def add(self, path: str) -> None:
-        self._console.detail(f"{path}: passed over")
+        self._console.detail(f"{path}: ignored")
         self._count += 1
         self._heic += path.lower().endswith((".heic", ".heif"))
 
@@ -236,7 +264,7 @@ class _PassedOver:
         if self._count:
             heic = f" ({self._heic} HEIC: convert them to JPEG first)" if self._heic else ""
             more = "" if self._console.verbose else "; -v names them"
-            self._console.say(f"{number_of(self._count, 'other file')} passed over{heic}{more}")
+            self._console.say(f"{number_of(self._count, 'other file')} ignored{heic}{more}")
 
 
 class _Tally:
@@ -249,7 +277,7 @@ class _Tally:
         self._negative = 0
         self._failed = 0
 
-    def count(self, predictions: Iterable[Prediction], fail: bool) -> Iterator[Prediction]:
+    def count(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
         from catclf.images.decode import UNKNOWN_FORMAT
 
         for prediction in predictions:
@@ -258,8 +286,6 @@ class _Tally:
                     self._console.say(
                         "- is the bytes of one picture; for a list of paths use --files-from -"
                     )
-                if fail:
-                    raise prediction.error
                 self._failed += 1
             else:
                 self._answered += 1
@@ -276,8 +302,18 @@ class _Tally:
         return 3 if self._failed else 0
 
 
+def _check_outputs(
+    output: str | None, explain: str | None, others: Iterable[str | None], paths: Iterable[str]
+) -> None:
+    """Refuse to write rows where something is read, or explanations into a folder that is read."""
+    if output is not None:
+        refuse_overwriting((output,), (*others, *paths))
+        refuse_binary_name(output)
+    if explain is not None:
+        _check_explain(explain, paths)
+
+
 def _check_explain(folder: str, paths: Iterable[str]) -> None:
-    """Refuse to write explanations into a file, or into a folder that is being read."""
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(folder, "is a file; name a folder")
     target = os.path.realpath(folder)
@@ -286,8 +322,11 @@ def _check_explain(folder: str, paths: Iterable[str]) -> None:
             raise click.BadParameter(f"{folder} is inside {path}, which is read", param_hint="--explain")
 
 
-def _explained(rows: Iterable[Prediction], model: Model, folder: str) -> Iterator[Prediction]:
-    """Pass the rows on, and write NUMBER-name.png for each picture into `folder`."""
+def _explained(rows: Iterator[Prediction], model: Model, folder: str | None) -> Iterator[Prediction]:
+    """Pass the rows on, and write NUMBER-name.png for each picture into `folder`, if there is one."""
+    if folder is None:
+        yield from rows
+        return
     from catclf.report.weights import explanation, png
 
     for number, row in enumerate(rows, start=1):
@@ -307,14 +346,6 @@ def _make_folder(folder: str) -> None:
         raise OutputError(folder, f"cannot be made ({exc.strerror})") from exc
 
 
-def _formatted(rows: Iterable[Prediction], format_name: str) -> Iterator[bytes]:
-    style = FORMATS[format_name]
-    yield style.head
-    for number, row in enumerate(rows):
-        yield (style.between if number else b"") + style.row(row)
-    yield style.tail
-
-
 def _paths_of(rows: Iterable[Prediction], wanted: str, null: bool) -> Iterator[bytes]:
     for row in rows:
         if row.error is None and row.label == wanted:
@@ -326,9 +357,9 @@ def _paths_of(rows: Iterable[Prediction], wanted: str, null: bool) -> Iterator[b
 def _write(file: BinaryIO, chunks: Iterable[bytes]) -> None:
     """Write some rows at a time; a signal that comes while they are on their way waits for them."""
     from catclf.parallel import batches
-    from catclf.pipeline.prediction import PREDICT_CHUNK
+    from catclf.pipeline.scoring import CHUNK
 
-    for waiting in batches(chunks, PREDICT_CHUNK):
+    for waiting in batches(chunks, CHUNK):
         with signals.deferred():
             file.write(b"".join(waiting))
             file.flush()

@@ -5,45 +5,41 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from catclf.atomic import replacing
 from catclf.cli.console import Console
-from catclf.cli.live import LiveLine, counted
-from catclf.cli.output import print_json
-from catclf.cli.rows import csv_line, json_bytes
+from catclf.cli.live import LiveProgress, counted
+from catclf.cli.output import print_json, write_table
+from catclf.cli.parameters import current_spelling
 from catclf.cli.signals import signals
+from catclf.cli.tables import Column, Table
 from catclf.config import DescentSettings
 from catclf.descent import Step
-from catclf.errors import TrainingError
+from catclf.errors import TrainingError, spelled
 from catclf.pipeline.training import Fit
 from catclf.printable import number_of
-from catclf.progress import Progress
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 
-class TrainingProgress(Progress):
+class TrainingProgress(LiveProgress):
     """A live line on a terminal, lines at doubling steps in a verbose log, and deferred signals.
 
     While the descent runs, a signal is kept: the descent stops, and its best point is saved.
     """
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._line = LiveLine(console)
-        self._begun = 0.0
+        super().__init__(console)
+        self._descent_begun = 0.0
         self._iterations = 0
         self._next_line = 1
         self._told_cost = math.nan
-
-    def __enter__(self) -> TrainingProgress:
         self._guard = signals.deferred()
-        return self
 
     def __exit__(
         self,
@@ -51,8 +47,8 @@ class TrainingProgress(Progress):
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._line.erase()
-        if self._begun:
+        super().__exit__(kind, exc, trace)
+        if self._descent_begun:
             self._guard.__exit__(None, None, None)
 
     @property
@@ -60,25 +56,11 @@ class TrainingProgress(Progress):
         """0, or that of the signal that ended the descent."""
         return 0 if signals.received is None else 128 + signals.received
 
-    def reading(self, done: int, total: int) -> None:
-        """See `Progress`."""
-        self._line.draw(f"reading {done}/{total} pictures")
-
-    def note(self, message: str) -> None:
-        """See `Progress`."""
-        self._line.erase()
-        self._console.detail(message)
-
-    def warning(self, message: str) -> None:
-        """See `Progress`."""
-        self._line.erase()
-        self._console.warn(message)
-
     def descending(self, iterations: int) -> None:
         """See `Progress`."""
-        if not self._begun:
+        if not self._descent_begun:
             self._guard.__enter__()
-        self._begun = time.monotonic()
+        self._descent_begun = time.monotonic()
         self._iterations = iterations
 
     def interrupted(self) -> bool:
@@ -88,14 +70,14 @@ class TrainingProgress(Progress):
     def step(self, step: Step) -> None:
         """See `Progress`."""
         if self._console.verbose and step.step >= self._next_line:
-            self._line.erase()
+            self.erase()
             self._console.detail(self._log_line(step))
             self._told_cost = step.cost
             self._next_line = 2 * step.step
-        rate = step.step / max(time.monotonic() - self._begun, 1e-9)
+        rate = step.step / max(time.monotonic() - self._descent_begun, 1e-9)
         left = (self._iterations - step.step) / rate if rate else math.inf
         numbers = f"cost {step.cost:.6f}  |gradient| {step.gradient_norm:.2e}"
-        self._line.draw(
+        self.draw(
             f"step {step.step}/{self._iterations}  {numbers}  {rate:.0f} steps/s  {_clock(left)} left"
         )
 
@@ -138,9 +120,18 @@ def _reason(fit: Fit, settings: DescentSettings) -> str:
     return f"stopped after the given number of iterations{before}"
 
 
-def summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
-    """Yield the lines that close a training, for people."""
-    yield counted(fit.counts, len(fit.skipped), fit.passed_over)
+def tell(console: Console, fit: Fit, settings: DescentSettings, output: str) -> None:
+    """Say what people should know of a training that has ended."""
+    for warning in fit.warnings:
+        console.warn(warning)
+    for failure in fit.skipped:
+        console.failed(failure, "skipped")
+    for line in _summary(fit, settings, output):
+        console.say(line)
+
+
+def _summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
+    yield counted(fit.counts, len(fit.skipped), fit.ignored)
     last = fit.last
     yield f"{_reason(fit, settings)} ({number_of(fit.iterations, 'update')}, engine {fit.engine})"
     yield (
@@ -153,7 +144,8 @@ def summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
     if fit.cv is not None:
         yield f"cross-validated, at the threshold {fit.cv.threshold:g}: {fit.cv.verdict}"
     if fit.validation is None and fit.cv is None:
-        hint = ", and --features patches for photographs" if fit.model.features.name == "pixels" else ""
+        better = fit.model.features.kind.on_photographs
+        hint = "" if better is None else f", and --features {better} for photographs"
         yield f"that says nothing about other pictures: try --cv 5{hint}"
     if min(fit.counts.values()) < _FEW:
         yield f"with fewer than {_FEW} pictures of a class no score is worth much: add more"
@@ -161,6 +153,10 @@ def summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
         yield f"threshold tuned on the cross-validated probabilities: {fit.model.threshold:.4g}"
     yield f"saved {output}: says {fit.model.positive!r} or {fit.model.negative!r}"
     yield f"next: catclf eval -m {shlex.quote(output)} OTHER_DATA"
+
+
+def _exact(number: float) -> str:
+    return repr(number) if math.isfinite(number) else ""
 
 
 def print_fit(fit: Fit, output: str) -> None:
@@ -171,23 +167,19 @@ def print_fit(fit: Fit, output: str) -> None:
 def print_divergence(error: TrainingError) -> None:
     """Print what is known of a descent that diverged, as one JSON object."""
     facts = {"model": None, "stop_reason": "diverged", "converged": False}
-    print_json({**facts, "iterations": error.step, "cost": error.cost, "advice": error.advice})
+    advice = spelled(error.advice, current_spelling())
+    print_json({**facts, "iterations": error.step, "cost": error.cost, "advice": advice})
 
 
-def write_history(history: Iterable[Step], path: str) -> None:
-    """Write the recorded steps, one a row, to a .csv or .jsonl file; undefined numbers stay empty."""
-    if path.endswith(".jsonl"):
-        lines = [json_bytes(step._asdict()) + b"\n" for step in history]
-    else:
-        lines = [csv_line(*Step._fields)]
-        lines += [csv_line(*(repr(x) if math.isfinite(x) else "" for x in step)) for step in history]
-    with replacing(path) as file:
-        file.writelines(lines)
+_HISTORY = Table([Column(name, attrgetter(name), _exact) for name in Step._fields])
 
 
-def draw_history(history: NDArray[np.float64], path: str) -> None:
-    """Write the learning curve as a PNG."""
-    from catclf.report.figures import learning_curve_png
+def write_history(fit: Fit, table: str | None, plot: str | None) -> None:
+    """Write the recorded steps: a row each to a .csv or .jsonl file, and as a curve to a PNG."""
+    if table is not None:
+        write_table(_HISTORY, fit.history, table)
+    if plot is not None:
+        from catclf.report.figures import learning_curve_png
 
-    with replacing(path) as file:
-        file.write(learning_curve_png(history))
+        with replacing(plot) as file:
+            file.write(learning_curve_png(fit.model.history))

@@ -1,4 +1,7 @@
-"""Where X lives while descending. An engine changes speed and memory, never meaning."""
+"""Where X lives while descending. An engine changes speed and memory, never meaning.
+
+`catclf.config.ENGINES` has them all, with the places that each can read rows from.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,6 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from catclf.design import Design
-from catclf.engines.gram import GramEngine
-from catclf.engines.primal import PrimalEngine
-from catclf.engines.stream import StreamEngine
 from catclf.engines.sweep import Summand, Sweep
 from catclf.logistic import Vector
 
@@ -73,19 +73,3 @@ class MakeEngine(Protocol):
     def __call__(
         self, design: Design, w0: Vector, jobs: int = 1, *, b0: float = 0.0, own_bias: bool = True
     ) -> Engine: ...
-
-
-def _dask(
-    design: Design, w0: Vector, jobs: int = 1, *, b0: float = 0.0, own_bias: bool = True
-) -> Engine:
-    from catclf.engines.dask import DaskEngine  # only where it is needed: it takes time to import
-
-    return DaskEngine(design, w0, jobs, b0=b0, own_bias=own_bias)
-
-
-ENGINES: dict[str, MakeEngine] = {
-    "primal": PrimalEngine,
-    "gram": GramEngine,
-    "stream": StreamEngine,
-    "dask": _dask,
-}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from catclf.config import ENGINES, Place
+
 # Measured on one core of a 2.6 GHz server processor; only their ratios matter.
 _SECONDS_PER_GRAM_FLOP = 5e-11
 _SECONDS_PER_CACHED_BYTE = 1.2e-11
@@ -11,8 +13,8 @@ _SECONDS_PER_STREAM_SWEEP = 1e-3
 _CACHE_BYTES = 1_000_000
 
 
-def choose_engine(m: int, n_x: int, sweeps: int, memory: int, in_memory: bool = True) -> str:
-    """Name the engine with the shortest expected time among those that fit.
+def choose_engine(m: int, n_x: int, sweeps: int, memory: int, place: Place = "memory") -> str:
+    """Name the engine with the shortest expected time among those that fit and can read the rows.
 
     Parameters
     ----------
@@ -22,13 +24,13 @@ def choose_engine(m: int, n_x: int, sweeps: int, memory: int, in_memory: bool = 
         Number of passes expected, such as iterations × fits.
     memory : int
         Budget in bytes for what an engine adds to the stored rows.
-    in_memory : bool
-        Whether the rows themselves are in memory; only ``stream`` reads them in order.
+    place : str
+        Where the rows themselves are.
 
     Returns
     -------
     str
-        ``gram``, ``primal``, or ``stream``, which always fits.
+        One of `ENGINES`.
 
     Examples
     --------
@@ -37,8 +39,9 @@ def choose_engine(m: int, n_x: int, sweeps: int, memory: int, in_memory: bool = 
     >>> choose_engine(m=100_000, n_x=12288, sweeps=2000, memory=10**9)
     'stream'
     """
-    if not in_memory:
-        return "stream"
+    able = [name for name, engine in ENGINES.items() if place in engine.reads]
+    if len(able) == 1:
+        return able[0]
     gram_bytes, primal_bytes = 8 * m * m, 8 * m * n_x
     gram_build = m * m * n_x * _SECONDS_PER_GRAM_FLOP
     seconds = {
@@ -47,7 +50,8 @@ def choose_engine(m: int, n_x: int, sweeps: int, memory: int, in_memory: bool = 
         "stream": sweeps * (m * n_x * _SECONDS_PER_STREAMED_VALUE + _SECONDS_PER_STREAM_SWEEP),
     }
     needed = {"gram": 2 * gram_bytes, "primal": primal_bytes, "stream": 0}
-    return min((name for name in seconds if needed[name] <= memory), key=seconds.__getitem__)
+    fitting = (name for name in seconds if name in able and needed[name] <= memory)
+    return min(fitting, key=seconds.__getitem__)
 
 
 def _byte_time(size: int) -> float:

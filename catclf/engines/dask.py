@@ -14,9 +14,9 @@ from catclf.design import Design
 from catclf.engines.stream import scaled_weights, score_part, sweep_part
 from catclf.engines.sweep import FAN_IN, Summand, Sweep, added
 from catclf.engines.w_and_b import WeightsAndBias
-from catclf.images.remote import RemoteRows
 from catclf.logistic import Vector
 from catclf.parallel import parts
+from catclf.stores.here import InMemory
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -40,7 +40,7 @@ class DaskEngine(WeightsAndBias):
     Parameters
     ----------
     design : Design
-        With rows on the workers; rows that are here are sent to the workers of the current client.
+        Rows that are not on workers are sent to those of the cluster that is connected.
     """
 
     def __init__(
@@ -51,13 +51,8 @@ class DaskEngine(WeightsAndBias):
         self._start, self._scale = np.append(w0, b0), design.scale
         cut = parts(design.m, design.n_x)
         self._shards = [_Shard.of(cut[k : k + FAN_IN]) for k in range(0, len(cut), FAN_IN)]
-        rows = design.rows
-        if isinstance(rows, RemoteRows):
-            self._cluster = rows.cluster
-            self._rows = [rows.part(shard.rows) for shard in self._shards]
-        else:
-            self._cluster = Cluster.current()
-            self._rows = [self._cluster.send(rows[shard.rows]) for shard in self._shards]
+        self._cluster = Cluster.current()
+        self._rows = [design.rows.sent(shard.rows) for shard in self._shards]
         self._sums: list[Future[Any]] = []
         self._terms: WeakKeyDictionary[Summand, list[Future[Any]]] = WeakKeyDictionary()
 
@@ -135,7 +130,7 @@ class _Shard(NamedTuple):
         return _Terms(summand.of(self.rows), self.inner)
 
 
-# What the workers do. Rows may come in the shape of pictures.
+# What the workers do.
 
 
 def _beside(rows: NDArray[Any], terms: _Terms) -> _Terms:
@@ -144,16 +139,16 @@ def _beside(rows: NDArray[Any], terms: _Terms) -> _Terms:
 
 
 def _swept(rows: NDArray[Any], terms: _Terms, point: _Point) -> Sweep:
-    flat = rows.reshape(len(rows), -1)
+    kept = InMemory(rows)
     return added(
-        sweep_part(flat, part, point.scaled, point.b, terms.summand, point.losses)
+        sweep_part(kept, part, point.scaled, point.b, terms.summand, point.losses)
         for part in terms.inner
     )
 
 
 def _scored(rows: NDArray[Any], inner: list[slice], point: _Point) -> Vector:
-    flat = rows.reshape(len(rows), -1)
-    return np.concatenate([score_part(flat, part, point.scaled, point.b) for part in inner])
+    kept = InMemory(rows)
+    return np.concatenate([score_part(kept, part, point.scaled, point.b) for part in inner])
 
 
 def _added(sums: list[Sweep]) -> Sweep:

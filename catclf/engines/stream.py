@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.design import Design, Rows
+from catclf.design import Design
 from catclf.engines.sweep import Summand, Sweep, added
 from catclf.engines.w_and_b import WeightsAndBias
 from catclf.logistic import Vector
-from catclf.parallel import Threads, ahead, ordered_on, parts
+from catclf.parallel import Threads, ordered_on, parts
+from catclf.stores import Store
 
 Result = TypeVar("Result")
 
@@ -28,7 +29,7 @@ _BLOCKS_AHEAD = 2
 
 @np.errstate(over="ignore", invalid="ignore")  # as in `descend`, which is another thread
 def sweep_part(
-    rows: Rows,
+    rows: Store,
     part: slice,
     scaled: NDArray[np.float32],
     b: float,
@@ -39,8 +40,7 @@ def sweep_part(
 
     Parameters
     ----------
-    rows : (m, n_x) uint8 or float32
-        Needs a shape and slices.
+    rows : Store (m, n_x) of uint8 or float32
     scaled : (n_x,)
         w times the scale of X.
     """
@@ -57,19 +57,19 @@ def sweep_part(
     return sums, summand.losses(z, part) if losses else None
 
 
-def score_part(rows: Rows, part: slice, scaled: NDArray[np.float32], b: float) -> Vector:
+def score_part(rows: Store, part: slice, scaled: NDArray[np.float32], b: float) -> Vector:
     """z of the pictures `part` of `rows`; parameters as of `sweep_part`."""
     return np.concatenate([block.dot(scaled) for _, block in _blocks(rows, part)]) + b
 
 
-def _blocks(rows: Rows, part: slice) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+def _blocks(rows: Store, part: slice) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Yield the pictures of a part in blocks; each is gone when the next one comes."""
     m, n_x = part.stop - part.start, rows.shape[1]
     blocks = -(-4 * m * n_x // _BLOCK_BYTES)
     height = -(-m // blocks)  # nearly equal for all of them
     buffer = _memory.floats(height * n_x).reshape(height, n_x)
     start = part.start
-    for piece in _pieces(rows, part, _BLOCKS_AHEAD * height):
+    for piece in rows.pieces(part, _BLOCKS_AHEAD * height):
         for first in range(0, len(piece), height):
             stored = piece[first : first + height]
             block = buffer[: len(stored)]
@@ -96,15 +96,6 @@ class _Memory(threading.local):
 
 
 _memory = _Memory()
-
-
-def _pieces(rows: Rows, part: slice, step: int) -> Iterator[NDArray[Any]]:
-    """Yield the rows of a part as they are stored: at once, or read ahead `step` at a time."""
-    if isinstance(rows, np.ndarray):
-        yield rows[part]
-    else:
-        starts = range(part.start, part.stop, step)
-        yield from ahead(lambda start: rows[start : min(start + step, part.stop)], starts)
 
 
 def scaled_weights(c: Vector, scale: float) -> NDArray[np.float32]:

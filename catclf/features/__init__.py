@@ -1,4 +1,7 @@
-"""uint8 pictures → rows of features. Has never heard of files, weights or engines."""
+"""uint8 pictures → rows of features. Has never heard of files, weights or engines.
+
+`catclf.config.FEATURES` has all kinds, with what each needs and can do.
+"""
 
 from __future__ import annotations
 
@@ -8,68 +11,79 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.features.pixels import Pixels
+from catclf.config import FeatureKind
+
+Pixels = NDArray[np.uint8]
+Numbers = NDArray[np.float64]
 
 
 class Features(Protocol):
     """What every kind of features can do. X is ``scale · rows(images).T``.
 
-    ``standardised`` says whether the rows are to be centred and scaled before they are fitted.
-    The other members are described at `catclf.features.pixels.Pixels`.
+    Attributes
+    ----------
+    kind : FeatureKind
+    size : int
+        Side in pixels of the pictures that it takes.
+    n_x : int
+        Number of features of a picture.
+    scale : float
     """
 
     @property
-    def name(self) -> str: ...
+    def kind(self) -> FeatureKind: ...
     @property
     def size(self) -> int: ...
     @property
     def n_x(self) -> int: ...
     @property
     def scale(self) -> float: ...
-    @property
-    def standardised(self) -> bool: ...
-    @property
-    def placed(self) -> int: ...
-    def by_place(self, values: NDArray[np.float64]) -> NDArray[np.float64]: ...
-    def rows(self, images: NDArray[np.uint8], jobs: int = 1) -> NDArray[Any]: ...
-    def settings(self) -> dict[str, int | float | str]: ...
-    def arrays(self) -> dict[str, NDArray[Any]]: ...
+
+    def rows(self, images: Pixels, jobs: int = 1) -> NDArray[Any]:
+        """Return (m, n_x), one row a picture of `images` (m, size, size, 3)."""
+
+    def settings(self) -> dict[str, int | float | str]:
+        """What a model file says of these features, ready for JSON."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Learned arrays to be kept in a model file."""
 
 
-class FeatureKind(Protocol):
-    """How features come into being: learned from training pictures, or restored from a model."""
+class FeaturesClass(Protocol):
+    """What the class of a kind has beyond that: ways to make features."""
 
-    def learn(
-        self,
-        images: NDArray[np.uint8],
-        train: NDArray[np.bool_] | None = None,
-        *,
-        seed: int = 0,
-        jobs: int = 1,
-    ) -> Features: ...
-    def restore(self, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Features: ...
+    def of_size(self, size: int) -> Features:
+        """Make features of pictures of a size; only where nothing is learned."""
 
+    def learn(self, images: Pixels, *, seed: int = 0, jobs: int = 1) -> Features:
+        """Learn features from training pictures (m, s, s, 3); only where the kind says so."""
 
-class _Patches:
-    """`Patches`, imported only where they are used: that takes time."""
+    def restore(self, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Features:
+        """Build the features of a model file; the inverse of `settings` and `arrays`.
 
-    @staticmethod
-    def learn(
-        images: NDArray[np.uint8],
-        train: NDArray[np.bool_] | None = None,
-        *,
-        seed: int = 0,
-        jobs: int = 1,
-    ) -> Features:
-        from catclf.features.patches import Patches
-
-        return Patches.learn(images, train, seed=seed, jobs=jobs)
-
-    @staticmethod
-    def restore(settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Features:
-        from catclf.features.patches import Patches
-
-        return Patches.restore(settings, arrays)
+        Raises
+        ------
+        ValueError
+            If something is missing or impossible, with what was expected and found.
+        """
 
 
-FEATURES: dict[str, FeatureKind] = {"pixels": Pixels, "patches": _Patches}
+class Mapped(Features, Protocol):
+    """Features whose weights are drawn as a map of the picture: `FeatureKind.drawn` is "map"."""
+
+    def map_of(self, w: Numbers) -> Numbers:
+        """Sum w (n_x,) by place: (rows, columns)."""
+
+
+class Patterned(Features, Protocol):
+    """Features that look for small patterns: `FeatureKind.drawn` is "patterns"."""
+
+    def patterns(self, w: Numbers) -> tuple[Numbers, Numbers]:
+        """Patterns (k, h, w, 3), of any scale around 0, and how much each speaks for z (k,)."""
+
+
+class Explained(Features, Protocol):
+    """Features that know their places: `FeatureKind.explained`."""
+
+    def contributions(self, w: Numbers, image: Pixels) -> Numbers:
+        """What each place of a picture (size, size, 3) adds to z: (rows, columns)."""

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.config import FEATURES, FeatureKind
 from catclf.errors import ConfigError
 from catclf.features.dictionary import (
     CONTRAST,
@@ -27,6 +28,8 @@ from catclf.features.dictionary import (
 )
 from catclf.features.responses import ROW_STEP, STATISTICS, THRESHOLD, Responses, cells_of
 from catclf.parallel import ordered_map
+
+Numbers = NDArray[np.float64]
 
 GRID, GRID_OF_MANY, MANY = 2, 3, 250
 """Responses are pooled over grid × grid larger cells: 3 × 3 from MANY training pictures on.
@@ -83,21 +86,19 @@ class Patches:
     filters: Floats
     centre: Floats
     components: Floats
-    name: ClassVar[str] = "patches"
+    kind: ClassVar[FeatureKind] = FEATURES["patches"]
     scale: ClassVar[float] = 1.0
-    standardised: ClassVar[bool] = True
 
     @classmethod
     def learn(
         cls,
         images: Pictures,
-        train: NDArray[np.bool_] | None = None,
         *,
         seed: int = 0,
         jobs: int = 1,
         grid: int | None = None,
     ) -> Patches:
-        """Learn a dictionary from `images` (m, s, s, 3), those of `train` (m,), m ≥ 1.
+        """Learn a dictionary from `images` (m, s, s, 3), m ≥ 1.
 
         Labels play no part. `grid` None follows the rule at `GRID`.
 
@@ -106,8 +107,6 @@ class Patches:
         ConfigError
             If the pictures are smaller than a patch, or have fewer boxes than `grid` along a side.
         """
-        if train is not None and not train.all():
-            images = images[train]
         m, size = images.shape[:2]
         if size < PATCH:
             raise ConfigError("size", size, f"at least {PATCH} for patch features")
@@ -167,10 +166,20 @@ class Patches:
         """Number of features that belong to a cell of the grid; they come first."""
         return _CHANNELS * self.grid**2
 
-    def by_place(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum the placed ones of `values` (n_x,) over statistics and filters: a map (grid, grid)."""
-        cells: NDArray[np.float64] = values[: self.placed].reshape(self.grid, self.grid, -1).sum(axis=2)
+    def contributions(self, w: Numbers, image: Pictures) -> Numbers:
+        """w ⊙ x of the placed features, summed over statistics and filters: a map (grid, grid)."""
+        values = w * self.rows(image[None])[0]
+        cells: Numbers = values[: self.placed].reshape(self.grid, self.grid, -1).sum(axis=2)
         return cells
+
+    def patterns(self, w: Numbers) -> tuple[Numbers, Numbers]:
+        """Patterns of the dictionary, then their negatives, and the mean weight of their strength.
+
+        A response below 0 is that of the negative.
+        """
+        patterns = self.filters[:PIXELS].T.reshape(FILTERS, PATCH, PATCH, 3).astype(np.float64)
+        strength = w[: self.placed].reshape(self.grid**2, STATISTICS, FILTERS)[:, :2]
+        return np.concatenate([patterns, -patterns]), strength.mean(axis=0).ravel()
 
     def settings(self) -> dict[str, int | float | str]:
         """What a model file says of these features, ready for JSON."""

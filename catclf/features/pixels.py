@@ -9,6 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.config import FEATURES, FeatureKind
+
+Numbers = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Pixels:
@@ -28,25 +32,13 @@ class Pixels:
     """
 
     size: int
-    name: ClassVar[str] = "pixels"
+    kind: ClassVar[FeatureKind] = FEATURES["pixels"]
     scale: ClassVar[float] = 1.0 / 255.0
-    standardised: ClassVar[bool] = False
 
     @classmethod
-    def learn(
-        cls,
-        images: NDArray[np.uint8],
-        train: NDArray[np.bool_] | None = None,
-        *,
-        seed: int = 0,
-        jobs: int = 1,
-    ) -> Pixels:
-        """Take the size from `images` (m, s, s, 3); nothing else is learned, nothing is random.
-
-        Other features learn from those of `train` (m,), or from all of them.
-        """
-        del train, seed, jobs
-        return cls(images.shape[1])
+    def of_size(cls, size: int) -> Pixels:
+        """Nothing is learned."""
+        return cls(size)
 
     @property
     def n_x(self) -> int:
@@ -58,15 +50,14 @@ class Pixels:
         del jobs
         return images.reshape(len(images), self.n_x)
 
-    @property
-    def placed(self) -> int:
-        """Number of features that belong to a place of the picture: all of them."""
-        return self.n_x
-
-    def by_place(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum `values` (n_x,) over the colours: a map (size, size)."""
-        places: NDArray[np.float64] = values.reshape(self.size, self.size, 3).sum(axis=2)
+    def map_of(self, w: Numbers) -> Numbers:
+        """Sum `w` (n_x,) over the colours: a map (size, size)."""
+        places: Numbers = w.reshape(self.size, self.size, 3).sum(axis=2)
         return places
+
+    def contributions(self, w: Numbers, image: NDArray[np.uint8]) -> Numbers:
+        """w ⊙ x, summed over the colours: a map (size, size) that adds up to z − b."""
+        return self.map_of(w * (image.reshape(-1) * self.scale))
 
     def settings(self) -> dict[str, int | float | str]:
         """What a model file says of these features, ready for JSON."""

@@ -1,4 +1,4 @@
-"""One file → RGB uint8 of the wanted size, or a DataError that says why not. Walks no folders."""
+"""One picture → RGB uint8 in the views wanted, or a DataError that says why not. Walks no folders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import io
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -17,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
 from catclf.images.effort import refusal
-from catclf.images.picture import Picture, Pixels
+from catclf.images.picture import Decoded, Picture, Pixels, View
 from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.regular import open_regular
 
@@ -54,44 +55,63 @@ _UPRIGHT = {
 }
 
 
-def decode(picture: Picture, size: int, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Read, decode and resize one picture; whatever goes wrong ends up in its `error`.
+@dataclass(frozen=True)
+class Decoder:
+    """Reads, decodes and resizes pictures. It may be sent to other processes.
 
     Parameters
     ----------
-    picture : Picture
-        With a path, a stream, or pixels of any size.
-    size : int
-        Side of the result in pixels. The aspect ratio is not kept.
+    views : tuple of View
+        What is wanted of each picture. None of them depends on the others.
     max_pixels : int
         Largest width × height that is decoded; half of that for WebP and JPEG 2000, whose decoders
         take twice the memory.
-
-    Returns
-    -------
-    Picture
-        With `pixels` (size, size, 3) uint8, or with `error`.
     """
-    if picture.error is not None:
-        return picture
-    try:
-        if picture.pixels is not None:
-            pixels = resize(picture.pixels, size)
-        else:
-            with _opened(picture) as stream:
-                pixels = _decode_stream(stream, size, max_pixels)
-    except Exception as exc:  # subtle: a broken file can raise anything at all in a decoder
-        missing_url = isinstance(exc, FileNotFoundError) and is_url(picture.path)
-        reason = NEEDS_SCHEDULER if missing_url else _reason(exc)
-        return Picture(picture.path, error=DataError(picture.path, reason))
-    return Picture(picture.path, pixels=pixels)
+
+    views: tuple[View, ...]
+    max_pixels: int = MAX_PIXELS
+
+    def __call__(self, pictures: Iterable[Picture]) -> Iterator[Decoded]:
+        """Yield what becomes of each picture; whatever goes wrong ends up in its `error`."""
+        return map(self.one, pictures)
+
+    def one(self, picture: Picture) -> Decoded:
+        """Decode one picture."""
+        if picture.error is not None:
+            return Decoded(picture.path, error=picture.error)
+        try:
+            if picture.pixels is not None:
+                views = tuple(_of_pixels(picture.pixels, view) for view in self.views)
+            else:
+                with _opened(picture) as stream:
+                    views = self._decoded(stream)
+        except Exception as exc:  # subtle: a broken file can raise anything at all in a decoder
+            missing_url = isinstance(exc, FileNotFoundError) and is_url(picture.path)
+            reason = NEEDS_SCHEDULER if missing_url else (_reason(exc),)
+            return Decoded(picture.path, error=DataError(picture.path, *reason))
+        return Decoded(picture.path, views)
+
+    def _decoded(self, stream: BinaryIO) -> tuple[Pixels, ...]:
+        image = _identify(stream)
+        if (refused := refusal(image, stream, self.max_pixels)) is not None:
+            raise _RefusedError(refused)
+        if image.format not in ("JPEG", "MPO"):
+            upright = _upright(image)
+            return tuple(_viewed(upright, view) for view in self.views)
+        views: dict[View, Pixels] = {}
+        for view in self.views:
+            if view not in views:
+                if views:  # a picture can be drafted once
+                    stream.seek(0)
+                    image = _identify(stream)
+                image.draft(None, (view.side, view.side))  # at 1/2, 1/4 or 1/8, never below that size
+                views[view] = _viewed(_upright(image), view)
+        return tuple(views[view] for view in self.views)
 
 
 def resize(pixels: Pixels, size: int) -> Pixels:
-    """Resize decoded pixels (h, w, 3) uint8 to (size, size, 3), as `decode` does for a file."""
-    if pixels.shape == (size, size, 3):
-        return pixels
-    return _square(Image.fromarray(pixels), size)
+    """Resize decoded pixels (h, w, 3) uint8 to (size, size, 3), as `Decoder` does for a file."""
+    return _of_pixels(pixels, View(size))
 
 
 def begins_like_picture(head: bytes) -> bool:
@@ -127,16 +147,10 @@ def _opened(picture: Picture) -> Iterator[BinaryIO]:
         os.close(handle)
 
 
-def _decode_stream(stream: BinaryIO, size: int, max_pixels: int) -> Pixels:
-    image = _identify(stream)
-    if (refused := refusal(image, stream, max_pixels)) is not None:
-        raise _RefusedError(refused)
-    if image.format in ("JPEG", "MPO"):
-        image.draft(None, (size, size))  # decodes at 1/2, 1/4 or 1/8, never below the wanted size
+def _upright(image: Image.Image) -> Image.Image:
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
-    upright = image.transpose(turn) if turn is not None else image
-    return _square(_plain(upright), size)
+    return _plain(image.transpose(turn) if turn is not None else image)
 
 
 def _identify(stream: BinaryIO) -> Image.Image:
@@ -212,10 +226,23 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
         yield top, np.asarray(strip).astype(np.float64)
 
 
-def _square(image: Image.Image, size: int) -> Pixels:
+def _of_pixels(pixels: Pixels, view: View) -> Pixels:
+    as_it_is = pixels.shape[:2] == _shape(pixels.shape[1], pixels.shape[0], view)[::-1]
+    return pixels if as_it_is else _viewed(Image.fromarray(pixels), view)
+
+
+def _viewed(image: Image.Image, view: View) -> Pixels:
     # Antialiased bilinear: each output pixel is a weighted mean of all the input pixels it covers.
-    resized = image.resize((size, size), Image.Resampling.BILINEAR)
+    resized = image.resize(_shape(*image.size, view), Image.Resampling.BILINEAR)
     return np.asarray(resized if resized.mode == "RGB" else resized.convert("RGB"))
+
+
+def _shape(width: int, height: int, view: View) -> tuple[int, int]:
+    """Width and height of a view of a picture."""
+    if not view.whole:
+        return view.side, view.side
+    share = min(1.0, view.side / max(width, height))
+    return max(1, round(share * width)), max(1, round(share * height))
 
 
 def _reason(exc: Exception) -> str:

@@ -22,7 +22,7 @@ def refusal(image: Image.Image, stream: BinaryIO, max_pixels: int) -> str | None
 
     Parameters
     ----------
-    image : Image
+    image : PIL.Image.Image
         Opened, not loaded.
     stream : binary file
         What it was opened from; it is left at any position.

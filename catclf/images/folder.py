@@ -36,11 +36,11 @@ PICTURE_SUFFIXES = frozenset(
     ]
 )
 
-OnPassedOver = Callable[[str], None]
+OnIgnored = Callable[[str], None]
 
 
 def is_junk(name: str) -> bool:
-    """Whether an entry of a folder is passed over by its name: hidden, or an operating system's own."""
+    """Whether an entry of a folder is ignored by its name: hidden, or an operating system's own."""
     return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
 
 
@@ -49,12 +49,12 @@ def is_picture_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
 
 
-def walk(folder: str, on_passed_over: OnPassedOver) -> Iterator[Picture]:
+def walk(folder: str, on_ignored: OnIgnored) -> Iterator[Picture]:
     """Yield the pictures below `folder`, sorted by their paths' bytes, not yet decoded.
 
-    Everything that is not called like a picture is handed to `on_passed_over`. A sub-folder that cannot
-    be listed is yielded as a `Picture` with an error. Sub-folders that are symbolic links are passed
-    over: they can form loops.
+    Everything without the suffix of a picture is handed to `on_ignored`. A sub-folder that cannot be
+    listed is yielded as a `Picture` with an error. Sub-folders that are symbolic links are ignored: they
+    can form loops.
     """
     # Not recursive: folders can be nested deeper than Python's calls.
     listings = [_listing(folder)]
@@ -65,13 +65,13 @@ def walk(folder: str, on_passed_over: OnPassedOver) -> Iterator[Picture]:
         elif isinstance(entry, DataError):
             yield Picture(entry.path, error=entry)
         elif is_junk(entry.name):
-            on_passed_over(entry.path)
+            on_ignored(entry.path)
         elif entry.is_dir(follow_symlinks=False):
             listings.append(_listing(entry.path))
         elif is_picture_name(entry.name) and not _leads_to_folder(entry):
             yield Picture(entry.path)
         else:
-            on_passed_over(entry.path)
+            on_ignored(entry.path)
 
 
 def _listing(folder: str) -> Iterator[os.DirEntry[str] | DataError]:
@@ -97,7 +97,7 @@ def _path_order(entry: os.DirEntry[str]) -> bytes:
     return os.fsencode(entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name)
 
 
-def class_folders(folder: str, on_passed_over: OnPassedOver) -> list[str]:
+def class_folders(folder: str, on_ignored: OnIgnored) -> list[str]:
     """Names of the sub-folders of `folder`, sorted: one a class. Symbolic links to folders count.
 
     Raises
@@ -114,7 +114,7 @@ def class_folders(folder: str, on_passed_over: OnPassedOver) -> list[str]:
         if _leads_to_folder(entry) and not is_junk(entry.name):
             names.append(entry.name)
         else:
-            on_passed_over(entry.path)
+            on_ignored(entry.path)
     if not names:
         raise DataError(folder, "has no sub-folders; expected one for each class, as in cat/, dog/")
     return names

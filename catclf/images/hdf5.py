@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.config import MAX_PIXELS
-from catclf.errors import DataError, system_reason
+from catclf.config import ReadOptions
+from catclf.errors import DataError, Setting, system_reason
 from catclf.images import hdf5_process
 from catclf.images.guarded import ChildError, GuardedChild
-from catclf.images.picture import Pixels
+from catclf.images.picture import Picture, Pixels
 from catclf.images.stored import StoredPixels
+from catclf.progress import Advanced
 from catclf.regular import open_regular
 
 MEMORY_LIMIT = 1_000_000_000
@@ -40,10 +41,8 @@ class Hdf5Pictures:
     Parameters
     ----------
     path : str
-    x_key, y_key : str or None
-        Names of the data sets, where they are others.
-    max_pixels : int
-        Largest width × height that is read.
+    options : ReadOptions
+        The keys and `max_pixels` are used.
 
     Raises
     ------
@@ -51,17 +50,11 @@ class Hdf5Pictures:
         If the file is not HDF5, not in this layout, or cannot be read within the limits.
     """
 
-    def __init__(
-        self,
-        path: str,
-        x_key: str | None = None,
-        y_key: str | None = None,
-        max_pixels: int = MAX_PIXELS,
-    ) -> None:
+    def __init__(self, path: str, options: ReadOptions) -> None:
         self.path = path
         self._handle = _opened(path)
         try:
-            self._child = _start(path, self._handle, x_key, y_key)
+            self._child = _start(path, self._handle, options)
         except BaseException:
             os.close(self._handle)
             raise
@@ -69,8 +62,9 @@ class Hdf5Pictures:
             structure = self._ask("structure")
             self._stored_shape = tuple(map(int, structure["shape"]))
             _, height, width, _ = self.shape
-            if height * width > max_pixels:
-                found = f"has pictures of {width}×{height} pixels, more than the {max_pixels} allowed"
+            most = options.max_pixels
+            if height * width > most:
+                found = f"has pictures of {width}×{height} pixels, more than the {most} allowed"
                 raise DataError(path, found)
             self._factor = self._scale() if structure["kind"] == "f" else 1.0
         except BaseException:
@@ -102,6 +96,26 @@ class Hdf5Pictures:
         """Yield the pictures (k, h, w, 3) uint8 of `rows` in order, some 16 MB at a time."""
         for start, stop in self._spans(rows):
             yield self._block(start, stop)
+
+    def pictures(self, rows: slice = slice(None)) -> Iterator[Picture]:
+        """Yield the same one by one."""
+        names = (f"{self.path}[{k}]" for k in range(*rows.indices(self.shape[0])))
+        decoded = (pixels for block in self.blocks(rows) for pixels in block)
+        return (Picture(name, pixels=pixels) for name, pixels in zip(names, decoded, strict=True))
+
+    def resized(
+        self, size: int, rows: slice = slice(None), advanced: Advanced = lambda what, done, total: None
+    ) -> Pixels:
+        """Read some pictures (k, size, size, 3)."""
+        first, last, _ = rows.indices(self.shape[0])
+        pixels = np.empty((last - first, size, size, 3), dtype=np.uint8)
+        done = 0
+        for block in self.blocks(rows):
+            stop = done + len(block)
+            pixels[done:stop] = block if block.shape[1:3] == (size, size) else _resized(block, size)
+            done = stop
+            advanced("pictures read", done, len(pixels))
+        return pixels
 
     def stored(self) -> StoredPixels | None:
         """Return the pictures as they lie in the file, to be read when they are asked for.
@@ -177,7 +191,8 @@ class Hdf5Pictures:
         except ChildError as exc:
             raise self._failure(exc) from exc
         if "error" in answer:
-            raise DataError(self.path, answer["error"])
+            known = [Setting(key) for key in ("x_key", "y_key") if answer.get("setting") == key]
+            raise DataError(self.path, str(answer["error"]), *known)
         if answer.get("bytes", 0) != size:  # subtle: a child that a file has taken over may say so
             raise DataError(self.path, "is a broken HDF5 file")
         return answer
@@ -193,8 +208,14 @@ def _opened(path: str) -> int:
         raise DataError(path, system_reason(exc)) from exc
 
 
-def _start(path: str, handle: int, x_key: str | None, y_key: str | None) -> GuardedChild:
-    order: dict[str, Any] = {"x_key": x_key, "y_key": y_key}
+def _resized(block: Pixels, size: int) -> Pixels:
+    from catclf.images.decode import resize  # only where it is needed: it takes time to import
+
+    return np.stack([resize(picture, size) for picture in block])
+
+
+def _start(path: str, handle: int, options: ReadOptions) -> GuardedChild:
+    order: dict[str, Any] = {"x_key": options.x_key, "y_key": options.y_key}
     order |= {"memory": MEMORY_LIMIT, "alarm": int(2 * SECONDS_LIMIT)}
     try:
         child = hdf5_process.take()

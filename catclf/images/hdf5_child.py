@@ -1,4 +1,4 @@
-"""The program that reads an HDF5 file in a child process. The only module that knows h5py.
+"""The program that reads an HDF5 file in a child process. Only `hdf5_writer` knows h5py as well.
 
 It imports nothing of catclf, so that it can be run by its path. The HDF5 library can be made to crash,
 to hang, to use any amount of memory and to open other files; here that costs this process alone.
@@ -44,7 +44,11 @@ Answer = tuple[dict[str, Any], bytes | memoryview]
 
 
 class _RefusedError(Exception):
-    """A reason of our own for not reading a file."""
+    """A reason of our own for not reading a file; the `setting` that would help follows it."""
+
+    def __init__(self, reason: str, setting: str | None = None) -> None:
+        super().__init__(reason)
+        self.setting = setting
 
 
 class Reader:
@@ -60,7 +64,7 @@ class Reader:
     def __init__(self, file: h5py.File, x_key: str | None, y_key: str | None) -> None:
         self._file = file
         self._y_key = y_key
-        self._x = self._dataset(x_key, "_set_x", "--x-key")
+        self._x = self._dataset(x_key, "_set_x", "x_key")
         _check_pictures(self._x)
 
     def structure(self) -> Answer:
@@ -107,7 +111,7 @@ class Reader:
     def labels(self) -> Answer:
         """Class numbers, one a picture, as little-endian int64."""
         m = self._x.shape[0]
-        y = self._dataset(self._y_key, "_set_y", "--y-key")
+        y = self._dataset(self._y_key, "_set_y", "y_key")
         if y.dtype.kind not in "iub" or y.shape not in ((m,), (1, m), (m, 1)):
             found = f"{y.shape} {y.dtype}"
             raise _RefusedError(f"{y.name} is {found}; expected ({m},) integers")
@@ -136,12 +140,12 @@ class Reader:
         texts = [n.decode("utf-8", "surrogateescape") if isinstance(n, bytes) else str(n) for n in names]
         return {"classes": texts}, b""
 
-    def _dataset(self, key: str | None, suffix: str, option: str) -> h5py.Dataset:
+    def _dataset(self, key: str | None, suffix: str, setting: str) -> h5py.Dataset:
         if key is None:
             found = [name for name in self._file if name.endswith(suffix)]
             if len(found) != 1:
-                wanted = f"expected one data set *{suffix}, or its name by {option}"
-                raise _RefusedError(f"contains {self._contents()}; {wanted}")
+                wanted = f"expected one data set *{suffix}, or its name by "
+                raise _RefusedError(f"contains {self._contents()}; {wanted}", setting)
             key = found[0]
         node = self._node(key)
         if not isinstance(node, h5py.Dataset):
@@ -226,7 +230,7 @@ def _answered(opened: Callable[[], Reader], question: list[Any], path: str) -> A
         answer: Answer = getattr(opened(), name)(*values)
         return answer
     except _RefusedError as exc:
-        return {"error": str(exc)}, b""
+        return {"error": str(exc), "setting": exc.setting}, b""
     except MemoryError:
         return {"error": "needs too much memory to be read"}, b""
     except Exception as exc:  # subtle: in a broken file h5py can raise anything at all

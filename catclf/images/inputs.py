@@ -9,11 +9,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.config import MAX_PIXELS
+from catclf.config import ReadOptions
 from catclf.errors import DataError
-from catclf.images.folder import OnPassedOver, walk
-from catclf.images.hdf5_process import is_hdf5_name
+from catclf.images.folder import OnIgnored, walk
+from catclf.images.listing import kind_of
 from catclf.images.picture import Picture
+from catclf.images.urls import files_below
 
 Input = str | os.PathLike[str] | BinaryIO | NDArray[Any]
 Inputs = str | os.PathLike[str] | Iterable[Input]
@@ -21,9 +22,8 @@ Inputs = str | os.PathLike[str] | Iterable[Input]
 
 def pictures_of(
     inputs: Inputs,
-    on_passed_over: OnPassedOver = lambda path: None,
-    x_key: str | None = None,
-    max_pixels: int = MAX_PIXELS,
+    options: ReadOptions,
+    on_ignored: OnIgnored = lambda path: None,
 ) -> Iterator[Picture]:
     """Yield every picture that `inputs` stand for, lazily and in order.
 
@@ -33,13 +33,11 @@ def pictures_of(
         A folder stands for the pictures below it, sorted; an HDF5 file for its rows, named
         ``FILE.h5[k]``; a binary file for one encoded picture, named ``-``; an array (h, w, 3) uint8 for
         the picture itself, named ``inputs[k]``; any other path for itself. So an array (m, h, w, 3)
-        is m pictures.
-    on_passed_over : (path) -> None
+        is m pictures. With a scheduler a path may be a URL for fsspec; if it ends with a slash it
+        stands for the pictures below it.
+    options : ReadOptions
+    on_ignored : (path) -> None
         Called for each file in a folder that is not tried.
-    x_key : str or None
-        Name of the pictures' data set in HDF5 files.
-    max_pixels : int
-        Largest width × height in HDF5 files; `catclf.images.decode.decode` has that of others.
 
     Yields
     ------
@@ -51,17 +49,22 @@ def pictures_of(
     for number, item in enumerate(inputs):
         if isinstance(item, np.ndarray):
             yield _array(f"inputs[{number}]", item)
-            continue
-        if not isinstance(item, str | os.PathLike):
-            yield Picture("-", stream=item)
-            continue
-        path = os.fspath(item)
-        if is_hdf5_name(path) and not os.path.isdir(path):
-            yield from _rows_of_hdf5(path, x_key, max_pixels)
-        elif os.path.isdir(path):
-            yield from walk(path, on_passed_over)
+        elif isinstance(item, str | os.PathLike):
+            yield from _at(os.fspath(item), options, on_ignored)
         else:
-            yield Picture(path)
+            yield Picture("-", stream=item)
+
+
+def _at(path: str, options: ReadOptions, on_ignored: OnIgnored) -> Iterator[Picture]:
+    kind = kind_of(path)
+    if kind == "hdf5":
+        yield from _rows_of_hdf5(path, options)
+    elif kind == "folder":
+        yield from walk(path, on_ignored)
+    elif kind == "url" and path.endswith("/") and options.scheduler is not None:
+        yield from _below(path)
+    else:
+        yield Picture(path)
 
 
 def _array(name: str, array: NDArray[Any]) -> Picture:
@@ -71,15 +74,18 @@ def _array(name: str, array: NDArray[Any]) -> Picture:
     return Picture(name, error=DataError(name, f"{found}; expected (h, w, 3) uint8"))
 
 
-def _rows_of_hdf5(path: str, x_key: str | None, max_pixels: int) -> Iterator[Picture]:
+def _rows_of_hdf5(path: str, options: ReadOptions) -> Iterator[Picture]:
     from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
 
-    done = 0
     try:
-        with Hdf5Pictures(path, x_key, max_pixels=max_pixels) as file:
-            for block in file.blocks():
-                for pixels in block:
-                    yield Picture(f"{path}[{done}]", pixels=pixels)
-                    done += 1
+        with Hdf5Pictures(path, options) as file:
+            yield from file.pictures()
     except DataError as exc:
         yield Picture(path, error=exc)
+
+
+def _below(url: str) -> Iterator[Picture]:
+    try:
+        yield from map(Picture, files_below(url))
+    except DataError as exc:
+        yield Picture(url, error=exc)

@@ -1,123 +1,108 @@
-"""DATA of the command line → pictures on the workers of a cluster, with their labels here."""
+"""Labelled pictures that the workers of a cluster read and keep, with their labels here."""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from catclf.cluster import Cluster
+from catclf.config import ReadOptions
 from catclf.errors import DataError
-from catclf.images.decode import decode
+from catclf.images.decode import Decoder
 from catclf.images.hdf5 import Hdf5Pictures
-from catclf.images.hdf5_process import is_hdf5_name
-from catclf.images.labelled import (
-    DEFAULT_SIZE,
-    Check,
-    LabelledPictures,
-    described_files,
-    described_hdf5,
-    hdf5_pixels,
-    labelled,
-    list_labelled,
-)
-from catclf.images.picture import Picture, Pixels
-from catclf.images.remote import Piece, RemotePictures
+from catclf.images.listing import Listing
+from catclf.images.local import FileDataSet, Hdf5DataSet, Loaded
+from catclf.images.picture import Decoded, Picture, Pixels, View
 from catclf.images.urls import fetch, is_url
-from catclf.parallel import parts
+from catclf.parallel import batches, parts
+from catclf.progress import Advanced
+from catclf.stores.on_workers import OnWorkers, Piece
+
+if TYPE_CHECKING:
+    from distributed import Future
 
 _FETCHED = 64
 """Encoded pictures that a worker holds at a time."""
 
 
-def read_on_workers(
-    cluster: Cluster,
-    source: str,
-    size: int | None,
-    on_error: str,
-    x_key: str | None,
-    y_key: str | None,
-    max_pixels: int,
-    check: Check,
-) -> LabelledPictures[RemotePictures]:
-    """Have every picture of `source` read by a worker, and keep it there.
+class FilesOnWorkers(FileDataSet):
+    """Pictures in files that the workers can open by the same absolute paths, or at URLs."""
 
-    Parameters
-    ----------
-    cluster : Cluster
-        Its workers can open the same files by the same absolute paths.
-    source : str
-        As for `read_labelled`, or a URL for fsspec of a folder or a CSV file; a CSV file may have URLs.
+    def __init__(self, listing: Listing, options: ReadOptions, size: int, cluster: Cluster) -> None:
+        super().__init__(listing, options, size)
+        self._cluster = cluster
 
-    The other parameters and what is raised are those of `read_labelled`.
-    """
-    if is_hdf5_name(source) and not os.path.isdir(source):
-        return _hdf5_on_workers(cluster, source, size, x_key, y_key, max_pixels, check)
-    side = size or DEFAULT_SIZE
-    listing = list_labelled(source)
-    check(described_files(source, listing, side))
-    pictures, folder = listing.pictures, os.getcwd()
-    cut = parts(len(pictures), 3 * side**2)
-    loaded = [cluster.submit(_load_files, pictures[part], side, max_pixels, folder) for part in cut]
-    failures = cluster.gather([cluster.submit(_failures, block) for block in loaded])
-    skipped = [error for failed in failures for error in failed.values()]
-    if skipped and on_error == "fail":
-        raise skipped[0]
-    pieces, read = [], []
-    for part, block, failed in zip(cut, loaded, failures, strict=True):
-        numbers = [k for k in range(part.stop - part.start) if k not in failed]
-        read += [part.start + k for k in numbers]
-        pieces.append(Piece(cluster.submit(_pixels, block, set(failed)), np.array(numbers, np.intp)))
-    return labelled(source, listing, RemotePictures(cluster, side, pieces), read, skipped)
+    def load(self, advanced: Advanced) -> Loaded:
+        """See `catclf.images.dataset.DataSet`."""
+        submit, m = self._cluster.submit, self.labelled.m
+        decoder = DecoderAnywhere((View(self.size),), self.options.max_pixels, os.getcwd())
+        cut = parts(m, 3 * self.size**2)
+        loaded = [submit(_load_files, self._listed[part], decoder) for part in cut]
+        failed = []
+        for part, failures in zip(cut, [submit(_failures, block) for block in loaded], strict=True):
+            failed += self._cluster.gather([failures])
+            advanced("pictures read", part.stop, m)
+        skipped = [error for failures in failed for error in failures.values()]
+        if skipped and self.options.on_error == "fail":
+            raise skipped[0]
+        pieces, read = [], []
+        for part, block, failures in zip(cut, loaded, failed, strict=True):
+            numbers = [k for k in range(part.stop - part.start) if k not in failures]
+            read += [part.start + k for k in numbers]
+            pieces.append(Piece(submit(_pixels, block, set(failures)), np.array(numbers, np.intp)))
+        return Loaded(_stored(self._cluster, self.size, pieces), self.labelled.only(read, skipped))
 
 
-def _hdf5_on_workers(
-    cluster: Cluster,
-    path: str,
-    size: int | None,
-    x_key: str | None,
-    y_key: str | None,
-    max_pixels: int,
-    check: Check,
-) -> LabelledPictures[RemotePictures]:
-    if is_url(path):
-        raise DataError(path, "is a URL; an HDF5 file must have a path that the workers can open")
-    with Hdf5Pictures(path, x_key, y_key, max_pixels) as file:
-        described = described_hdf5(file, size)
-    check(described)
-    side = described.pixels
-    where = os.path.abspath(path)
-    pieces = [
-        Piece(
-            cluster.submit(_load_rows, where, x_key, max_pixels, side, part),
-            np.arange(part.stop - part.start),
-        )
-        for part in parts(described.m, 3 * side**2)
-    ]
-    return described.holding(RemotePictures(cluster, side, pieces))
+class Hdf5OnWorkers(Hdf5DataSet):
+    """Pictures of an HDF5 file that the workers can open by the same absolute path."""
+
+    def __init__(self, file: Hdf5Pictures, options: ReadOptions, cluster: Cluster) -> None:
+        super().__init__(file, options)
+        self._cluster = cluster
+
+    def load(self, advanced: Advanced) -> Loaded:
+        """See `catclf.images.dataset.DataSet`."""
+        path, size = os.path.abspath(self.labelled.source), self.size
+        pieces = [
+            Piece(self._rows(path, part), np.arange(part.stop - part.start))
+            for part in parts(self.labelled.m, 3 * size**2)
+        ]
+        advanced("pictures read", self.labelled.m, self.labelled.m)
+        return Loaded(_stored(self._cluster, size, pieces), self.labelled)
+
+    def _rows(self, path: str, part: slice) -> Future[Pixels]:
+        return self._cluster.submit(_load_rows, path, self.options, self.size, part)
 
 
-def decode_anywhere(
-    pictures: list[Picture], size: int, max_pixels: int, folder: str
-) -> Iterator[Picture]:
-    """Decode as `decode` does in a process whose working folder is `folder`; fetch what has a URL."""
-    for start in range(0, len(pictures), _FETCHED):
-        some = pictures[start : start + _FETCHED]
-        urls = [picture.path for picture in some if is_url(picture.path)]
-        contents = dict(zip(urls, fetch(urls), strict=True))
-        for picture in some:
-            content = contents.get(picture.path)
-            if isinstance(content, DataError):
-                yield picture._replace(error=content)
-                continue
-            stream = picture.stream if content is None else io.BytesIO(content)
-            here = picture._replace(path=os.path.join(folder, picture.path), stream=stream)
-            pixels, error = decode(here, size, max_pixels)[2:]
-            named = None if error is None else DataError(picture.path, error.reason)
-            yield Picture(picture.path, pixels=pixels, error=named)
+def _stored(cluster: Cluster, size: int, pieces: list[Piece]) -> OnWorkers:
+    return OnWorkers(cluster, np.empty((0, size, size, 3), np.uint8), pieces)
+
+
+@dataclass(frozen=True)
+class DecoderAnywhere(Decoder):
+    """Decodes in a process whose working folder is another than `folder`, and fetches what has a URL."""
+
+    folder: str = ""
+
+    def __call__(self, pictures: Iterable[Picture]) -> Iterator[Decoded]:
+        """See `Decoder`."""
+        for some in batches(pictures, _FETCHED):
+            urls = [p.path for p in some if p.error is None and is_url(p.path)]
+            contents = dict(zip(urls, fetch(urls), strict=True))
+            for picture in some:
+                content = contents.get(picture.path)
+                if isinstance(content, DataError):
+                    yield Decoded(picture.path, error=content)
+                    continue
+                stream = picture.stream if content is None else io.BytesIO(content)
+                path = os.path.join(self.folder, picture.path)
+                _, views, error = self.one(picture._replace(path=path, stream=stream))
+                yield Decoded(picture.path, views, error and error.of(picture.path))
 
 
 # What the workers do.
@@ -130,14 +115,15 @@ class _Loaded(NamedTuple):
     failures: dict[int, DataError]
 
 
-def _load_files(pictures: list[Picture], size: int, max_pixels: int, folder: str) -> _Loaded:
+def _load_files(pictures: list[Picture], decoder: DecoderAnywhere) -> _Loaded:
+    size = decoder.views[0].side
     pixels = np.zeros((len(pictures), size, size, 3), dtype=np.uint8)
     failures = {}
-    for number, picture in enumerate(decode_anywhere(pictures, size, max_pixels, folder)):
-        if picture.pixels is not None:
-            pixels[number] = picture.pixels
-        elif picture.error is not None:
-            failures[number] = picture.error
+    for number, (_, views, error) in enumerate(decoder(pictures)):
+        if error is None:
+            pixels[number] = views[0]
+        else:
+            failures[number] = error
     return _Loaded(pixels, failures)
 
 
@@ -153,6 +139,6 @@ def _pixels(loaded: _Loaded, known: set[int]) -> Pixels:
     return loaded.pixels
 
 
-def _load_rows(path: str, x_key: str | None, max_pixels: int, side: int, rows: slice) -> Pixels:
-    with Hdf5Pictures(path, x_key, max_pixels=max_pixels) as file:
-        return hdf5_pixels(file, side, rows)
+def _load_rows(path: str, options: ReadOptions, size: int, rows: slice) -> Pixels:
+    with Hdf5Pictures(path, options) as file:
+        return file.resized(size, rows)

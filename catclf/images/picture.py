@@ -1,4 +1,4 @@
-"""The value that travels from disk to the features: one picture, or the reason why there is none."""
+"""The values that travel from disk to the features: a picture, and what decoding it gave."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Picture(NamedTuple):
-    """One input. Exactly one of `pixels` and `error` is set once it has been decoded.
+    """One input that is still to be decoded, or the reason why it cannot be.
 
     Attributes
     ----------
@@ -23,10 +23,51 @@ class Picture(NamedTuple):
     stream : binary file or None
         Where to read the encoded picture, if not at `path`.
     pixels : (h, w, 3) uint8 or None
+        What is decoded already.
     error : DataError or None
     """
 
     path: str
     stream: BinaryIO | None = None
     pixels: Pixels | None = None
+    error: DataError | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether its path is all there is to know of it."""
+        return self.stream is None and self.pixels is None and self.error is None
+
+
+class View(NamedTuple):
+    """A size and shape in which a picture is wanted. One decoding can give several.
+
+    Attributes
+    ----------
+    side : int
+        In pixels.
+    whole : bool
+        Whether the aspect ratio is kept: then `side` is the longer side, and smaller pictures stay as
+        they are. Otherwise the picture is squashed to a square.
+    """
+
+    side: int
+    whole: bool = False
+
+
+THUMBNAIL = View(256, whole=True)
+"""For pages."""
+
+
+class Decoded(NamedTuple):
+    """A picture in the views that were asked for, or the reason why there are none.
+
+    Attributes
+    ----------
+    path : str
+    views : tuple of (h, w, 3) uint8
+    error : DataError or None
+    """
+
+    path: str
+    views: tuple[Pixels, ...] = ()
     error: DataError | None = None

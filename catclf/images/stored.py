@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from catclf.errors import DataError, system_reason
 from catclf.images.picture import Pixels
+from catclf.stores.here import InFile
 
 
-class StoredPixels:
-    """Looks like an array (m, h, w, 3) uint8 of which slices can be had; safe in several threads.
+class StoredPixels(InFile):
+    """Pictures (m, h, w, 3) uint8 as plain bytes of a file; safe in several threads.
 
     Parameters
     ----------
@@ -27,8 +28,6 @@ class StoredPixels:
         Number of pictures in a group; the last one may have fewer.
     shape : (int, int, int, int)
     """
-
-    dtype = np.dtype(np.uint8)
 
     def __init__(
         self,
@@ -46,9 +45,6 @@ class StoredPixels:
         self._picture_bytes = int(np.prod(shape[1:]))
         weakref.finalize(self, os.close, handle)
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
     @property
     def complete(self) -> bool:
         """Whether every picture lies within the file."""
@@ -58,7 +54,7 @@ class StoredPixels:
         latest = os.fstat(self._handle).st_size - counts * self._picture_bytes
         return bool(((self._offsets >= 0) & (self._offsets <= latest)).all())
 
-    def __getitem__(self, key: slice) -> Pixels:
+    def __getitem__(self, part: slice, /) -> Pixels:
         """Read the pictures of a slice without a step.
 
         Raises
@@ -66,7 +62,7 @@ class StoredPixels:
         DataError
             If they cannot be read.
         """
-        start, stop, _ = key.indices(len(self))
+        start, stop, _ = part.indices(len(self))
         pixels = np.empty((max(0, stop - start), *self.shape[1:]), dtype=np.uint8)
         bytes_left = memoryview(pixels.reshape(-1).data)
         while start < stop:

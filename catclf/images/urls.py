@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from catclf.errors import DataError
+from catclf.errors import DataError, Setting
 from catclf.images.folder import is_junk, is_picture_name
 
-NEEDS_SCHEDULER = "is a URL: only `train` and `predict` read those, with --scheduler"
+NEEDS_SCHEDULER = ("is a URL; train, eval and predict read those with a ", Setting("scheduler"))
 
 
 def is_url(path: str) -> bool:
@@ -19,7 +19,7 @@ def is_url(path: str) -> bool:
 
 
 def class_files(url: str) -> tuple[dict[str, list[str]], list[str]]:
-    """List the pictures in each sub-folder of `url`, and what is passed over.
+    """List the pictures in each sub-folder of `url`, and what is ignored.
 
     They are in the same order as `catclf.images.folder.walk` has for a folder.
 
@@ -32,19 +32,19 @@ def class_files(url: str) -> tuple[dict[str, list[str]], list[str]]:
         system, root = _file_system(url)
         entries = sorted(system.ls(root, detail=True), key=lambda entry: _name(entry["name"]))
         found: dict[str, list[str]] = {}
-        passed_over: list[str] = []
+        ignored: list[str] = []
         for entry in entries:
             name = _name(entry["name"])
             if entry["type"] == "directory" and not is_junk(name):
                 files = system.find(entry["name"])
                 kept = [file for file in files if _is_wanted(file, entry["name"])]
-                passed_over += map(system.unstrip_protocol, sorted(set(files) - set(kept)))
+                ignored += map(system.unstrip_protocol, sorted(set(files) - set(kept)))
                 found[name] = [system.unstrip_protocol(file) for file in sorted(kept, key=os.fsencode)]
             else:
-                passed_over.append(system.unstrip_protocol(entry["name"]))
+                ignored.append(system.unstrip_protocol(entry["name"]))
     if not found:
         raise DataError(url, "has no sub-folders; expected one for each class, as in cat/, dog/")
-    return found, passed_over
+    return found, ignored
 
 
 def files_below(url: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""The three tools, one a module: settings in, result values out; nothing is printed."""
+"""The tools, one a module: settings in, result values out; nothing is printed."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.config import MAX_PIXELS
+from catclf.config import ReadOptions
 from catclf.model import Model
 from catclf.model import load as load_model
 
@@ -32,19 +32,15 @@ class Classifier(Model):
         """Names of the negative and of the positive class, in the order of the columns, (2,)."""
         return np.array([self.negative, self.positive])
 
-    def predict_proba(
-        self, pictures: Inputs, *, jobs: int | None = None, max_pixels: int = MAX_PIXELS
-    ) -> NDArray[np.float64]:
+    def predict_proba(self, pictures: Inputs, *, read: ReadOptions | None = None) -> NDArray[np.float64]:
         """Probabilities of the two classes for each picture.
 
         Parameters
         ----------
         pictures : path, array, or iterable of paths, binary files and arrays
             See `Classifier`.
-        jobs : int or None
-            Threads; None is one for each core.
-        max_pixels : int
-            Largest width × height of a picture that is decoded.
+        read : ReadOptions or None
+            How they are read; None is the defaults.
 
         Returns
         -------
@@ -58,23 +54,18 @@ class Classifier(Model):
         """
         from catclf.pipeline.prediction import predict  # it takes time to import, and training does not
 
-        p = []
-        with contextlib.closing(predict(self, pictures, jobs=jobs, max_pixels=max_pixels)) as answers:
-            for answer in answers:
-                if answer.error is not None:
-                    raise answer.error
-                p.append(answer.probability)
+        read = replace(read or ReadOptions(), on_error="fail")
+        with contextlib.closing(predict(self, pictures, read=read)) as answers:
+            p = [answer.probability for answer in answers]
         positive = np.array(p, dtype=np.float64)
         return np.column_stack([1.0 - positive, positive])
 
-    def predict(
-        self, pictures: Inputs, *, jobs: int | None = None, max_pixels: int = MAX_PIXELS
-    ) -> NDArray[np.str_]:
+    def predict(self, pictures: Inputs, *, read: ReadOptions | None = None) -> NDArray[np.str_]:
         """Name of the class of each picture, (m,): the positive one from `threshold` on.
 
         Parameters and errors are those of `predict_proba`.
         """
-        p = self.predict_proba(pictures, jobs=jobs, max_pixels=max_pixels)[:, 1]
+        p = self.predict_proba(pictures, read=read)[:, 1]
         names: NDArray[np.str_] = self.classes_[(p >= self.threshold).astype(int)]
         return names
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.config import MAX_PIXELS
+from catclf.config import ReadOptions
 from catclf.errors import DataError
-from catclf.images.labelled import LabelledPictures, read_labelled
+from catclf.fingerprints import Marks, overlap
+from catclf.images.dataset import opened
+from catclf.images.labelled import Labelled
+from catclf.images.picture import THUMBNAIL
 from catclf.logistic import Vector, cross_entropy, sigmoid
 from catclf.metrics import Comparison, Scores, mcnemar, score, training_baseline
-from catclf.model import Model, fingerprint, load
-from catclf.parallel import core_count
+from catclf.model import Model
 from catclf.pipeline.classes import labels_by_name
+from catclf.pipeline.gallery import Gallery
+from catclf.pipeline.scoring import Scored, Scorer, classifier, scored
+from catclf.progress import Progress
 
 
 class Overlap(NamedTuple):
@@ -37,44 +44,88 @@ class Overlap(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What `evaluate` gives back.
+class Duel:
+    """Two models on the same pictures.
 
     Attributes
     ----------
-    scores : Scores
-    positive, negative : str
-    paths : tuple of str, m of them
-    pixels : (m, size, size, 3) uint8
-        The pictures as the model sees them.
+    comparison : Comparison or None
+        Paired: exact McNemar test, and the difference of the accuracies with its interval.
+    differing : tuple of str
+        Paths of the pictures on which their answers differ.
+    """
+
+    comparison: Comparison | None
+    differing: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain values, ready for JSON."""
+        facts = {} if self.comparison is None else self.comparison._asdict()
+        return {**facts, "differing": list(self.differing)}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` gives back. No pixels are kept but those of the gallery.
+
+    Attributes
+    ----------
+    model : Model
+    labelled : Labelled
+        The pictures that could be read, and those that could not.
     y : (m,) float64
     probabilities : (m,) float64
     losses : (m,) float64
         Cross entropy of each picture, in nats.
+    scores : Scores
     overlap : tuple of Overlap
         The pictures that the model has seen with their labels.
     scores_without_overlap : Scores
         Of the other pictures.
-    training_baseline : float or None
-        Accuracy here of always saying the commoner class of the training data.
-    failed : tuple of DataError
-        Pictures that could not be read.
-    passed_over : int
+    gallery : Gallery or None
+        Pictures to show, if they were asked for.
+    duel : Duel or None
+        Against another model, if there was one.
     """
 
-    scores: Scores
-    positive: str
-    negative: str
-    paths: tuple[str, ...]
-    pixels: NDArray[np.uint8]
+    model: Model
+    labelled: Labelled
     y: Vector
     probabilities: Vector
     losses: Vector
+    scores: Scores
     overlap: tuple[Overlap, ...]
     scores_without_overlap: Scores
-    training_baseline: float | None
-    failed: tuple[DataError, ...]
-    passed_over: int
+    gallery: Gallery | None
+    duel: Duel | None
+
+    @property
+    def positive(self) -> str:
+        """Name of the class y = 1."""
+        return self.model.positive
+
+    @property
+    def negative(self) -> str:
+        """Name of the class y = 0."""
+        return self.model.negative
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Of the pictures that could be read, (m,)."""
+        return tuple(self.labelled.paths)
+
+    @property
+    def failed(self) -> tuple[DataError, ...]:
+        """Pictures that could not be read."""
+        return self.labelled.skipped
+
+    @property
+    def training_baseline(self) -> float | None:
+        """Accuracy here of always naming the more common class of the training data."""
+        m, positives = self.model.training.m, self.model.training.positives
+        if m is None or positives is None:
+            return None
+        return training_baseline(self.y, positives=positives, negatives=m - positives)
 
     @property
     def verdict(self) -> str:
@@ -101,6 +152,7 @@ class Evaluation:
                 "items": [{"path": o.path, "training_index": o.training_index} for o in self.overlap],
                 "accuracy_without": self.scores_without_overlap.accuracy,
             },
+            **({} if self.duel is None else {"against": self.duel.to_dict()}),
         }
 
 
@@ -110,11 +162,11 @@ def evaluate(
     *,
     threshold: float | None = None,
     prior: float | None = None,
-    on_error: str = "skip",
-    jobs: int | None = None,
-    max_pixels: int = MAX_PIXELS,
-    x_key: str | None = None,
-    y_key: str | None = None,
+    against: Model | str | os.PathLike[str] | None = None,
+    read: ReadOptions | None = None,
+    gallery: bool = False,
+    progress: Progress | None = None,
+    processes: bool = False,
 ) -> Evaluation:
     """Score a model on labelled pictures.
 
@@ -124,102 +176,119 @@ def evaluate(
     data : path
         As in `train`.
     threshold : float or None
-        Replaces the model's.
+        Replaces the model's, and that of `against`.
     prior : float or None
         Share of positive pictures to expect, if it is another than in training.
-    on_error, jobs, max_pixels, x_key, y_key
-        As in `train`.
+    against : Model, path or None
+        Another model to compare with, picture by picture.
+    read : ReadOptions or None
+        How the pictures are read; None is the defaults. Only some are in memory at a time.
+    gallery : bool
+        Whether to keep the worst mistakes and the most doubtful pictures.
+    progress : Progress or None
+        Hears of every picture.
+    processes : bool
+        As in `predict`.
 
     Raises
     ------
     DataError
         If the data cannot be read, or its classes are not those of the model.
     """
-    model = model if isinstance(model, Model) else load(os.fspath(model))
-    if prior is not None:
-        model = model.with_prior(prior)
-    data, jobs = os.fspath(data), jobs or core_count()
-
-    def y_of(pictures: LabelledPictures[Any]) -> Vector:
-        return labels_by_name(pictures, model.positive, model.negative, data)
-
-    labelled = read_labelled(data, model.size, on_error, jobs, x_key, y_key, max_pixels, check=y_of)
-    y = y_of(labelled)  # of the pictures that could be read
-    z = model.scores(labelled.pixels, jobs)
-    p, limit = sigmoid(z), model.threshold if threshold is None else threshold
-    overlap = _overlap(model, labelled.pixels, labelled.paths)
+    models = [classifier(one, prior) for one in (model, against) if one is not None]
+    limits = [one.threshold if threshold is None else threshold for one in models]
+    read, progress = (read or ReadOptions()).of_size(models[0].size), progress or Progress()
+    marked, shown = len(models[0].fingerprints) > 0, Gallery(limits[0]) if gallery else None
+    scorer = Scorer(tuple(models), read, marked, (THUMBNAIL,) if gallery else ())
+    with opened(os.fspath(data), read, models[0].size) as pictures:
+        progress.ignored(pictures.labelled.ignored)
+        y = _labels(models, pictures.labelled)  # before anything is decoded
+        with closing(scored(scorer, pictures.pictures(), processes, progress.warning)) as answers:
+            found = _collected(answers, scorer, y, shown, progress)
+    labelled, y = pictures.labelled.only(found.read, found.skipped), y[found.read]
+    z, p = found.scores[0], sigmoid(found.scores[0])
+    known = overlap(models[0].fingerprints, found.marks)
     unseen = np.ones(len(y), dtype=bool)
-    unseen[[item.position for item in overlap]] = False
+    unseen[[k for k, _ in known]] = False
     return Evaluation(
-        scores=score(y, p, limit),
-        positive=model.positive,
-        negative=model.negative,
-        paths=labelled.paths,
-        pixels=labelled.pixels,
+        model=models[0],
+        labelled=labelled,
         y=y,
         probabilities=p,
         losses=cross_entropy(z, y),
-        overlap=overlap,
-        scores_without_overlap=score(y[unseen], p[unseen], limit),
-        training_baseline=_training_baseline(model, y),
-        failed=labelled.skipped,
-        passed_over=len(labelled.passed_over),
+        scores=score(y, p, limits[0]),
+        overlap=tuple(Overlap(k, labelled.paths[k], index) for k, index in known),
+        scores_without_overlap=score(y[unseen], p[unseen], limits[0]),
+        gallery=shown,
+        duel=_duel(found.scores, limits, y, labelled.paths) if len(models) > 1 else None,
     )
 
 
-def _overlap(model: Model, images: NDArray[np.uint8], paths: tuple[str, ...]) -> tuple[Overlap, ...]:
-    trained_on = {mark: k for k, mark in reversed(list(enumerate(model.fingerprints.tolist())))}
-    marks = fingerprint(images).tolist() if trained_on else []
-    return tuple(
-        Overlap(k, paths[k], trained_on[mark]) for k, mark in enumerate(marks) if mark in trained_on
-    )
+def _labels(models: list[Model], labelled: Labelled) -> Vector:
+    """y (m,) of the pictures listed, the same by the names of all models."""
+    y, *others = (labels_by_name(labelled, one.positive, one.negative) for one in models)
+    if any(not np.array_equal(y, other) for other in others):
+        found = " and ".join(repr(one.positive) for one in models)
+        raise DataError(labelled.source, f"the positive classes of the models are {found}; expected one")
+    return y
 
 
-def _training_baseline(model: Model, y: Vector) -> float | None:
-    m, positives = model.training.get("m"), model.training.get("positives")
-    if not isinstance(m, int) or not isinstance(positives, int):
-        return None
-    return training_baseline(y, positives=positives, negatives=m - positives)
-
-
-@dataclass(frozen=True)
-class Duel:
-    """Two models on the same pictures.
+class _Found(NamedTuple):
+    """What became of the pictures: which could be read, and what is known of these.
 
     Attributes
     ----------
-    comparison : Comparison or None
-        Paired: exact McNemar test, and the difference of the accuracies with its interval.
-    differing : tuple of str
-        Paths of the pictures on which their answers differ.
+    read : list of int, m of them
+        Positions among the pictures listed.
+    scores : (models, m) float64
+        z of each model.
+    marks : (m,) uint64
+        Fingerprints, or zeros.
+    skipped : list of DataError
+        Why the others could not be read.
     """
 
-    comparison: Comparison | None
-    differing: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as plain values, ready for JSON."""
-        facts = {} if self.comparison is None else self.comparison._asdict()
-        return {**facts, "differing": list(self.differing)}
+    read: list[int]
+    scores: NDArray[np.float64]
+    marks: Marks
+    skipped: list[DataError]
 
 
-def compare(first: Evaluation, second: Evaluation) -> Duel:
-    """Compare two evaluations of the same data, picture by picture.
+def _collected(
+    answers: Iterable[list[Scored]],
+    scorer: Scorer,
+    y: Vector,
+    shown: Gallery | None,
+    progress: Progress,
+) -> _Found:
+    """Go through all answers, in the order of y, and forget their pictures."""
+    read: list[int] = []
+    skipped: list[DataError] = []
+    scores: list[tuple[float, ...]] = []
+    marks: list[int] = []
+    done = 0
+    for some in answers:
+        for _, z, error, mark, views in some:
+            if error is None:
+                read.append(done)
+                scores.append(z)
+                marks.append(mark or 0)
+                if shown is not None:
+                    shown.add(len(read) - 1, y[done], z[0], views[0])
+            elif scorer.options.on_error == "fail":
+                raise error
+            else:
+                skipped.append(error)
+            done += 1
+        progress.advanced("pictures scored", done, len(y))
+    z_of = np.array(scores, np.float64).reshape(-1, len(scorer.models)).T
+    return _Found(read, z_of, np.array(marks, np.uint64), skipped)
 
-    Raises
-    ------
-    DataError
-        If they are not of the same pictures, or not about the same class.
-    """
-    if first.paths == second.paths and not np.array_equal(first.y, second.y):
-        found = f"of the one model is {first.positive!r}, of the other {second.positive!r}"
-        raise DataError("comparison", f"the positive class {found}; expected the same")
-    if first.paths != second.paths:
-        found = f"{first.scores.n} and {second.scores.n} pictures"
-        raise DataError("comparison", f"the models were not scored on the same pictures ({found})")
-    called = [e.probabilities >= e.scores.threshold for e in (first, second)]
+
+def _duel(scores: NDArray[np.float64], limits: list[float], y: Vector, paths: Sequence[str]) -> Duel:
+    called = [sigmoid(z) >= limit for z, limit in zip(scores, limits, strict=True)]
     differs = np.not_equal(*called)
     return Duel(
-        comparison=mcnemar(first.y, *called),
-        differing=tuple(path for path, other in zip(first.paths, differs, strict=True) if other),
+        comparison=mcnemar(y, *called),
+        differing=tuple(path for path, other in zip(paths, differs, strict=True) if other),
     )

@@ -6,21 +6,25 @@ import contextlib
 import hashlib
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import compress
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catclf.atomic import check_replaceable, replacing
-from catclf.config import PackSettings
+from catclf.config import FEATURES, PackSettings, ReadOptions
 from catclf.errors import ConfigError, DataError
-from catclf.images.decode import decode
+from catclf.images.dataset import DataSet, opened
+from catclf.images.decode import Decoder
 from catclf.images.hdf5_process import HDF5_SUFFIXES, is_hdf5_name
 from catclf.images.hdf5_writer import rows_of_chunk, write_hdf5
-from catclf.images.source import LabelledSource, labelled_source
+from catclf.images.labelled import Labelled
+from catclf.images.picture import Pixels, View
 from catclf.images.spool import Spool
-from catclf.parallel import batches, core_count, ordered_map
+from catclf.parallel import batches, ordered_map
 from catclf.pipeline.classes import did_you_mean, named_class
 from catclf.progress import Progress
 
@@ -40,7 +44,7 @@ class Packed:
         Number of pictures of each class, in the order of ``list_classes``.
     skipped : tuple of DataError
         Pictures that could not be read.
-    passed_over : int
+    ignored : int
         Files not tried because of their names.
     resumed : int
         Pictures that an earlier, interrupted run had done with.
@@ -53,7 +57,7 @@ class Packed:
     size: int
     counts: dict[str, int]
     skipped: tuple[DataError, ...]
-    passed_over: int
+    ignored: int
     resumed: int
     file_size: int
     seconds: float
@@ -65,7 +69,7 @@ class Packed:
             "size": self.size,
             "classes": self.counts,
             "skipped": len(self.skipped),
-            "passed_over": self.passed_over,
+            "ignored": self.ignored,
             "resumed": self.resumed,
             "bytes": self.file_size,
             "seconds": self.seconds,
@@ -94,7 +98,7 @@ def pack(
     settings : PackSettings or None
         None is the defaults.
     progress : Progress or None
-        Told of every picture.
+        Hears of every picture.
 
     Raises
     ------
@@ -109,97 +113,93 @@ def pack(
     if not is_hdf5_name(output):
         raise ConfigError("output", output, f"a name that ends in {', '.join(HDF5_SUFFIXES)}")
     check_replaceable(output)
-    keys = {"x_key": settings.x_key, "y_key": settings.y_key}
-    with labelled_source(data, settings.size, **keys, max_pixels=settings.max_pixels) as source:
-        progress.passed_over(source.passed_over)
-        classes = _ordered_classes(source, settings.positive, data)
-        spool = Spool(
-            output + PARTIAL_SUFFIX,
-            source.size,
-            {"max_pixels": settings.max_pixels},
-            lambda first, stop: _digest(source, first, stop),
-        )
-        try:
+    with opened(data, settings.read, FEATURES["pixels"].size) as source:
+        labelled = source.labelled
+        progress.ignored(labelled.ignored)
+        classes = _ordered_classes(labelled, settings.positive)
+        kept_by = {"max_pixels": settings.read.max_pixels}
+        spool = Spool(output + PARTIAL_SUFFIX, source.size, kept_by, partial(_digest, source))
+        with contextlib.closing(spool):
             resumed = spool.taken
-            if settings.on_error == "fail" and spool.failures:
+            if settings.read.on_error == "fail" and spool.failures:
                 k, reason = spool.failures[0]
-                raise DataError(source.paths[k], reason)
+                raise DataError(labelled.paths[k], reason)
             if resumed:
                 progress.note(f"{resumed} pictures are in {spool.path} already; going on")
-            _decode_rest(source, spool, settings, progress)
-            progress.note(f"writing {output}")
-            labels = _write(source, spool, classes, data, output)
+            _decode_rest(source, spool, settings.read, progress)
+            labels = _write(source, spool, classes, output, progress)
             spool.remove()
-        finally:
-            spool.close()
     return Packed(
         m=len(labels),
         size=source.size,
         counts=dict(zip(classes, np.bincount(labels, minlength=len(classes)).tolist(), strict=True)),
-        skipped=tuple(DataError(source.paths[k], reason) for k, reason in spool.failures),
-        passed_over=len(source.passed_over),
+        skipped=tuple(DataError(labelled.paths[k], reason) for k, reason in spool.failures),
+        ignored=len(labelled.ignored),
         resumed=resumed,
         file_size=os.path.getsize(output),
         seconds=time.perf_counter() - begun,
     )
 
 
-def _ordered_classes(source: LabelledSource, positive: str | None, data: str) -> tuple[str, ...]:
+def _ordered_classes(labelled: Labelled, positive: str | None) -> tuple[str, ...]:
     """Class names by their new numbers: of two the positive one is 1, others stay as they are."""
-    classes = source.classes
+    classes, data = labelled.classes, labelled.source
     if positive is None and len(classes) != 2:
         if len(classes) == 1 and (meant := did_you_mean(data)):
             raise DataError(data, f"has only the class {classes[0]}{meant}")
         return classes
-    positive = named_class(classes, source.usual_positive, positive, data)
+    positive = named_class(labelled, positive)
     if len(classes) != 2:
         rule = f"left out: the {len(classes)} classes are all kept, and train chooses one"
         raise ConfigError("positive", positive, rule)
     return (classes[1 - classes.index(positive)], positive)
 
 
-def _digest(source: LabelledSource, first: int, stop: int) -> str:
-    if stop > source.m:
+def _digest(source: DataSet, first: int, stop: int) -> str:
+    if stop > source.labelled.m:
         raise LookupError(stop)
     return hashlib.sha256(b"\0\0".join(map(source.identity, range(first, stop)))).hexdigest()
 
 
-def _decode_rest(
-    source: LabelledSource, spool: Spool, settings: PackSettings, progress: Progress
-) -> None:
+def _decode_rest(source: DataSet, spool: Spool, read: ReadOptions, progress: Progress) -> None:
     """Decode what the spool does not have yet, as many pictures at a time as a chunk will hold."""
-    jobs, height = settings.jobs or core_count(), rows_of_chunk(source.size)
-    decoded = ordered_map(
-        lambda picture: decode(picture, source.size, settings.max_pixels),
-        source.pictures(spool.taken),
-        jobs,
-    )
-    with contextlib.closing(decoded):
-        for pictures in batches(decoded, height):
+    m, size = source.labelled.m, source.size
+    decoder = Decoder((View(size),), read.max_pixels)
+    with contextlib.closing(
+        ordered_map(decoder.one, source.pictures(spool.taken), read.cores)
+    ) as decoded:
+        for pictures in batches(decoded, rows_of_chunk(size)):
             failures = []
-            for k, picture in enumerate(pictures, spool.taken):
-                progress.reading(k + 1, source.m)
-                if picture.error is not None:
-                    if settings.on_error == "fail":
-                        raise picture.error
-                    failures.append((k, picture.error.reason))
-            good = [picture.pixels for picture in pictures if picture.pixels is not None]
-            shape = (len(good), source.size, source.size, 3)
-            spool.append(np.array(good, dtype=np.uint8).reshape(shape), failures)
+            for k, (_, _, error) in enumerate(pictures, spool.taken):
+                progress.advanced("pictures read", k + 1, m)
+                if error is not None:
+                    if read.on_error == "fail":
+                        raise error
+                    failures.append((k, error.reason))
+            good = [picture.views[0] for picture in pictures if picture.error is None]
+            spool.append(np.array(good, dtype=np.uint8).reshape(-1, size, size, 3), failures)
 
 
 def _write(
-    source: LabelledSource, spool: Spool, classes: tuple[str, ...], data: str, output: str
-) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    source: DataSet, spool: Spool, classes: tuple[str, ...], output: str, progress: Progress
+) -> NDArray[np.intp]:
     """Make the file out of the spool and return the labels of its pictures."""
-    read = np.ones(source.m, dtype=bool)
-    read[[k for k, _ in spool.failures]] = False
-    if not read.any():
+    failed = {k for k, _ in spool.failures}
+    read = [k for k in range(source.labelled.m) if k not in failed]
+    if not read:
         spool.remove()
-        raise DataError(data, f"has no picture that can be read ({source.m} tried)")
-    number = np.array([classes.index(name) for name in source.classes])
-    labels = number[source.labels[read]]
-    paths = compress(source.paths, read.tolist())
+    labelled = source.labelled.only(read, ())
+    number = np.array([classes.index(name) for name in labelled.classes])
+    labels = number[labelled.labels]
+
+    def blocks() -> Iterator[Pixels]:
+        done = 0
+        for block in spool.blocks():
+            yield block
+            done += len(block)
+            progress.advanced("pictures written", done, len(read))
+
+    progress.note(f"writing {output}")
     with replacing(output) as file:
-        write_hdf5(file, source.size, spool.blocks(), labels, classes, paths)
+        write_hdf5(file, source.size, blocks(), labels, classes, labelled.paths)
     return labels

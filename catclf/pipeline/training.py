@@ -7,30 +7,39 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+import catclf
 from catclf.cluster import Cluster, connected
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
-from catclf.design import Rows, joined
 from catclf.errors import ClusterError, ConfigError, DataError, TrainingError
-from catclf.fitting import Fitted, Mask, Prepared, Problem, cross_validate, divergence, fit, prepare
+from catclf.fingerprints import MOST_KEPT, Marks, duplicates, fingerprint, kept
+from catclf.fitting import (
+    Fitted,
+    Mask,
+    Prepared,
+    Problem,
+    cross_validate,
+    divergence,
+    encode,
+    fit,
+    prepare,
+)
 from catclf.folds import held_out_mask
-from catclf.images.labelled import Check, LabelledPictures, read_within
-from catclf.images.remote import RemotePictures
+from catclf.images.dataset import opened
+from catclf.images.labelled import Labelled
 from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
-from catclf.model import HISTORY_COLUMNS, MOST_FINGERPRINTS, Model, fingerprint
-from catclf.parallel import core_count
-from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
+from catclf.model import HISTORY_COLUMNS, Model
+from catclf.pipeline.classes import binary, labels_by_name, negative_class, positive_class
 from catclf.pipeline.classifier import Classifier
-from catclf.printable import number_of
+from catclf.pipeline.resuming import check_resumable
 from catclf.progress import Progress
-
-_BLOCK_BYTES = 4_000_000
+from catclf.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Fit:
         Number of pictures read of each class of the data.
     skipped : tuple of DataError
         Pictures that could not be read, here and in other data for validation.
-    passed_over : int
+    ignored : int
         Files not tried because of their names, likewise.
     engine : str
     last : Step
@@ -74,7 +83,7 @@ class Fit:
     n_x: int
     counts: dict[str, int]
     skipped: tuple[DataError, ...]
-    passed_over: int
+    ignored: int
     engine: str
     last: Step
     stop_reason: str
@@ -97,7 +106,7 @@ class Fit:
             "n_x": self.n_x,
             "classes": self.counts,
             "skipped": len(self.skipped),
-            "passed_over": self.passed_over,
+            "ignored": self.ignored,
             "engine": self.engine,
             "iterations": self.iterations,
             "stop_reason": self.stop_reason,
@@ -137,7 +146,7 @@ def train(
     resume : Model or None
         A model to go on from.
     progress : Progress or None
-        Told of every phase and recorded step.
+        Hears of every phase and recorded step.
 
     Returns
     -------
@@ -156,74 +165,225 @@ def train(
     ClusterError
         If the settings' scheduler cannot be reached or is lost; its `model` is then the best so far.
     """
-    settings = settings or TrainSettings()
-    progress = progress or Progress()
-    data = os.fspath(data)
-    if settings.scheduler is None:
-        return _train(data, settings, resume, progress, None)
-    with connected(settings.scheduler, settings.jobs, progress.warning) as cluster:
-        return _train(data, settings, resume, progress, cluster)
+    settings, progress = settings or TrainSettings(), progress or Progress()
+    task = _Task(os.fspath(data), settings, resume, progress)
+    scheduler = settings.read.scheduler
+    if scheduler is None:
+        return _train(task, None)
+    with connected(scheduler, settings.read.jobs, progress.warning) as cluster:
+        return _train(task, cluster)
 
 
-def _train(
-    data: str,
-    settings: TrainSettings,
-    resume: Model | None,
-    progress: Progress,
-    cluster: Cluster | None,
-) -> Fit:
+class _Task(NamedTuple):
+    """What `train` was asked to do."""
+
+    data: str
+    settings: TrainSettings
+    resume: Model | None
+    progress: Progress
+
+
+class _Sources(NamedTuple):
+    """The pictures of the data, with those of other data to validate with.
+
+    Attributes
+    ----------
+    problem : Problem
+    trained_on : (m,) bool
+        The others are held out.
+    marks : (m,) uint64
+        Fingerprints.
+    labelled : tuple of Labelled
+        Of the data, and of other data if there is any.
+    positive : str
+    """
+
+    problem: Problem
+    trained_on: Mask
+    marks: Marks
+    labelled: tuple[Labelled, ...]
+    positive: str
+
+    @property
+    def held_out(self) -> Mask | None:
+        """The pictures held out (m,), or None if there are none."""
+        return None if self.trained_on.all() else ~self.trained_on
+
+    @property
+    def paths(self) -> list[str]:
+        """Of all m pictures."""
+        return [path for labelled in self.labelled for path in labelled.paths]
+
+
+class _Validated(NamedTuple):
+    """What cross-validation has found, if it was asked for.
+
+    Attributes
+    ----------
+    scores : Scores or None
+        At the threshold 1/2.
+    threshold : float
+        For the model.
+    diverged : list of TrainingError
+        What happened in folds whose descent diverged.
+    """
+
+    scores: Scores | None
+    threshold: float
+    diverged: list[TrainingError]
+
+
+def _train(task: _Task, cluster: Cluster | None) -> Fit:
     begun = time.perf_counter()
     differences = cluster.differences() if cluster is not None else []
-
-    def positive_of(pictures: LabelledPictures[Any]) -> str:
-        return positive_class(pictures, settings.positive, data)
-
-    labelled = _read(data, settings, settings.size, settings.memory, progress, cluster, positive_of)
-    positive = positive_of(labelled)  # those of one side may all have been unreadable
-    others = _validation_data(settings, positive, labelled.pixels, progress, cluster)
-    sources = (labelled, *others)
-    problem, trained_on = _problem(sources, positive, settings)
-    marks = _fingerprints(problem.pixels)
+    settings, progress, resume = task.settings, task.progress, task.resume
+    sources = _read_all(task, cluster)
+    problem, trained_on = sources.problem, sources.trained_on
     if resume is not None:
-        _check_resumable(resume, problem, marks[trained_on], labelled.counts(), positive, data)
-    fits = 1 + (settings.cv or 0) * (settings.features == "pixels")
-    start = None if resume is None else (resume.w, resume.b)
+        size, marks = problem.pictures.shape[1], sources.marks[trained_on]
+        check_resumable(resume, settings, sources.labelled[0], size, sources.positive, marks)
     progress.note(f"{problem.m} pictures read; computing {settings.features}")
-    features = None if resume is None else resume.features
-    prepared = prepare(problem, trained_on, fits, start, features)
-    cv, threshold, diverged = _cross_validated(prepared, trained_on, progress)
+    prepared = _prepared(problem, trained_on, resume)
+    cv = _cross_validated(prepared, trained_on)
     progress.note(f"descending with the engine {prepared.engine_name}")
-    held_out = ~trained_on if not trained_on.all() else None
-    fitted = fit(prepared, trained_on, held_out=held_out, progress=progress)
-    descent = fitted.descent
-    if descent.stop_reason == "diverged":
+    fitted = fit(prepared, trained_on, held_out=sources.held_out, watched=True)
+    if fitted.descent.stop_reason == "diverged":
         raise divergence(fitted)
-    w, b = prepared.parameters(descent)
-    m = int(trained_on.sum())
-    model = Classifier(
+    model = _model(sources, prepared, fitted, cv, resume)
+    try:
+        scored = prepared.probabilities(fitted.descent)
+    except ClusterError as exc:
+        exc.model = model
+        raise
+    warnings = (*differences, *_warnings(sources, fitted, cv))
+    return _fit(sources, prepared, fitted, model, scored, cv.scores, warnings, begun)
+
+
+def _read_all(task: _Task, cluster: Cluster | None) -> _Sources:
+    """Read the data, unless its classes do not fit, and other data to validate with."""
+    settings, progress = task.settings, task.progress
+    usual, read = settings.kind.size, settings.read
+    with opened(task.data, read, usual, cluster) as listed:
+        progress.ignored(listed.labelled.ignored)
+        positive_class(listed.labelled, settings.positive)  # before anything is decoded
+        pictures, labelled = listed.load(progress.advanced)
+    positive = positive_class(labelled, settings.positive)  # one side may have been unreadable
+    y = binary(labelled, positive)
+    if not isinstance(settings.validation, str | os.PathLike):
+        trained_on = np.ones(len(y), dtype=bool)
+        if settings.validation is not None:
+            trained_on = ~held_out_mask(y, settings.validation, settings.descent.seed)
+        problem = Problem(pictures, y, settings, progress)
+        return _Sources(problem, trained_on, pictures.each(fingerprint), (labelled,), positive)
+    left = replace(read, size=pictures.shape[1], memory=max(1, read.memory - pictures.nbytes))
+    with opened(os.fspath(settings.validation), left, usual, cluster) as listed:
+        progress.ignored(listed.labelled.ignored)
+        labels_by_name(listed.labelled, positive, None)
+        more, other = listed.load(progress.advanced)
+    progress.note(f"{other.m} pictures read for validation")
+    pictures, y = pictures.joined(more), np.append(y, labels_by_name(other, positive, None))
+    trained_on = np.arange(len(y)) < labelled.m
+    problem = Problem(pictures, y, settings, progress)
+    return _Sources(problem, trained_on, pictures.each(fingerprint), (labelled, other), positive)
+
+
+def _prepared(problem: Problem, trained_on: Mask, resume: Model | None) -> Prepared:
+    kind, cv = problem.settings.kind, problem.settings.cv
+    fits = 1 if kind.learns or kind.standardised else 1 + (cv or 0)
+    if resume is None:
+        return prepare(problem, trained_on, fits)
+    encoded = encode(problem, trained_on, resume.features)
+    return prepare(problem, trained_on, fits, (resume.w, resume.b), encoded)
+
+
+def _cross_validated(prepared: Prepared, trained_on: Mask) -> _Validated:
+    problem, settings = prepared.problem, prepared.problem.settings
+    if settings.cv is None and settings.tune_threshold is None:
+        return _Validated(None, 0.5, [])
+    folds = settings.cv or USUAL_FOLDS
+    problem.progress.note(f"cross-validating in {folds} folds")
+    diverged: list[TrainingError] = []
+    probabilities = cross_validate(prepared, trained_on, folds, diverged.append)
+    y, threshold = problem.y[trained_on], 0.5
+    if settings.tune_threshold is not None:
+        goal, at = parse_threshold_goal(settings.tune_threshold)
+        tuned = choose_threshold(y, probabilities, goal, at)
+        if tuned is None:
+            rule = "within reach: no threshold gives that in cross-validation"
+            raise ConfigError("tune_threshold", settings.tune_threshold, rule)
+        threshold = tuned
+    return _Validated(score(y, probabilities), threshold, diverged)
+
+
+def _model(
+    sources: _Sources, prepared: Prepared, fitted: Fitted, cv: _Validated, resume: Model | None
+) -> Classifier:
+    w, b = prepared.parameters(fitted.descent)
+    positive = sources.positive
+    return Classifier(
         w=w,
         b=b,
         features=prepared.features,
         positive=positive,
-        negative=negative_class(labelled.classes, positive),
-        threshold=threshold,
-        training=_provenance(problem, trained_on, labelled, fitted, resume),
-        fingerprints=marks[trained_on] if m <= MOST_FINGERPRINTS else marks[:0],
-        history=_history_table(descent.history),
+        negative=negative_class(sources.labelled[0].classes, positive),
+        threshold=cv.threshold,
+        training=_provenance(sources, fitted, cv.scores, resume),
+        fingerprints=kept(sources.marks[sources.trained_on]),
+        history=_history_table(fitted.descent.history),
     )
-    try:
-        scored = prepared.probabilities(descent)
-    except ClusterError as exc:
-        exc.model = model
-        raise
-    accuracy = float(((scored >= threshold) == problem.y)[trained_on].mean())
+
+
+def _provenance(
+    sources: _Sources, fitted: Fitted, cv: Scores | None, resume: Model | None
+) -> Provenance:
+    problem, trained_on, descent = sources.problem, sources.trained_on, fitted.descent
+    settings, before = problem.settings, 0 if resume is None else resume.training.iterations or 0
+    return Provenance(
+        catclf=catclf.__version__,
+        m=int(trained_on.sum()),
+        classes=sources.labelled[0].counts(),
+        loss=problem.descent.loss,
+        class_weight=settings.class_weight,
+        flip=settings.flip,
+        l2=fitted.l2,
+        momentum=problem.descent.momentum,
+        learning_rate=fitted.learning_rate,
+        iterations=descent.last.step + before,
+        stop_reason=descent.stop_reason,
+        cost=descent.last.cost,
+        gradient_norm=descent.last.gradient_norm,
+        seed=problem.descent.seed,
+        positives=int(problem.y[trained_on].sum()),
+        positive_share=float(problem.shares(trained_on) @ problem.y),
+        cv=None if cv is None else _cv_facts(cv, settings.cv or USUAL_FOLDS),
+    )
+
+
+def _cv_facts(cv: Scores, folds: int) -> dict[str, Any]:
+    facts = cv.to_dict()
+    return {"folds": folds, **{name: facts[name] for name in ("accuracy", "accuracy_ci95", "roc_auc")}}
+
+
+def _fit(
+    sources: _Sources,
+    prepared: Prepared,
+    fitted: Fitted,
+    model: Classifier,
+    scored: Vector,
+    cv: Scores | None,
+    warnings: tuple[str, ...],
+    begun: float,
+) -> Fit:
+    descent, y, held_out = fitted.descent, sources.problem.y, sources.held_out
+    called, limit = scored >= model.threshold, model.threshold
+    accuracy = float((called == y)[sources.trained_on].mean())
     return Fit(
-        model=replace(model, training={**model.training, "train_accuracy": accuracy}),
-        m=m,
-        n_x=len(w),
-        counts=labelled.counts(),
-        skipped=tuple(error for source in sources for error in source.skipped),
-        passed_over=sum(len(source.passed_over) for source in sources),
+        model=replace(model, training=replace(model.training, train_accuracy=accuracy)),
+        m=int(sources.trained_on.sum()),
+        n_x=len(model.w),
+        counts=sources.labelled[0].counts(),
+        skipped=tuple(error for labelled in sources.labelled for error in labelled.skipped),
+        ignored=sum(len(labelled.ignored) for labelled in sources.labelled),
         engine=prepared.engine_name,
         last=descent.last,
         stop_reason=descent.stop_reason,
@@ -234,179 +394,18 @@ def _train(
         l2=fitted.l2,
         train_accuracy=accuracy,
         history=descent.history,
-        validation=None if held_out is None else score(problem.y[held_out], scored[held_out], threshold),
+        validation=None if held_out is None else score(y[held_out], scored[held_out], limit),
         cv=cv,
-        warnings=(
-            *differences,
-            *_duplicates(
-                [path for source in sources for path in source.paths],
-                problem.y,
-                trained_on,
-                marks.tolist(),
-            ),
-            *_warnings(settings, fitted, cv, m, diverged),
-        ),
+        warnings=warnings,
         seconds=time.perf_counter() - begun,
     )
 
 
-def _read(
-    data: str,
-    settings: TrainSettings,
-    size: int | None,
-    memory: int,
-    progress: Progress,
-    cluster: Cluster | None,
-    accept: Check,
-) -> LabelledPictures[Any]:
-    """Read the pictures, unless `accept` refuses them before any is decoded."""
-
-    def check(listed: LabelledPictures[int]) -> None:
-        progress.passed_over(listed.passed_over)
-        accept(listed)
-
-    if cluster is not None:
-        from catclf.images.on_workers import read_on_workers  # it takes time to import
-
-        return read_on_workers(
-            cluster,
-            data,
-            size=size,
-            on_error=settings.on_error,
-            max_pixels=settings.max_pixels,
-            x_key=settings.x_key,
-            y_key=settings.y_key,
-            check=check,
-        )
-    return read_within(
-        memory,
-        data,
-        size=size,
-        on_error=settings.on_error,
-        jobs=settings.jobs or core_count(),
-        max_pixels=settings.max_pixels,
-        x_key=settings.x_key,
-        y_key=settings.y_key,
-        on_read=progress.reading,
-        check=check,
-    )
-
-
-def _validation_data(
-    settings: TrainSettings, positive: str, pixels: Any, progress: Progress, cluster: Cluster | None
-) -> Iterator[LabelledPictures[Any]]:
-    """Yield the pictures of other data to validate with, if there is any."""
-    if isinstance(settings.validation, str | os.PathLike):
-        left = settings.memory - (pixels.nbytes if isinstance(pixels, np.ndarray) else 0)
-        path = os.fspath(settings.validation)
-
-        def y_of(pictures: LabelledPictures[Any]) -> Vector:
-            return labels_by_name(pictures, positive, None, path)
-
-        other = _read(path, settings, pixels.shape[1], left, progress, cluster, y_of)
-        progress.note(f"{other.m} pictures read for validation")
-        yield other
-
-
-def _binary(labelled: LabelledPictures[Any], positive: str) -> Vector:
-    is_positive = np.equal(labelled.labels, labelled.classes.index(positive))
-    return is_positive.astype(np.float64)
-
-
-def _problem(
-    sources: tuple[LabelledPictures[Any], ...], positive: str, settings: TrainSettings
-) -> tuple[Problem, Mask]:
-    """All pictures, with those held out for validation, and which of them are trained on."""
-    labelled, *others = sources
-    pixels, y = labelled.pixels, _binary(labelled, positive)
-    trained_on = np.ones(len(y), dtype=bool)
-    validation = settings.validation
-    if isinstance(validation, float):
-        trained_on = ~held_out_mask(y, validation, settings.descent.seed)
-    for other in others:
-        pixels = _joined(pixels, other.pixels)
-        y = np.concatenate([y, labels_by_name(other, positive, None, str(validation))])
-        trained_on = np.arange(len(y)) < labelled.m
-    return Problem(pixels, y, settings, settings.jobs or core_count()), trained_on
-
-
-def _check_resumable(
-    model: Model,
-    problem: Problem,
-    marks: NDArray[np.uint64],
-    counts: dict[str, int],
-    positive: str,
-    data: str,
-) -> None:
-    """Refuse to go on with other data or another cost than the model was trained with.
-
-    `marks` are the fingerprints of the pictures to be trained on.
-    """
-    settings, before, m = problem.settings, dict(model.training), len(marks)
-    facts: tuple[tuple[str, Any, str], ...] = (
-        ("classes", counts, "classes"),
-        ("m", m, "number of training pictures"),
-    )
-    for name, found, what in facts:
-        if before.get(name) != found:
-            expected = f"{before.get(name)}, as of the model to be resumed"
-            raise DataError(data, f"has the {what} {found}; expected {expected}")
-    if settings.descent.start == "random":
-        raise ConfigError("init", "random", "left out: a resumed model is the start")
-    now: dict[str, Any] = {
-        "features": settings.features,
-        "size": problem.pixels.shape[1],
-        "loss": settings.descent.loss,
-        "class_weight": settings.class_weight,
-        "flip": settings.flip,
-        "positive": positive,
-    }
-    if isinstance(settings.validation, float):
-        now["seed"] = settings.descent.seed  # another one would hold out pictures trained on
-    if settings.penalty != "auto":
-        now["l2"] = settings.penalty
-    before |= {"features": model.features.name, "size": model.size, "positive": model.positive}
-    for name, value in now.items():
-        if before.get(name) != value:
-            raise ConfigError(name, value, f"{before.get(name)}, as of the model to be resumed")
-    known = model.fingerprints
-    if len(known) and not np.array_equal(np.sort(marks), np.sort(known)):
-        count = int((~np.isin(marks, known)).sum())
-        what = f"other pictures than the model to be resumed was trained on: {count} of {m} are new"
-        raise DataError(data, f"has {what}; train anew")
-
-
-def _cross_validated(
-    prepared: Prepared, trained_on: Mask, progress: Progress
-) -> tuple[Scores | None, float, list[TrainingError]]:
-    """Cross-validated scores at 1/2, if they are wanted, and the threshold for the model.
-
-    And what happened in folds whose descent diverged.
-    """
-    problem, settings = prepared.problem, prepared.problem.settings
-    if settings.cv is None and settings.tune_threshold is None:
-        return None, 0.5, []
-    folds = settings.cv or USUAL_FOLDS
-    progress.note(f"cross-validating in {folds} folds")
-    shared = None if prepared.features.standardised else prepared
-    diverged: list[TrainingError] = []
-    probabilities = cross_validate(problem, trained_on, folds, shared, diverged.append)
-    y, threshold = problem.y[trained_on], 0.5
-    if settings.tune_threshold is not None:
-        goal, at = parse_threshold_goal(settings.tune_threshold)
-        tuned = choose_threshold(y, probabilities, goal, at)
-        if tuned is None:
-            rule = "within reach: no threshold gives that in cross-validation"
-            raise ConfigError("tune_threshold", settings.tune_threshold, rule)
-        threshold = tuned
-    return score(y, probabilities), threshold, diverged
-
-
-def _warnings(
-    settings: TrainSettings, fitted: Fitted, cv: Scores | None, m: int, diverged: list[TrainingError]
-) -> Iterator[str]:
+def _warnings(sources: _Sources, fitted: Fitted, cv: _Validated) -> Iterator[str]:
+    problem, trained_on = sources.problem, sources.trained_on
+    yield from duplicates(sources.marks, sources.paths, problem.y, trained_on)
     limit, rate = 2.0 / fitted.curvature, fitted.learning_rate
-    last, epsilon = fitted.descent.last, settings.descent.epsilon
+    last, epsilon = fitted.descent.last, problem.descent.epsilon
     if rate > limit:
         yield (
             f"the learning rate {rate:.6g} is above the limit of stability 2/L = {limit:.6g}: "
@@ -418,83 +417,22 @@ def _warnings(
             f"the step became smaller than {epsilon:.6g} only because the learning rate "
             f"{rate:.6g} is small: the gradient is still {last.gradient_norm:.3g}"
         )
-    if diverged:
+    if cv.diverged:
+        first = cv.diverged[0]
         yield (
-            f"in cross-validation {len(diverged)} folds are scored at a point before the end: "
-            f"{diverged[0]}"
+            f"in cross-validation {len(cv.diverged)} folds are scored at a point before the end: the "
+            f"descent diverged at step {first.step} (cost {first.cost:.6g})"
         )
-    if m > MOST_FINGERPRINTS:
+    if trained_on.sum() > MOST_KEPT:
         yield (
-            f"the model does not remember its pictures, which are more than {MOST_FINGERPRINTS}: "
+            f"the model does not remember its pictures, which are more than {MOST_KEPT}: "
             "eval will not know them again"
         )
-    if cv is not None and not cv.beats_baseline:
-        yield "in cross-validation these features are no better than always saying the commoner class"
-
-
-def _joined(pixels: Any, others: Any) -> Any:
-    if isinstance(pixels, RemotePictures):
-        return pixels.joined(others)
-    return joined([pixels, others])
-
-
-def _fingerprints(pixels: Rows | RemotePictures) -> NDArray[np.uint64]:
-    if isinstance(pixels, RemotePictures):
-        return pixels.each(fingerprint)
-    height = max(1, _BLOCK_BYTES // math.prod(pixels.shape[1:]))
-    blocks = [fingerprint(pixels[k : k + height]) for k in range(0, pixels.shape[0], height)]
-    return np.concatenate(blocks)
-
-
-def _duplicates(paths: list[str], y: Vector, trained_on: Mask, marks: list[int]) -> Iterator[str]:
-    """Sentences about pictures that occur more than once."""
-    first: dict[int, int] = {}
-    again = [(k, first.setdefault(mark, k)) for k, mark in enumerate(marks)]
-    pairs = [(k, earlier) for k, earlier in again if k != earlier]
-    torn = [pair for pair in pairs if y[pair[0]] != y[pair[1]]]
-    seen = {mark: k for k, mark in enumerate(marks) if trained_on[k]}
-    held_out = np.flatnonzero(~trained_on).tolist()
-    leaked = [(k, seen[marks[k]]) for k in held_out if marks[k] in seen]
-    for found, what in (
-        (pairs, "more than once"),
-        (torn, "with different labels"),
-        (leaked, "both held out and trained on, which flatters the validation"),
-    ):
-        if found:
-            k, other = found[0]
-            count = number_of(len(found), "picture")
-            yield f"{count} found {what}; the first: {paths[k]} is {paths[other]}"
+    if cv.scores is not None and not cv.scores.beats_baseline:
+        yield "in cross-validation these features are no better than always naming the more common class"
 
 
 def _history_table(history: tuple[Step, ...]) -> NDArray[np.float64]:
     """Recorded steps as `HISTORY_COLUMNS`, without a validation cost that does not exist."""
     table = np.array([[getattr(step, name) for name in HISTORY_COLUMNS] for step in history])
     return table[:, np.isfinite(table).all(axis=0)]
-
-
-def _provenance(
-    problem: Problem,
-    trained_on: Mask,
-    labelled: LabelledPictures[Any],
-    fitted: Fitted,
-    resumed: Model | None,
-) -> dict[str, Any]:
-    descent, settings = fitted.descent, problem.settings
-    before = 0 if resumed is None else resumed.training.get("iterations")
-    return {
-        "m": int(trained_on.sum()),
-        "classes": labelled.counts(),
-        "loss": settings.descent.loss,
-        "class_weight": settings.class_weight,
-        "flip": settings.flip,
-        "l2": fitted.l2,
-        "momentum": settings.descent.momentum,
-        "learning_rate": fitted.learning_rate,
-        "iterations": descent.last.step + (before if isinstance(before, int) else 0),
-        "stop_reason": descent.stop_reason,
-        "cost": descent.last.cost,
-        "gradient_norm": descent.last.gradient_norm,
-        "seed": settings.descent.seed,
-        "positives": int(problem.y[trained_on].sum()),
-        "positive_share": float(problem.shares(trained_on) @ problem.y),
-    }

@@ -15,7 +15,7 @@ from catclf.metrics import calibration, precision_recall_curve, roc_curve
 from catclf.model import HISTORY_COLUMNS
 from catclf.pipeline.evaluation import Evaluation
 
-# matplotlib keeps a list of fonts in the user's home, unless it is told of another folder before it is
+# matplotlib keeps a list of fonts in the user's home, unless it knows of another folder before it is
 # imported. This one goes when the program ends.
 _CACHE = tempfile.TemporaryDirectory(prefix="catclf-")
 os.environ.setdefault("MPLCONFIGDIR", _CACHE.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -12,13 +13,15 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from catclf.model import Model, describe
+from catclf.model import describe
 from catclf.pipeline.evaluation import Evaluation
+from catclf.pipeline.gallery import Gallery
+from catclf.pipeline.gallery import Shot as Kept
 from catclf.printable import printable
 from catclf.report.figures import evaluation_figures, learning_curve_svg
 from catclf.report.weights import png, weights_picture
 
-_GALLERY = 12
+_SMALL = 64  # a side in pixels: above it a JPEG takes a fraction of a PNG
 _CAPTIONS = {
     "roc": ("ROC curve", "How many of the positive pictures are found for how many false alarms."),
     "precision_recall": ("Precision and recall", "How many calls are right for how many found."),
@@ -36,16 +39,8 @@ class Shot(NamedTuple):
     probability: float
 
 
-def render(model: Model, evaluation: Evaluation, source: str) -> str:
-    """Return the page: no script, no request, and file names that stay text.
-
-    Parameters
-    ----------
-    model : Model
-    evaluation : Evaluation
-    source : str
-        What was evaluated, as the user named it.
-    """
+def render(evaluation: Evaluation) -> str:
+    """Return the page of an evaluation: no script, no request, and file names that stay text."""
     environment = Environment(
         loader=PackageLoader("catclf.report", "."),
         autoescape=True,
@@ -53,22 +48,20 @@ def render(model: Model, evaluation: Evaluation, source: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    p, losses = evaluation.probabilities, evaluation.losses
-    wrong = (p >= evaluation.scores.threshold) != (evaluation.y == 1)
-    worst = [k for k in np.argsort(-losses, kind="stable").tolist() if wrong[k]]
-    doubtful = np.argsort(np.abs(p - evaluation.scores.threshold), kind="stable").tolist()
-    figures = evaluation_figures(evaluation)
+    model, shown = evaluation.model, evaluation.gallery or Gallery(evaluation.scores.threshold)
+    confusion, figures = evaluation.scores.confusion, evaluation_figures(evaluation)
+    drawn = model.features.kind.drawn
     return environment.get_template("page.html.j2").render(
-        source=printable(source),
+        source=printable(evaluation.labelled.source),
         e=evaluation,
         s=evaluation.scores,
         figures=[(*_CAPTIONS[name], _inline(svg, _CAPTIONS[name][0])) for name, svg in figures.items()],
         curve=_inline(learning_curve_svg(model.history), "Learning curve") if len(model.history) else "",
-        worst=_shots(evaluation, worst[:_GALLERY]),
-        wrong=int(wrong.sum()),
-        doubtful=_shots(evaluation, doubtful[:_GALLERY]),
-        weights=_data_uri(png(weights_picture(model))),
-        by_place=model.features.name == "pixels",
+        worst=_shots(evaluation, shown.worst),
+        wrong=confusion.fp + confusion.fn,
+        doubtful=_shots(evaluation, shown.doubtful),
+        weights=None if drawn is None else _data_uri(png(weights_picture(model))),
+        drawn=drawn,
         facts=list(_flat(describe(model))),
         printable=printable,
     )
@@ -80,25 +73,29 @@ def _inline(svg: str, name: str) -> Markup:
     return Markup(f'{head}<svg role="img" aria-label="{name}" {rest}')
 
 
-def _shots(evaluation: Evaluation, chosen: Iterable[int]) -> list[Shot]:
+def _shots(evaluation: Evaluation, chosen: Iterable[Kept]) -> list[Shot]:
     names = (evaluation.negative, evaluation.positive)
     return [
         Shot(
-            source=_picture_uri(evaluation.pixels[k]),
+            source=_picture_uri(thumbnail),
             path=printable(evaluation.paths[k]),
             label=printable(names[int(evaluation.y[k])]),
             probability=float(evaluation.probabilities[k]),
         )
-        for k in chosen
+        for k, thumbnail in chosen
     ]
 
 
 def _picture_uri(pixels: NDArray[np.uint8]) -> str:
-    return _data_uri(png(Image.fromarray(pixels)))
+    image, buffer = Image.fromarray(pixels), io.BytesIO()
+    if max(image.size) <= _SMALL:
+        return _data_uri(png(image))
+    image.save(buffer, "JPEG", quality=85)
+    return _data_uri(buffer.getvalue(), "jpeg")
 
 
-def _data_uri(data: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+def _data_uri(data: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode("ascii")
 
 
 def _flat(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:

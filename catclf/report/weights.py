@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from catclf.features.dictionary import FILTERS, PATCH, PIXELS
-from catclf.features.patches import Patches
-from catclf.features.responses import STATISTICS
+from catclf.errors import ConfigError
+from catclf.features import Explained, Mapped, Patterned
 from catclf.model import Model
 
 Numbers = NDArray[np.float64]
@@ -35,10 +35,24 @@ def weights_picture(model: Model) -> Image.Image:
     For pixels w summed over the colours, orange above 0 and blue below. For patches the patterns of
     the dictionary in rows, from the largest mean weight of their strength to the smallest.
     """
-    features = model.features
-    if isinstance(features, Patches):
-        return _enlarged(_sheet(features, model.w))
-    return _enlarged(_diverging(features.by_place(model.w)))
+    check_drawn(model)
+    if model.features.kind.drawn == "patterns":
+        return _enlarged(_sheet(*cast(Patterned, model.features).patterns(model.w)))
+    return _enlarged(_diverging(cast(Mapped, model.features).map_of(model.w)))
+
+
+def check_drawn(model: Model) -> None:
+    """Raise a ConfigError if the features of a model cannot be drawn."""
+    kind = model.features.kind
+    if kind.drawn is None:
+        raise ConfigError("weights", kind.name, "left out: these features cannot be drawn")
+
+
+def check_explained(model: Model) -> None:
+    """Raise a ConfigError if what a place of a picture adds to z is not known."""
+    kind = model.features.kind
+    if not kind.explained:
+        raise ConfigError("explain", kind.name, "left out: these features have no places to explain")
 
 
 def explanation(model: Model, pixels: Pixels) -> Image.Image:
@@ -46,9 +60,8 @@ def explanation(model: Model, pixels: Pixels) -> Image.Image:
 
     For pixels the map adds up to z − b; for patches it is that of the features which belong to a cell.
     """
-    features = model.features
-    x = features.rows(pixels[None])[0] * features.scale  # (n_x,)
-    heat = _diverging(features.by_place(model.w * x))
+    check_explained(model)
+    heat = _diverging(cast(Explained, model.features).contributions(model.w, pixels))
     seen = _enlarged(pixels)
     heat_map = Image.fromarray(heat).resize(seen.size, Image.Resampling.NEAREST)
     sheet = Image.new("RGB", (2 * seen.width + _GAP, seen.height), _PAPER)
@@ -65,18 +78,15 @@ def _diverging(values: Numbers) -> Pixels:
     return np.rint(mixed).astype(np.uint8)
 
 
-def _sheet(features: Patches, w: Numbers) -> Pixels:
+def _sheet(patterns: Numbers, weights: Numbers) -> Pixels:
     """Patterns in rows of `_COLUMNS` around grey, a white line between them: (h, w, 3)."""
-    patterns = features.filters[:PIXELS].T.reshape(FILTERS, PATCH, PATCH, 3).astype(np.float64)
-    both = np.concatenate([patterns, -patterns])  # a response below 0 is that of the negative
-    strength = w[: features.placed].reshape(features.grid**2, STATISTICS, FILTERS)[:, :2]
-    order = np.argsort(-strength.mean(axis=0).ravel(), kind="stable")
-    cell = PATCH + 1
-    sheet = np.full((cell * -(-len(both) // _COLUMNS) - 1, cell * _COLUMNS - 1, 3), 255, np.uint8)
-    for k, pattern in enumerate(both[order]):
-        top, left = cell * (k // _COLUMNS), cell * (k % _COLUMNS)
+    height, width = (side + 1 for side in patterns.shape[1:3])
+    lines = -(-len(patterns) // _COLUMNS)
+    sheet = np.full((height * lines - 1, width * _COLUMNS - 1, 3), 255, np.uint8)
+    for k, pattern in enumerate(patterns[np.argsort(-weights, kind="stable")]):
+        top, left = height * (k // _COLUMNS), width * (k % _COLUMNS)
         grey = 127.5 * (1 + pattern / (np.abs(pattern).max() or 1.0))
-        sheet[top : top + PATCH, left : left + PATCH] = np.rint(grey)
+        sheet[top : top + height - 1, left : left + width - 1] = np.rint(grey)
     return sheet
 
 

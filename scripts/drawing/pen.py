@@ -1,4 +1,4 @@
-"""Geometry and colour: outlines, and a pen that paints them on an image in a frame of its own.
+"""Geometry and colour: outlines, and a pen that paints them on a picture in a frame of its own.
 
 Coordinates run to the right (x) and down (y); an outline is the array of a polygon's corners.
 """
@@ -89,7 +89,7 @@ def ribbon(points: Points, width: float, taper: float = 1.0) -> Outline:
 
 
 class Pen:
-    """Paints on an image in a frame of its own: moved, scaled, turned, maybe mirrored."""
+    """Paints on a picture in a frame of its own: moved, scaled, turned, maybe mirrored."""
 
     def __init__(self, image: Image.Image, origin: Outline, axes: Outline) -> None:
         self.image = image
@@ -109,7 +109,7 @@ class Pen:
         return Pen(self.image, self.origin + (x, y) @ self.axes, flip @ spin @ self.axes)
 
     def reach(self) -> tuple[float, float]:
-        """Half width and half height of the image in this frame, when it is upright."""
+        """Half width and half height of the picture in this frame, when it is upright."""
         rx, ry = np.array(self.image.size) / 2 / np.abs(np.diag(self.axes))
         return float(rx), float(ry)
 

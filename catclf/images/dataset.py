@@ -1,0 +1,92 @@
+"""DATA of the command line: what is listed is known at once, pixels come when they are asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from catclf.config import ReadOptions
+from catclf.errors import DataError
+from catclf.images.labelled import Labelled
+from catclf.images.listing import kind_of, list_labelled
+from catclf.images.local import FileDataSet, Hdf5DataSet, Loaded
+from catclf.images.picture import Picture
+from catclf.images.urls import NEEDS_SCHEDULER, is_url
+from catclf.progress import Advanced
+
+if TYPE_CHECKING:
+    from catclf.cluster import Cluster
+
+
+class DataSet(Protocol):
+    """Labelled pictures of which none has been decoded yet.
+
+    Attributes
+    ----------
+    labelled : Labelled
+        What is listed.
+    size : int
+        Side in pixels that they are to get.
+    """
+
+    labelled: Labelled
+    size: int
+
+    def pictures(self, first: int = 0) -> Iterator[Picture]:
+        """Yield those from a position on, in order, to be decoded."""
+
+    def identity(self, position: int) -> bytes:
+        """What changes when somebody replaces the picture."""
+
+    def load(self, advanced: Advanced) -> Loaded:
+        """Decode them all.
+
+        They come into memory, or stay in their file or on workers. Where a budget of memory does not
+        suffice, or `on_error` is "fail" and a picture cannot be read, a DataError says so.
+        """
+
+
+@contextlib.contextmanager
+def opened(
+    source: str, options: ReadOptions, usual_size: int, cluster: Cluster | None = None
+) -> Iterator[DataSet]:
+    """Open labelled pictures for the length of the block.
+
+    Parameters
+    ----------
+    source : str
+        ``DIR`` with one sub-folder a class, ``FILE.h5``, or a CSV file with columns path and label;
+        with a scheduler also the URL of a folder or a CSV file.
+    options : ReadOptions
+    usual_size : int
+        Side in pixels of pictures that do not come out of an HDF5 file, where `options` has none.
+    cluster : Cluster or None
+        Its workers read the pictures to load, and keep them.
+
+    Raises
+    ------
+    DataError
+        If the source is none of the three, is malformed, or holds no picture.
+    """
+    if kind_of(source) == "hdf5":
+        from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
+
+        if is_url(source):
+            reason = "is a URL; an HDF5 file must have a path that the workers can open"
+            raise DataError(source, *(NEEDS_SCHEDULER if options.scheduler is None else (reason,)))
+        with Hdf5Pictures(source, options) as file:
+            if cluster is None:
+                yield Hdf5DataSet(file, options)
+            else:
+                from catclf.images.on_workers import Hdf5OnWorkers
+
+                yield Hdf5OnWorkers(file, options, cluster)
+        return
+    listing, size = list_labelled(source, urls=options.scheduler is not None), options.size or usual_size
+    if cluster is None:
+        yield FileDataSet(listing, options, size)
+    else:
+        from catclf.images.on_workers import FilesOnWorkers
+
+        yield FilesOnWorkers(listing, options, size, cluster)

@@ -1,0 +1,168 @@
+"""What a path is, and the pictures that it stands for, with their labels. Opens no picture."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from catclf.errors import DataError, system_reason
+from catclf.images.folder import class_folders, walk
+from catclf.images.hdf5_process import is_hdf5_name
+from catclf.images.labelled import Labelled, usual_positive
+from catclf.images.picture import Picture
+from catclf.images.urls import NEEDS_SCHEDULER, class_files, is_url, read
+
+Kind = Literal["folder", "hdf5", "csv", "url", "file"]
+
+
+def kind_of(path: str) -> Kind:
+    """Say what a path is, by what is there and by its name; what is not there is a file."""
+    if os.path.isdir(path):
+        return "folder"
+    if is_hdf5_name(path):
+        return "hdf5"
+    if path.lower().endswith(".csv"):
+        return "csv"
+    return "url" if is_url(path) and not os.path.exists(path) else "file"
+
+
+class Listing(NamedTuple):
+    """Pictures with their labels, not yet decoded.
+
+    Attributes
+    ----------
+    pictures : list of Picture
+    labelled : Labelled
+        Of the same length.
+    """
+
+    pictures: list[Picture]
+    labelled: Labelled
+
+
+def list_labelled(source: str, urls: bool = False) -> Listing:
+    """List the pictures of a folder or a CSV file.
+
+    Parameters
+    ----------
+    source : str
+        ``DIR`` with one sub-folder a class, or a CSV file with columns path and label. Either may be a
+        URL for fsspec, and so may the paths of a CSV file.
+    urls : bool
+        Whether there are workers that can read what is at a URL.
+
+    Raises
+    ------
+    DataError
+        If it is neither, is malformed, or has no pictures.
+    """
+    if is_url(source) and not urls and not os.path.exists(source):
+        raise DataError(source, *NEEDS_SCHEDULER)
+    kind = kind_of(source)
+    if kind not in _LISTERS:
+        other = "is neither a folder, nor an .h5 file, nor a .csv of paths and labels"
+        raise DataError(source, other if os.path.exists(source) else "no such file or directory")
+    ignored: list[str] = []
+    found = list(_LISTERS[kind](source, ignored.append))
+    names = {name for _, name in found}
+    classes = tuple(sorted(names) if kind == "csv" else dict.fromkeys(name for _, name in found))
+    return _listing(source, found, classes, ignored)
+
+
+def _listing(
+    source: str, found: list[tuple[Picture | None, str]], classes: tuple[str, ...], ignored: list[str]
+) -> Listing:
+    number = {name: k for k, name in enumerate(classes)}
+    pictures = [picture for picture, _ in found if picture is not None]
+    labelled = Labelled(
+        source=source,
+        labels=np.array([number[name] for picture, name in found if picture is not None], np.intp),
+        classes=classes,
+        paths=tuple(picture.path for picture in pictures),
+        usual_positive=usual_positive(classes),
+        ignored=tuple(ignored),
+    )
+    labelled.refuse_none()
+    return Listing(pictures, labelled)
+
+
+_Found = Iterator[tuple[Picture | None, str]]
+"""Pictures with their classes in order; None is that of a class without any."""
+
+
+def _in_folders(folder: str, on_ignored: Callable[[str], None]) -> _Found:
+    for name in class_folders(folder, on_ignored):
+        yield None, name
+        for picture in walk(os.path.join(folder, name), on_ignored):
+            yield picture, name
+
+
+def _in_store(url: str, on_ignored: Callable[[str], None]) -> _Found:
+    found, ignored = class_files(url)
+    for path in ignored:
+        on_ignored(path)
+    for name, files in found.items():
+        yield None, name
+        for file in files:
+            yield Picture(file), name
+
+
+def _in_csv(path: str, on_ignored: Callable[[str], None]) -> _Found:
+    del on_ignored
+    folder = os.path.dirname(path)
+    for line, row in _csv_rows(path):
+        if None in row:
+            raise DataError(path, f"line {line}: more fields than columns; quote a path with commas")
+        if not row["path"] or not row["label"]:
+            raise DataError(path, f"line {line}: expected a path and a label")
+        beside = not is_url(row["path"])
+        yield Picture(os.path.join(folder, row["path"]) if beside else row["path"]), row["label"]
+
+
+_LISTERS: dict[Kind, Callable[[str, Callable[[str], None]], _Found]] = {
+    "folder": _in_folders,
+    "csv": _in_csv,
+    "url": _in_store,
+}
+
+
+def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
+    try:
+        with _opened_text(path) as file:
+            reader = csv.DictReader(file, strict=True)
+            if not {"path", "label"} <= set(reader.fieldnames or ()):
+                found = ", ".join(reader.fieldnames or ()) or "nothing"
+                raise DataError(path, f"has the columns {found}; expected path,label")
+            for row in reader:
+                yield reader.line_num, row
+    except OSError as exc:
+        raise DataError(path, system_reason(exc)) from exc
+    except csv.Error as exc:
+        raise DataError(path, f"is not a CSV file ({exc})") from exc
+
+
+def _opened_text(path: str) -> io.TextIOWrapper:
+    raw = io.BytesIO(read(path)) if is_url(path) else open(path, "rb")  # noqa: SIM115 - the caller's
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def folders_with(source: str, fits: Callable[[tuple[str, ...]], bool]) -> list[str]:
+    """Find the sub-folders of the folder `source` that are data themselves, of classes that fit.
+
+    For those who named the folder above the one that they meant. Reads no pictures, and nothing at all
+    if `source` is not a folder.
+    """
+    found = []
+    with contextlib.suppress(DataError):  # such as no sub-folders
+        for name in class_folders(source, lambda path: None) if os.path.isdir(source) else ():
+            below = os.path.join(source, name)
+            with contextlib.suppress(DataError):
+                if fits(tuple(class_folders(below, lambda path: None))):
+                    found.append(below)
+    return found

@@ -1,0 +1,157 @@
+"""Labelled pictures that this process reads: in files of their own, or in an HDF5 file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from catclf.config import ReadOptions
+from catclf.errors import DataError, Setting
+from catclf.images.labelled import Labelled, usual_positive
+from catclf.images.listing import Listing
+from catclf.images.picture import Picture, View
+from catclf.parallel import ordered_map
+from catclf.progress import Advanced
+from catclf.stores import Store
+from catclf.stores.here import InMemory
+
+if TYPE_CHECKING:
+    from catclf.images.hdf5 import Hdf5Pictures
+
+_MUCH = 16_000_000  # bytes
+
+
+class Loaded(NamedTuple):
+    """Pictures that could be read.
+
+    Attributes
+    ----------
+    pictures : Store (m, size, size, 3) of uint8
+    labelled : Labelled
+        Of the same length.
+    """
+
+    pictures: Store
+    labelled: Labelled
+
+
+class FileDataSet:
+    """Pictures in files of their own."""
+
+    def __init__(self, listing: Listing, options: ReadOptions, size: int) -> None:
+        self.labelled = listing.labelled
+        self.options = options
+        self.size = size
+        self._listed = listing.pictures
+
+    def pictures(self, first: int = 0) -> Iterator[Picture]:
+        """See `catclf.images.dataset.DataSet`."""
+        return iter(self._listed[first:])
+
+    def identity(self, position: int) -> bytes:
+        """See `catclf.images.dataset.DataSet`."""
+        return _state(self.labelled.paths[position])
+
+    def load(self, advanced: Advanced) -> Loaded:
+        """See `catclf.images.dataset.DataSet`."""
+        from catclf.images.decode import Decoder  # only where it is needed: it takes time to import
+
+        m, size = self.labelled.m, self.size
+        if _needed(m, size) > self.options.memory:
+            raise _too_many(self.labelled, size)
+        decoder = Decoder((View(size),), self.options.max_pixels)
+        pixels = np.empty((m, size, size, 3), dtype=np.uint8)
+        read: list[int] = []
+        skipped: list[DataError] = []
+        with contextlib.closing(ordered_map(decoder.one, self._listed, self.options.cores)) as decoded:
+            for number, (_, views, error) in enumerate(decoded):
+                if error is None:
+                    pixels[len(read)] = views[0]
+                    read.append(number)
+                elif self.options.on_error == "fail":
+                    raise error
+                else:
+                    skipped.append(error)
+                advanced("pictures read", number + 1, m)
+        return Loaded(InMemory(pixels[: len(read)]), self.labelled.only(read, skipped))
+
+
+class Hdf5DataSet:
+    """Pictures of an open HDF5 file.
+
+    Raises
+    ------
+    DataError
+        If there is no side, or a label without a class.
+    """
+
+    def __init__(self, file: Hdf5Pictures, options: ReadOptions) -> None:
+        self.options = options
+        self._file = file
+        path, (m, height, width, _) = file.path, file.shape
+        if options.size is None and height != width:
+            raise DataError(
+                path, f"has pictures of {height}×{width}; give a side with ", Setting("size")
+            )
+        self.size = options.size or height
+        labels, classes = file.labels(), file.classes()
+        if labels.min() < 0 or labels.max() >= len(classes):
+            found = f"labels from {labels.min()} to {labels.max()}"
+            raise DataError(path, f"has {found} and {len(classes)} class names")
+        self.labelled = Labelled(
+            source=path,
+            labels=labels,
+            classes=classes,
+            paths=tuple(f"{path}[{k}]" for k in range(m)),
+            usual_positive=classes[1] if len(classes) == 2 else usual_positive(classes),
+        )
+
+    def pictures(self, first: int = 0) -> Iterator[Picture]:
+        """See `catclf.images.dataset.DataSet`."""
+        return self._file.pictures(slice(first, None))
+
+    def identity(self, position: int) -> bytes:
+        """See `catclf.images.dataset.DataSet`."""
+        return b"%b %d" % (_state(self._file.path), position)
+
+    def load(self, advanced: Advanced) -> Loaded:
+        """See `catclf.images.dataset.DataSet`."""
+        m, size = self.labelled.m, self.size
+        as_they_are = self._file.shape[1:3] == (size, size)
+        too_many = _needed(m, size) > self.options.memory
+        # Much of it is read faster than it can come through the other process.
+        much = too_many or _needed(m, size) > _MUCH
+        stored = self._file.stored() if as_they_are and much else None
+        if too_many:
+            if stored is None:
+                raise _too_many(self.labelled, size)
+            return Loaded(stored, self.labelled)
+        pixels = self._file.resized(size, advanced=advanced) if stored is None else stored[:]
+        return Loaded(InMemory(pixels), self.labelled)
+
+
+def _needed(m: int, size: int) -> int:
+    return 3 * m * size * size
+
+
+def _too_many(labelled: Labelled, size: int) -> DataError:
+    needed = f"{_needed(labelled.m, size) / 1e6:.1f} MB"
+    return DataError(
+        labelled.source,
+        f"has {labelled.m} pictures, which take {needed} at {size}×{size}; allow more ",
+        Setting("memory"),
+        ", or train from what `catclf pack` makes of them",
+    )
+
+
+def _state(path: str) -> bytes:
+    """Name, size and time of the last change of a file, be it one of who may read it."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # there is nothing that could change; ValueError: a NUL in the path
+        return os.fsencode(path)
+    return b"%b\0%d %d" % (os.fsencode(path), status.st_size, status.st_ctime_ns)

@@ -1,0 +1,75 @@
+"""Whether a training may go on from a model. Trains nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from catclf.config import TrainSettings
+from catclf.errors import ConfigError, DataError
+from catclf.fingerprints import Marks, count_new
+from catclf.images.labelled import Labelled
+from catclf.model import Model
+
+
+def check_resumable(
+    model: Model, settings: TrainSettings, labelled: Labelled, size: int, positive: str, marks: Marks
+) -> None:
+    """Refuse to go on with other data or another cost than the model was trained with.
+
+    Parameters
+    ----------
+    model : Model
+    settings : TrainSettings
+    labelled : Labelled
+    size : int
+        Side of the pictures in pixels.
+    positive : str
+    marks : (m,) uint64
+        Fingerprints of the pictures to be trained on.
+
+    Raises
+    ------
+    DataError
+        If the pictures are others.
+    ConfigError
+        If a setting is another.
+    """
+    before = model.training
+    counts: tuple[tuple[str, Any, Any], ...] = (
+        ("classes", labelled.counts(), before.classes),
+        ("number of training pictures", len(marks), before.m),
+    )
+    for what, found, expected in counts:
+        if found != expected:
+            rule = f"expected {expected}, as of the model to be resumed"
+            raise DataError(labelled.source, f"has the {what} {found}; {rule}")
+    if settings.descent.start == "random":
+        raise ConfigError("start", "random", "left out: a resumed model is the start")
+    for name, value, expected in _settings(model, settings, size, positive):
+        if value != expected:
+            raise ConfigError(name, value, f"{expected}, as of the model to be resumed")
+    new = count_new(model.fingerprints, marks) if len(model.fingerprints) else None
+    if new is not None:
+        what = "other pictures than the model to be resumed was trained on"
+        count = f"{new} of {len(marks)} are new"
+        raise DataError(labelled.source, f"has {what}: {count}; train anew")
+
+
+def _settings(
+    model: Model, settings: TrainSettings, size: int, positive: str
+) -> list[tuple[str, Any, Any]]:
+    """Each setting that must be the same, with its value now and then."""
+    before, descent = model.training, settings.usual_descent
+    compared: list[tuple[str, Any, Any]] = [
+        ("features", settings.features, model.features.kind.name),
+        ("size", size, model.size),
+        ("loss", descent.loss, before.loss),
+        ("class_weight", settings.class_weight, before.class_weight),
+        ("flip", settings.flip, before.flip),
+        ("positive", positive, model.positive),
+    ]
+    if isinstance(settings.validation, float):  # another seed would hold out pictures trained on
+        compared.append(("seed", descent.seed, before.seed))
+    if descent.l2 != "auto":
+        compared.append(("l2", descent.l2, before.l2))
+    return compared

@@ -1,0 +1,81 @@
+"""How a model came about: a typed value that JSON is made from, and made of again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self, get_type_hints
+
+_Number = float | int
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a model was trained. None stands for what is not known, as of a model of an earlier version.
+
+    Attributes
+    ----------
+    catclf : str
+        Version that trained it.
+    m : int
+        Pictures trained on.
+    classes : dict
+        Number of pictures read of each class of the data.
+    loss, class_weight, flip, l2, momentum, learning_rate, seed
+        See `catclf.DescentSettings` and `catclf.TrainSettings`; as they were used.
+    iterations : int
+        Number of updates, with those of the model that it went on from.
+    stop_reason : str
+    cost, gradient_norm : float
+        Where the descent ended.
+    positives : int
+        Pictures of the positive class among the m.
+    positive_share : float
+        Their share in the cost.
+    train_accuracy : float
+    cv : dict
+        ``folds``, and of the cross-validated scores ``accuracy``, ``accuracy_ci95`` and ``roc_auc``.
+    """
+
+    catclf: str | None = None
+    m: int | None = None
+    classes: dict[str, int] | None = None
+    loss: str | None = None
+    class_weight: str | None = None
+    flip: bool | None = None
+    l2: float | None = None
+    momentum: float | None = None
+    learning_rate: float | None = None
+    iterations: int | None = None
+    stop_reason: str | None = None
+    cost: float | None = None
+    gradient_norm: float | None = None
+    seed: int | None = None
+    positives: int | None = None
+    positive_share: float | None = None
+    train_accuracy: float | None = None
+    cv: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is known as plain values, ready for JSON."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Take what is known from a model file; other keys, and values of other types, are left out."""
+        known: dict[str, Any] = {}
+        for name, expected in _TYPES.items():
+            value = values.get(name)
+            if isinstance(value, expected) and not (isinstance(value, bool) and expected is not bool):
+                known[name] = float(value) if expected == _Number else value
+        return cls(**known)
+
+
+def _plain(hint: Any) -> Any:
+    """Return the type without its None, for `isinstance`."""
+    (kind,) = (option for option in hint.__args__ if option is not type(None))
+    return _Number if kind is float else getattr(kind, "__origin__", kind)
+
+
+_TYPES = {name: _plain(hint) for name, hint in get_type_hints(Provenance).items()}
