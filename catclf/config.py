@@ -36,7 +36,7 @@ MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded: as RGB they would take over 300 MB."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Kind:
     """A row of a table.
 
@@ -57,7 +57,7 @@ class _Kind:
         return getattr(importlib.import_module(module), name)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class FeatureKind(_Kind):
     """What a kind of features needs and can do.
 
@@ -98,7 +98,7 @@ class FeatureKind(_Kind):
     explained: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class EngineKind(_Kind):
     """What an engine needs.
 
@@ -175,7 +175,7 @@ class ReadOptions:
     memory : int
         Budget in bytes for the pixels, and again for what an engine adds to them. Pixels to train on
         that do not fit stay in their HDF5 file, if that is not compressed; other data is refused.
-        For predicting and evaluating it bounds how many pictures are worked on at a time.
+        For evaluating it bounds how many pictures are worked on at a time.
     max_pixels : int
         Largest width × height of a picture that is decoded.
     x_key, y_key : str or None
@@ -403,10 +403,14 @@ class PackSettings:
     Parameters
     ----------
     read : ReadOptions
-        How the pictures are read.
+        How the pictures are read, without a scheduler.
     positive : str or None
         Of two classes the one that is y = 1; None finds ``cat`` or ``cats``.
     """
 
     read: ReadOptions = ReadOptions()
     positive: str | None = None
+
+    def __post_init__(self) -> None:
+        scheduler = self.read.scheduler
+        _check(scheduler is None, "scheduler", scheduler, "left out: pack reads on this machine")

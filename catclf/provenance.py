@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Self, get_type_hints
+from dataclasses import dataclass
+from typing import Any, Self
 
 _Number = float | int
 
@@ -56,26 +57,36 @@ class Provenance:
     train_accuracy: float | None = None
     cv: dict[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        for name, kind in _TYPES.items():
+            value = getattr(self, name)
+            if kind == _Number and value is not None:  # a file would say 1 and give back 1.0
+                object.__setattr__(self, name, float(value))
+
     def to_dict(self) -> dict[str, Any]:
         """Return what is known as plain values, ready for JSON."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Take what is known from a model file; other keys, and values of other types, are left out."""
         known: dict[str, Any] = {}
         for name, expected in _TYPES.items():
-            value = values.get(name)
+            value: Any = values.get(name)
             if isinstance(value, expected) and not (isinstance(value, bool) and expected is not bool):
-                known[name] = float(value) if expected == _Number else value
+                known[name] = value
+            if expected == _Number and name in known and not abs(value) <= sys.float_info.max:
+                del known[name]
         return cls(**known)
 
 
-def _plain(hint: Any) -> Any:
-    """Return the type without its None, for `isinstance`."""
-    (kind,) = (option for option in hint.__args__ if option is not type(None))
-    return _Number if kind is float else getattr(kind, "__origin__", kind)
-
-
-_TYPES = {name: _plain(hint) for name, hint in get_type_hints(Provenance).items()}
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("catclf", "loss", "class_weight", "stop_reason"), str),
+    **dict.fromkeys(("m", "iterations", "seed", "positives"), int),
+    **dict.fromkeys(("classes", "cv"), dict),
+    "flip": bool,
+    **dict.fromkeys(
+        ("l2", "momentum", "learning_rate", "cost", "gradient_norm", "positive_share", "train_accuracy"),
+        _Number,
+    ),
+}

@@ -59,7 +59,7 @@ def try_one(data: bytes) -> None:
 
 
 def seeds() -> None:
-    """Write the sound members where libFuzzer looks for its corpus, if it is told to look anywhere."""
+    """Write the sound members where libFuzzer looks for its corpus, if it looks anywhere."""
     for folder in (argument for argument in sys.argv[1:] if not argument.startswith("-")):
         os.makedirs(folder, exist_ok=True)
         for k, name in enumerate(NAMES):

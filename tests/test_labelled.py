@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from catclf.errors import DataError
 from catclf.images.decode import resize
 from catclf.images.labelled import Labelled
-from catclf.images.listing import Kind, kind_of
+from catclf.images.paths import Kind, kind_of
 from tests.pictures import (
     Pixels,
     cats_and_dogs,

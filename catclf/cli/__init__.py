@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
@@ -13,9 +13,8 @@ from catclf.cli import libraries
 from catclf.cli.console import report_error
 from catclf.cli.group import Invocation, LazyGroup
 from catclf.cli.output import abandon_stdout, named_stdout
-from catclf.cli.parameters import spelling
 from catclf.cli.signals import Interrupted, signals
-from catclf.errors import CatclfError, ConfigError, Setting, spelled
+from catclf.errors import CatclfError, ConfigError, Setting, Text, spelled
 
 FAILED, USAGE = 1, 2
 
@@ -78,11 +77,10 @@ def _guarded(arguments: list[str]) -> int:
         exc.show()
         return exc.exit_code
     except ConfigError as exc:
-        parts = (Setting(exc.name), f" {exc.value}: must be ", *exc.rule)
-        report_error(spelled(parts, spelling(invocation.command)))
+        report_error(_message((Setting(exc.name), f" {exc.value}: must be ", *exc.rule), invocation))
         return USAGE
     except CatclfError as exc:
-        report_error(spelled(exc.parts(), spelling(invocation.command)))
+        report_error(_message(exc.parts(), invocation))
         return invocation.failed
     except (Interrupted, KeyboardInterrupt) as exc:
         abandon_stdout()
@@ -92,6 +90,13 @@ def _guarded(arguments: list[str]) -> int:
     except MemoryError as exc:
         report_error(f"there is not enough memory ({str(exc) or 'no more is known'})")
         return invocation.failed
+
+
+def _message(parts: Iterable[Text], invocation: Invocation) -> str:
+    """Put a message together, its settings spelled as options."""
+    from catclf.cli.parameters import spelling  # only here: it takes time to import
+
+    return spelled(parts, spelling(invocation.command))
 
 
 def _run(arguments: list[str], invocation: Invocation) -> int:

@@ -8,7 +8,6 @@ import sys
 
 import click
 
-from catclf.cli.parameters import current_spelling
 from catclf.errors import CatclfError, spelled
 from catclf.printable import printable
 
@@ -68,6 +67,8 @@ class Console:
 
     def failed(self, error: CatclfError, what_now: str) -> None:
         """Say of a picture that it could not be read."""
+        from catclf.cli.parameters import current_spelling  # only here: it takes time to import
+
         self.warn(f"{spelled(error.parts(), current_spelling())}; {what_now}")
 
     def warn(self, message: str) -> None:

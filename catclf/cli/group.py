@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -13,7 +12,6 @@ import click
 from catclf.printable import printable
 
 
-@dataclass
 class Invocation:
     """What is known of a command when it has ended.
 
@@ -24,8 +22,9 @@ class Invocation:
     command : click.Command or None
     """
 
-    failed: int
-    command: click.Command | None = None
+    def __init__(self, failed: int) -> None:
+        self.failed = failed
+        self.command: click.Command | None = None
 
 
 class ExampleFirst(click.Command):

@@ -9,11 +9,13 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from catclf.atomic import check_replaceable, replacing
-from catclf.cli.tables import Table, json_bytes, written
 from catclf.errors import OutputError
+
+if TYPE_CHECKING:
+    from catclf.cli.tables import Table
 
 _STDOUT = "standard output"
 # Not a file to be replaced even where the shell has redirected it to one.
@@ -137,12 +139,16 @@ def print_text(text: str, output: str | None = None) -> None:
 
 def print_json(values: Any, output: str | None = None) -> None:
     """Write plain values as JSON for people to read as well; see `json_bytes`."""
+    from catclf.cli.tables import json_bytes
+
     with opened(output) as file:
         file.write(json_bytes(values, indent=2) + b"\n")
 
 
 def write_table(table: Table, rows: Iterable[Any], path: str) -> None:
     """Write rows to a file in the format of its suffix."""
+    from catclf.cli.tables import written
+
     suffix = os.path.splitext(path)[1].removeprefix(".")
     with replacing(path) as file:
         file.writelines(written(table, rows, suffix))

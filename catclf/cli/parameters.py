@@ -41,7 +41,7 @@ class Option(click.Option):
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """See `click.Option`."""
-        if self.envvar is not None:
+        if self.envvar is not None or not ctx.auto_envvar_prefix:
             return super().resolve_envvar_value(ctx)
         return (
             os.environ.get(f"{ctx.auto_envvar_prefix}_{long_name(self)[2:].upper().replace('-', '_')}")

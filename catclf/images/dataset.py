@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from catclf.config import ReadOptions
 from catclf.errors import DataError
 from catclf.images.labelled import Labelled
-from catclf.images.listing import kind_of, list_labelled
+from catclf.images.listing import list_labelled
 from catclf.images.local import FileDataSet, Hdf5DataSet, Loaded
+from catclf.images.paths import kind_of
 from catclf.images.picture import Picture
 from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.progress import Advanced

@@ -55,7 +55,7 @@ _UPRIGHT = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Decoder:
     """Reads, decodes and resizes pictures. It may be sent to other processes.
 

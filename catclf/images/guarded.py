@@ -126,6 +126,8 @@ class GuardedChild:
             answer: dict[str, Any] = json.loads(line)
         except ValueError:
             raise ChildError("does not answer in JSON") from None
+        if not isinstance(answer, dict):
+            raise ChildError("does not answer as it should")
         return answer
 
     def _death(self, error: OSError | None = None) -> ChildError:

@@ -59,17 +59,24 @@ class Hdf5Pictures:
             os.close(self._handle)
             raise
         try:
-            structure = self._ask("structure")
-            self._stored_shape = tuple(map(int, structure["shape"]))
+            self._stored_shape, kind = self._structure()
             _, height, width, _ = self.shape
             most = options.max_pixels
             if height * width > most:
                 found = f"has pictures of {width}×{height} pixels, more than the {most} allowed"
                 raise DataError(path, found)
-            self._factor = self._scale() if structure["kind"] == "f" else 1.0
+            self._factor = self._scale() if kind == "f" else 1.0
         except BaseException:
             self._close()
             raise
+
+    def _structure(self) -> tuple[tuple[int, ...], str]:
+        structure = self._ask("structure")
+        try:
+            m, height, width, *channels = map(int, structure["shape"])
+            return (m, height, width, *channels), str(structure["kind"])
+        except (ValueError, TypeError, KeyError) as exc:  # a file that has taken the child over
+            raise DataError(self.path, "is a broken HDF5 file") from exc
 
     def __enter__(self) -> Hdf5Pictures:
         return self

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from catclf.config import ReadOptions
 from catclf.errors import DataError
 from catclf.images.folder import OnIgnored, walk
-from catclf.images.listing import kind_of
+from catclf.images.paths import kind_of
 from catclf.images.picture import Picture
 from catclf.images.urls import files_below
 

@@ -1,35 +1,21 @@
-"""What a path is, and the pictures that it stands for, with their labels. Opens no picture."""
+"""DATA of the command line → the pictures that it stands for, with their labels. Opens no picture."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import os
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from catclf.errors import DataError, system_reason
 from catclf.images.folder import class_folders, walk
-from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.labelled import Labelled, usual_positive
+from catclf.images.paths import Kind, kind_of
 from catclf.images.picture import Picture
 from catclf.images.urls import NEEDS_SCHEDULER, class_files, is_url, read
-
-Kind = Literal["folder", "hdf5", "csv", "url", "file"]
-
-
-def kind_of(path: str) -> Kind:
-    """Say what a path is, by what is there and by its name; what is not there is a file."""
-    if os.path.isdir(path):
-        return "folder"
-    if is_hdf5_name(path):
-        return "hdf5"
-    if path.lower().endswith(".csv"):
-        return "csv"
-    return "url" if is_url(path) and not os.path.exists(path) else "file"
 
 
 class Listing(NamedTuple):
@@ -133,6 +119,8 @@ _LISTERS: dict[Kind, Callable[[str, Callable[[str], None]], _Found]] = {
 
 
 def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
+    import csv  # only where it is needed: it takes time to import
+
     try:
         with _opened_text(path) as file:
             reader = csv.DictReader(file, strict=True)

@@ -83,7 +83,7 @@ def _stored(cluster: Cluster, size: int, pieces: list[Piece]) -> OnWorkers:
     return OnWorkers(cluster, np.empty((0, size, size, 3), np.uint8), pieces)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DecoderAnywhere(Decoder):
     """Decodes in a process whose working folder is another than `folder`, and fetches what has a URL."""
 

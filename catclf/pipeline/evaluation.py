@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from catclf.metrics import Comparison, Scores, mcnemar, score, training_baseline
 from catclf.model import Model
 from catclf.pipeline.classes import labels_by_name
 from catclf.pipeline.gallery import Gallery
-from catclf.pipeline.scoring import Scored, Scorer, classifier, scored
+from catclf.pipeline.scoring import CHUNK, Scored, Scorer, classifier, scored
 from catclf.progress import Progress
 
 
@@ -199,7 +199,7 @@ def evaluate(
     limits = [one.threshold if threshold is None else threshold for one in models]
     read, progress = (read or ReadOptions()).of_size(models[0].size), progress or Progress()
     marked, shown = len(models[0].fingerprints) > 0, Gallery(limits[0]) if gallery else None
-    scorer = Scorer(tuple(models), read, marked, (THUMBNAIL,) if gallery else ())
+    scorer = _scorer(models, read, marked, gallery)
     with opened(os.fspath(data), read, models[0].size) as pictures:
         progress.ignored(pictures.labelled.ignored)
         y = _labels(models, pictures.labelled)  # before anything is decoded
@@ -222,6 +222,16 @@ def evaluate(
         gallery=shown,
         duel=_duel(found.scores, limits, y, labelled.paths) if len(models) > 1 else None,
     )
+
+
+def _scorer(models: list[Model], read: ReadOptions, marked: bool, gallery: bool) -> Scorer:
+    """Build a scorer that uses no more cores than the budget of memory allows."""
+    kept = (THUMBNAIL,) if gallery else ()
+    sides = [*(model.size for model in models), *(view.side for view in kept)]
+    # For each core two chunks are under way, as pixels and, for the products, as floating-point numbers.
+    needed = 2 * CHUNK * (10 * 3 * sum(side**2 for side in sides))
+    cores = max(1, min(read.cores, read.memory // needed))
+    return Scorer(tuple(models), replace(read, jobs=cores), marked, kept)
 
 
 def _labels(models: list[Model], labelled: Labelled) -> Vector:

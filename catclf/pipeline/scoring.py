@@ -16,7 +16,6 @@ import numpy as np
 
 from catclf.config import ReadOptions
 from catclf.errors import DataError
-from catclf.fingerprints import fingerprint
 from catclf.images.decode import Decoder
 from catclf.images.picture import Picture, Pixels, View
 from catclf.model import Model, load
@@ -63,7 +62,7 @@ class Scored(NamedTuple):
     views: tuple[Pixels, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scorer:
     """Decodes and scores chunks of pictures. It may be sent to other processes.
 
@@ -89,13 +88,6 @@ class Scorer:
         seen = tuple(View(model.size) for model in self.models)
         return Decoder(seen + self.kept, self.options.max_pixels)
 
-    @property
-    def cores(self) -> int:
-        """How many to use: each has some chunks in memory, resized and as floating-point rows."""
-        sides = [*(model.size for model in self.models), *(view.side for view in self.kept)]
-        chunk = CHUNK * (10 * 3 * sum(side**2 for side in sides))
-        return max(1, min(self.options.cores, self.options.memory // (2 * chunk)))
-
     def __call__(self, pictures: list[Picture], decoder: Decoder | None = None) -> list[Scored]:
         """Score some pictures: one matrix product for all of them."""
         decoded = list((decoder or self.decoder)(pictures))
@@ -106,6 +98,8 @@ class Scorer:
             seen = np.array(images, np.uint8).reshape(-1, model.size, model.size, 3)
             scores.append(model.scores(seen).tolist())
             if self.marked and k == 0:
+                from catclf.fingerprints import fingerprint  # only where it is needed
+
                 marks = iter(fingerprint(seen).tolist())
         found = zip(*scores, strict=True)
         return [
@@ -142,7 +136,7 @@ def scored(
     """
     if scorer.options.scheduler is not None:
         return _on_cluster(scorer, pictures, on_warning)
-    return _here(scorer, batches(pictures, CHUNK), scorer.cores, processes)
+    return _here(scorer, batches(pictures, CHUNK), scorer.options.cores, processes)
 
 
 def _here(scorer: Scorer, chunks: Iterator[_Chunk], jobs: int, processes: bool) -> _Answers:

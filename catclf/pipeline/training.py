@@ -423,7 +423,7 @@ def _warnings(sources: _Sources, fitted: Fitted, cv: _Validated) -> Iterator[str
             f"in cross-validation {len(cv.diverged)} folds are scored at a point before the end: the "
             f"descent diverged at step {first.step} (cost {first.cost:.6g})"
         )
-    if trained_on.sum() > MOST_KEPT:
+    if not len(kept(sources.marks[trained_on])):
         yield (
             f"the model does not remember its pictures, which are more than {MOST_KEPT}: "
             "eval will not know them again"

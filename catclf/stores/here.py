@@ -99,6 +99,7 @@ class InFile(_Here):
 class _Mapped(InFile):
     def __init__(self, items: InFile, function: Function) -> None:
         self.shape = (items.shape[0], *function(items[:0]).shape[1:])
+        self.nbytes = items.nbytes
         self._items = items
         self._function = function
 
