@@ -209,7 +209,7 @@ class ReadOptions:
     @property
     def cores(self) -> int:
         """How many to use."""
-        from catclf.parallel import core_count  # only where it is needed: it takes time to import
+        from catclf.work.parts import core_count  # only where it is needed: it takes time to import
 
         return self.jobs or core_count()
 

@@ -155,20 +155,6 @@ class TrainingError(CatclfError):
         yield from self.advice
 
 
-class WorkerError(CatclfError):
-    """A process that did a part of the work has ended: `how`, as a phrase."""
-
-    def __init__(self, how: str) -> None:
-        super().__init__(how)
-        self.how = how
-
-    def parts(self) -> Iterable[Text]:
-        """See `CatclfError`."""
-        yield f"a worker process {self.how}: is there enough memory? "
-        yield Setting("jobs", 1)
-        yield " needs the least"
-
-
 class ClusterError(CatclfError):
     """The machines that were to do the work cannot be reached, or have gone.
 

@@ -29,7 +29,7 @@ FORMAT_VERSION = 1
 
 HISTORY_COLUMNS = ("step", "cost", "gradient_norm", "validation_cost")
 
-_SCORED = 256  # rows of a product
+_SCORED = 16  # rows of a product
 _FEATURE_PREFIX = "feature_"
 _MOST_MEMBERS = 16
 _LARGEST_FILE = 64_000_000  # w of pictures of LARGEST_SIZE takes 25 MB
@@ -78,11 +78,16 @@ class Model:
     def scores(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
         """z = wᵀx + b of each picture, (m,), from `images` (m, size, size, 3) uint8."""
         rows = self.features.rows(images, jobs)
-        # By blocks: not all the bytes become floats at once. Subtle: unlike `@`, `dot` lets the other
-        # threads run, which decode the next pictures.
-        blocks = (rows[k : k + _SCORED].astype(np.float64) for k in range(0, len(rows), _SCORED))
-        parts = [block.dot(self.w) for block in blocks]
-        return np.concatenate([*parts, np.empty(0)]) * self.features.scale + self.b
+        z = np.empty(len(rows))
+        # By blocks: not all the bytes become floats at once. Of one height: the last bits of a product
+        # depend on its shape, and a score must not depend on the pictures beside it.
+        block = np.zeros((_SCORED, len(self.w)))
+        for start in range(0, len(rows), _SCORED):
+            some = rows[start : start + _SCORED]
+            block[: len(some)] = some
+            # subtle: unlike `@`, `dot` lets the other threads run, which decode the next pictures.
+            z[start : start + _SCORED] = block.dot(self.w)[: len(some)]
+        return z * self.features.scale + self.b
 
     def probabilities(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
         """p of the positive class for each picture, (m,), from `images` (m, size, size, 3) uint8."""

@@ -18,10 +18,12 @@ def number_of(count: int, thing: str) -> str:
 
     Examples
     --------
-    >>> number_of(1, "other file"), number_of(1200, "picture")
-    ('1 other file', '1200 pictures')
+    >>> number_of(1, "other file"), number_of(1200, "picture"), number_of(2, "worker process")
+    ('1 other file', '1200 pictures', '2 worker processes')
     """
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+    if count == 1:
+        return f"{count} {thing}"
+    return f"{count} {thing}{'es' if thing.endswith('s') else 's'}"
 
 
 def ending(code: int) -> str:

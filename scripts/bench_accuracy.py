@@ -41,8 +41,8 @@ from catclf.images.labelled import Labelled
 from catclf.logistic import sigmoid
 from catclf.metrics import score, wilson_interval
 from catclf.model import Model
-from catclf.parallel import ordered_map
 from catclf.stores.here import InMemory
+from catclf.work.threads import ordered_map
 
 Pictures = NDArray[np.uint8]
 Vector = NDArray[np.float64]

@@ -49,8 +49,8 @@ def stream_step(m: int, jobs: int, steps: int) -> dict[str, float]:
 
     from catclf.design import Design
     from catclf.engines.stream import StreamEngine
-    from catclf.parallel import parts
     from catclf.stores.here import InMemory
+    from catclf.work.parts import parts
 
     cut = parts(m, N_X)
     rows = np.concatenate([noise(k, part.stop - part.start) for k, part in enumerate(cut)])
@@ -62,18 +62,18 @@ def dask_step(m: int, workers: int, steps: int, part_numbers: int | None = None)
     """Median seconds of a step on so many local workers; parts may be made smaller to have more."""
     import numpy as np
 
-    from catclf import parallel
-    from catclf.cluster import connected
     from catclf.design import Design
     from catclf.engines.dask import DaskEngine
     from catclf.engines.sweep import FAN_IN
     from catclf.features.pixels import Pixels
     from catclf.stores.on_workers import OnWorkers, Piece
+    from catclf.work import parts
+    from catclf.work.cluster import connected
 
     if part_numbers is not None:
-        parallel._PART_NUMBERS = part_numbers
+        parts._PART_NUMBERS = part_numbers
     with connected("local", workers) as cluster:
-        cut = parallel.parts(m, N_X)
+        cut = parts.parts(m, N_X)
         counts = [part.stop - part.start for part in cut]
         blocks = cluster.submit_each(noise, range(len(cut)), counts)
         pieces = list(map(Piece, blocks, map(np.arange, counts)))
@@ -113,7 +113,7 @@ class Costs(NamedTuple):
 def predicted(costs: Costs, m: int, workers: int, threads: int) -> float:
     """Seconds of a step on a cluster."""
     from catclf.engines.sweep import FAN_IN
-    from catclf.parallel import parts
+    from catclf.work.parts import parts
 
     shards = -(-len(parts(m, N_X)) // FAN_IN)
     rounds = -(-shards // (workers * threads))

@@ -27,8 +27,8 @@ from catclf.design import Design
 from catclf.engines import Engine
 from catclf.engines.gram import GramEngine
 from catclf.objective import Objective
-from catclf.parallel import core_count
 from catclf.stores.here import InMemory
+from catclf.work.parts import core_count
 
 ROOT = Path(__file__).resolve().parent.parent
 DRAWINGS = ROOT / "data" / "drawings_train.h5"

@@ -1106,8 +1106,10 @@ def test_a_list_that_nul_divides_needs_the_option_for_it(
     listing = tmp_path / "list"
     listing.write_bytes(b"".join(os.fsencode(path) + b"\0" for path in paths))
     refused = catclf("predict", "-m", model, "--files-from", listing)
-    assert (refused.code, refused.out) == (1, b"")
-    assert "it has NUL bytes; if they end its paths, say -0" in refused.err
+    (row,) = refused.out.splitlines()
+    path, error, reason = row.split(b"\t")
+    assert (refused.code, path, error) == (3, listing.read_bytes().replace(b"\0", rb"\x00"), b"ERROR")
+    assert reason == b"has a NUL byte, so it is no path; if NUL ends the paths of the list, say -0"
     assert catclf("predict", "-m", model, "--files-from", listing, "-0").out.count(b"\n") == len(paths)
 
 

@@ -18,7 +18,7 @@ from catclf.config import (
     TrainSettings,
 )
 from catclf.errors import CatclfError, ConfigError
-from catclf.parallel import core_count
+from catclf.work.parts import core_count
 
 REFUSED_BY_DESCENT = [
     ("loss", "hinge"),

@@ -21,11 +21,8 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
 import catclf
-from catclf import cluster as clusters
-from catclf import parallel
 from catclf.cli import main
 from catclf.cli.training_report import TrainingProgress
-from catclf.cluster import Cluster, connected
 from catclf.config import ENGINES, DescentSettings, ReadOptions, TrainSettings
 from catclf.descent import Step
 from catclf.design import Design
@@ -41,6 +38,9 @@ from catclf.pipeline.gallery import Shot
 from catclf.progress import Progress
 from catclf.stores.here import InMemory
 from catclf.stores.on_workers import OnWorkers, Piece
+from catclf.work import cluster as clusters
+from catclf.work import parts
+from catclf.work.cluster import Cluster, connected
 from tests import reference
 from tests.pictures import cats_and_dogs, class_folder, course_h5, noise, save_picture
 
@@ -269,10 +269,14 @@ def test_a_prediction_without_workers_ends(
         doomed.worker.kill()
         yield str(photos)
 
+    class Log(Progress):
+        def warning(self, message: str) -> None:
+            warnings.append(message)
+
     model, warnings = catclf.train(photos, SETTINGS).model, list[str]()
     read = ReadOptions(scheduler=doomed.address)
     with pytest.raises(ClusterError, match=r"has had no workers for 0\.5 s"):
-        list(catclf.predict(model, pictures(), read=read, on_warning=warnings.append))
+        list(catclf.predict(model, pictures(), read=read, progress=Log()))
     assert "has no workers now" in warnings[-1]
 
 
@@ -318,7 +322,7 @@ def test_rows_from_here_give_the_bits_of_the_engine_stream(
 ) -> None:
     assert address  # its client is the current one
     if rounds == 2:  # more shards than one task adds up
-        monkeypatch.setattr(parallel, "_PART_NUMBERS", 30)
+        monkeypatch.setattr(parts, "_PART_NUMBERS", 30)
     design = Design(InMemory(noise(90, 30)), 1 / 255)
     y = reference.labels(90)
     objective = Objective("cross-entropy", y, np.full(90, 1 / 90), 0.01, np.full(90, 1 / 90))

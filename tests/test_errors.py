@@ -19,7 +19,6 @@ MADE_OF: dict[type[errors.CatclfError], tuple[object, ...]] = {
     errors.TooFewPicturesError: (1, True, "for 5 folds", "take fewer"),
     errors.TrainingError: (10, 1e9, "Use a smaller learning rate."),
     errors.ClusterError: ("local", "has gone"),
-    errors.WorkerError: ("ended early",),
 }
 
 
@@ -37,7 +36,6 @@ SPEAKING_OF_SETTINGS: list[errors.CatclfError] = [
     errors.DataError("a.h5", "has two; say which: ", Setting("x_key", "train x"), " or another"),
     errors.TooFewPicturesError(1, True, "to choose l2", "as in ", Setting("l2", 0.001)),
     errors.TrainingError(10, 1e9, "Use ", Setting("learning_rate", "auto"), "."),
-    errors.WorkerError("was killed"),
 ]
 EXAMPLES = [*(kind(*values) for kind, values in MADE_OF.items()), *SPEAKING_OF_SETTINGS]
 
@@ -72,7 +70,6 @@ def test_an_error_is_the_same_after_pickling(error: errors.CatclfError) -> None:
                 "a.h5: has two; say which: x_key='train x' or another",
                 "the positive class has too few pictures to choose l2 (1): as in l2=0.001",
                 "the descent diverged at step 10 (cost 1e+09). Use learning_rate='auto'.",
-                "a worker process was killed: is there enough memory? jobs=1 needs the least",
             ],
             strict=True,
         ),
@@ -92,7 +89,6 @@ def test_settings_of_a_message_can_be_spelled_otherwise() -> None:
         "a.h5: has two; say which: <X_KEY> or another",
         "the positive class has too few pictures to choose l2 (1): as in <L2>",
         "the descent diverged at step 10 (cost 1e+09). Use <LEARNING_RATE>.",
-        "a worker process was killed: is there enough memory? <JOBS> needs the least",
     ]
 
 

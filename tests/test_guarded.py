@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from catclf.images.guarded import ChildError, GuardedChild
+from catclf.work.guarded import ChildError, GuardedChild
 
 
 @pytest.fixture

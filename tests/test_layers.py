@@ -14,34 +14,32 @@ PACKAGE = Path(__file__).resolve().parents[1] / "catclf"
 LEVELS = {
     "errors": 0,
     "printable": 0,
-    "parallel": 0,
     "regular": 0,
-    "processes": 1,
-    "cluster": 1,
-    "config": 1,
-    "logistic": 1,
-    "atomic": 1,
-    "progress": 1,
-    "folds": 1,
-    "sample_data": 1,
-    "provenance": 1,
-    "fingerprints": 1,
-    "metrics": 2,
-    "objective": 2,
-    "stores": 2,
-    "features": 2,
-    "images": 3,
-    "design": 3,
-    "model": 3,
-    "engines": 4,
-    "curvature": 5,
-    "descent": 5,
-    "fitting": 6,
-    "estimator": 7,
-    "pipeline": 7,
-    "report": 8,
-    "cli": 9,
-    "__main__": 10,
+    "work": 1,
+    "config": 2,
+    "logistic": 2,
+    "atomic": 2,
+    "progress": 2,
+    "folds": 2,
+    "sample_data": 2,
+    "provenance": 2,
+    "fingerprints": 2,
+    "metrics": 3,
+    "objective": 3,
+    "stores": 3,
+    "features": 3,
+    "images": 4,
+    "design": 4,
+    "model": 4,
+    "engines": 5,
+    "curvature": 6,
+    "descent": 6,
+    "fitting": 7,
+    "estimator": 8,
+    "pipeline": 8,
+    "report": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 
 # Who may import what: module or folder → libraries.
@@ -62,7 +60,7 @@ NUMERICAL = (
 )
 MAY_KNOW = {
     "images": {"PIL", "h5py", "numpy", "fsspec"},
-    "cluster": {"distributed"},
+    "work": {"distributed"},
     "cli": {"click"},
     "report": {"numpy", "PIL", "matplotlib", "jinja2"},
     **{name: {"numpy"} for name in (*NUMERICAL, "fitting", "estimator", "pipeline")},
@@ -115,6 +113,11 @@ def test_only_those_who_may_know_a_library_import_it(path: Path) -> None:
 def test_h5py_reads_only_in_the_child_process_and_writes_only_files_of_our_own() -> None:
     knowing = [path.name for path in MODULES if any(n.split(".")[0] == "h5py" for n in imports(path))]
     assert knowing == ["hdf5_child.py", "hdf5_writer.py"]
+
+
+def test_dask_is_known_in_one_module() -> None:
+    knowing = [path.name for path in MODULES if any(n.startswith("distributed") for n in imports(path))]
+    assert knowing == ["cluster.py"]
 
 
 def test_matplotlib_draws_in_one_module_and_jinja_writes_in_another() -> None:

@@ -28,10 +28,10 @@ from catclf.engines.choice import choose_engine
 from catclf.errors import ConfigError, DataError
 from catclf.images.hdf5 import Hdf5Pictures
 from catclf.images.stored import StoredPixels
-from catclf.parallel import ahead
 from catclf.pipeline.training import Fit
 from catclf.stores import Store
 from catclf.stores.here import InFile, InMemory
+from catclf.work.threads import ahead
 from tests.conftest import ROOT
 from tests.pictures import cats_and_dogs, class_folder, load_labelled, noise, open_files
 

@@ -11,11 +11,11 @@ import pytest
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
-from catclf.cluster import Cluster
 from catclf.stores import Function, Store
 from catclf.stores import here as here_module
 from catclf.stores.here import InFile, InMemory
 from catclf.stores.on_workers import OnWorkers, Piece
+from catclf.work.cluster import Cluster
 from tests.pictures import noise
 
 M = 10

@@ -13,8 +13,8 @@ from catclf.cli import libraries
 from catclf.cli.console import report_error
 from catclf.cli.group import Invocation, LazyGroup
 from catclf.cli.output import abandon_stdout, named_stdout
-from catclf.cli.signals import Interrupted, signals
 from catclf.errors import CatclfError, ConfigError, Setting, Text, spelled
+from catclf.work.signals import Interrupted, signals
 
 FAILED, USAGE = 1, 2
 

@@ -41,15 +41,7 @@ Example:
 
 _FORMATS = ("text", "json")
 
-GATES = (
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "roc_auc",
-    "average_precision",
-)
+GATES = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "average_precision")
 
 
 def _parse_gates(

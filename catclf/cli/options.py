@@ -12,7 +12,7 @@ import click
 from catclf.atomic import check_replaceable
 from catclf.cli.console import Console
 from catclf.cli.parameters import ByteSize, Decorator, FiniteRange, PathName, gathered, option
-from catclf.config import LARGEST_SIZE, MAX_PIXELS, ON_ERROR, ReadOptions
+from catclf.config import LARGEST_SIZE, ON_ERROR, ReadOptions
 
 
 def check_file(path: str, option: str, suffixes: tuple[str, ...] = ()) -> None:
@@ -120,20 +120,13 @@ _READING: dict[str, Decorator[Any]] = {
         "--errors",
         "on_error",
         type=click.Choice(ON_ERROR),
-        default=ReadOptions().on_error,
         help="What to do with a picture that cannot be read.",
     ),
     "max_pixels": option(
-        "--max-pixels",
-        type=click.IntRange(min=1),
-        default=MAX_PIXELS,
-        help="Refuse pictures of more pixels.",
+        "--max-pixels", type=click.IntRange(min=1), help="Refuse pictures of more pixels."
     ),
     "jobs": option(
-        "-j",
-        "--jobs",
-        type=click.IntRange(min=1),
-        help="How many cores to use [default: all].",
+        "-j", "--jobs", type=click.IntRange(min=1), help="How many cores to use [default: all]."
     ),
     "scheduler": option(
         "--scheduler",

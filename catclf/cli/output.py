@@ -151,4 +151,4 @@ def write_table(table: Table, rows: Iterable[Any], path: str) -> None:
 
     suffix = os.path.splitext(path)[1].removeprefix(".")
     with replacing(path) as file:
-        file.writelines(written(table, rows, suffix))
+        file.writelines(written(table, ([row] for row in rows), suffix))

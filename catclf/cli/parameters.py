@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from functools import reduce, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
@@ -28,6 +29,7 @@ class Option(click.Option):
     """
 
     def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        self.given = attributes.get("default") is not None or "[default" in attributes.get("help", "")
         shown = attributes.get("default") is not None and "[default" not in attributes.get("help", "")
         kind = attributes.get("type")
         letter = (
@@ -38,6 +40,11 @@ class Option(click.Option):
             else None
         )
         super().__init__(*arguments, **{"show_default": shown, "metavar": letter, **attributes})
+
+    def take_default(self, default: Any) -> None:
+        """Take the default of a setting, unless it has one of its own, and show it."""
+        if not self.is_flag and not self.given:
+            self.default, self.show_default = default, True
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """See `click.Option`."""
@@ -71,8 +78,10 @@ def options(*decorators: Decorator[Any]) -> Decorator[Any]:
 def gathered(name: str, make: Callable[..., Any], *decorators: Decorator[Any]) -> Decorator[Any]:
     """Options whose values reach the command as one argument, ``name=make(**values)``.
 
-    `make` may be a settings class: then the options' parameters have the names of its fields.
+    `make` may be a settings class: then the options' parameters have the names of its fields, and their
+    defaults if they are given none.
     """
+    defaults = {field.name: field.default for field in fields(make)} if is_dataclass(make) else {}
 
     def nothing() -> None: ...
 
@@ -86,6 +95,9 @@ def gathered(name: str, make: Callable[..., Any], *decorators: Decorator[Any]) -
 
         vars(called)["gathered"] = {**vars(called).get("gathered", {}), name: names}
         gathering: Callable[..., Any] = options(*decorators)(called)
+        for parameter in vars(gathering)["__click_params__"]:
+            if isinstance(parameter, Option) and defaults.get(parameter.name or "") is not None:
+                parameter.take_default(defaults[parameter.name])
         return gathering
 
     return decorate

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -16,6 +16,8 @@ import click
 from catclf.atomic import replacing
 from catclf.cli.console import Console
 from catclf.cli.group import ExampleFirst, Invocation
+from catclf.cli.lists import listed
+from catclf.cli.live import LiveProgress
 from catclf.cli.options import (
     console_option,
     format_of,
@@ -28,11 +30,11 @@ from catclf.cli.options import (
 )
 from catclf.cli.output import opened
 from catclf.cli.parameters import PathName, current_spelling, option
-from catclf.cli.signals import signals
 from catclf.cli.tables import FORMATS, Column, Table, escaped, six_digits, written
 from catclf.config import ReadOptions
 from catclf.errors import DataError, OutputError, system_reason
 from catclf.printable import number_of
+from catclf.work.signals import signals
 
 if TYPE_CHECKING:
     from catclf.images.inputs import Input
@@ -124,24 +126,23 @@ def command(
     format_name = format_of(output, format_name, FORMATS)
 
     from catclf.model import load
-    from catclf.pipeline.prediction import predict
+    from catclf.pipeline.prediction import predict_chunks
 
     classifier = load(model)
     _check_model(classifier, only, explain)
     ignored = _Ignored(console)
-    predictions = predict(
+    chunks = predict_chunks(
         classifier,
         _inputs(paths, files_from, null),
         **shifts,
         read=read,
         keep_pixels=explain is not None,
         on_ignored=ignored.add,
-        on_warning=console.warn,
-        processes=True,
+        progress=LiveProgress(console),
     )
     tally = _Tally(classifier.positive, console)
-    with contextlib.closing(predictions), opened(output) as file:
-        rows = _explained(tally.count(predictions), classifier, explain)
+    with contextlib.closing(chunks), opened(output) as file:
+        rows = _explained(tally.count(chunks), classifier, explain)
         _write(file, _paths_of(rows, only, null) if only else written(_TABLE, rows, format_name))
     ignored.say()
     return tally.exit_code(exit_status)
@@ -212,39 +213,13 @@ def _inputs(paths: Iterable[str], files_from: str | None, null: bool) -> Iterato
     for path in paths:
         yield _stdin() if path == "-" else path
     if files_from == "-":
-        yield from _listed(_stdin(), "standard input", null)
+        yield from listed(_stdin(), "standard input", null)
     elif files_from is not None:
         try:
-            with open(files_from, "rb") as file:
-                yield from _listed(file, files_from, null)
+            with open(files_from, "rb", buffering=0) as file:
+                yield from listed(file, files_from, null)
         except OSError as exc:
             raise DataError(files_from, system_reason(exc)) from exc
-
-
-def _listed(file: BinaryIO, name: str, null: bool) -> Iterator[str]:
-    if not null and isinstance(file, io.BufferedReader):
-        _check_list(file.peek(), name)  # subtle: with NUL its number is read from, and not its buffer
-    lines = _split_at_nul(file) if null else (line.removesuffix(b"\n") for line in file)
-    return (os.fsdecode(line) for line in lines if line)
-
-
-def _check_list(head: bytes, name: str) -> None:
-    """Refuse by its first bytes what cannot be paths, one a line: in paths there is no NUL."""
-    from catclf.images.decode import begins_like_picture
-
-    if b"\0" in head:
-        if begins_like_picture(head):
-            raise DataError(name, "is a picture and no list of paths; leave --files-from out")
-        found = "is no list of paths, one a line: it has NUL bytes"
-        raise DataError(name, f"{found}; if they end its paths, say -0")
-
-
-def _split_at_nul(file: BinaryIO) -> Iterator[bytes]:
-    rest = b""
-    while block := os.read(file.fileno(), 65536):  # as much as is there, without waiting for more
-        *whole, rest = (rest + block).split(b"\0")
-        yield from whole
-    yield rest
 
 
 class _Ignored:
@@ -277,20 +252,21 @@ class _Tally:
         self._negative = 0
         self._failed = 0
 
-    def count(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+    def count(self, chunks: Iterable[list[Prediction]]) -> Iterator[list[Prediction]]:
+        for chunk in chunks:
+            failed = [row for row in chunk if row.error is not None]
+            self._failed += len(failed)
+            self._answered += len(chunk) - len(failed)
+            self._negative += sum(row.label != self._positive for row in chunk) - len(failed)
+            if any(row.path == "-" for row in failed):
+                self._explain_stdin(failed)
+            yield chunk
+
+    def _explain_stdin(self, failed: list[Prediction]) -> None:
         from catclf.images.decode import UNKNOWN_FORMAT
 
-        for prediction in predictions:
-            if prediction.error is not None:
-                if prediction.path == "-" and prediction.error.reason == UNKNOWN_FORMAT:
-                    self._console.say(
-                        "- is the bytes of one picture; for a list of paths use --files-from -"
-                    )
-                self._failed += 1
-            else:
-                self._answered += 1
-                self._negative += prediction.label != self._positive
-            yield prediction
+        if any(row.path == "-" and row.error and row.error.reason == UNKNOWN_FORMAT for row in failed):
+            self._console.say("- is the bytes of one picture; for a list of paths use --files-from -")
 
     def exit_code(self, exit_status: bool) -> int:
         if self._failed:
@@ -322,21 +298,25 @@ def _check_explain(folder: str, paths: Iterable[str]) -> None:
             raise click.BadParameter(f"{folder} is inside {path}, which is read", param_hint="--explain")
 
 
-def _explained(rows: Iterator[Prediction], model: Model, folder: str | None) -> Iterator[Prediction]:
+def _explained(
+    chunks: Iterator[list[Prediction]], model: Model, folder: str | None
+) -> Iterator[list[Prediction]]:
     """Pass the rows on, and write NUMBER-name.png for each picture into `folder`, if there is one."""
     if folder is None:
-        yield from rows
+        yield from chunks
         return
     from catclf.report.weights import explanation, png
 
-    for number, row in enumerate(rows, start=1):
-        if row.pixels is not None:
-            _make_folder(folder)  # not before there is something to put in
-            stem = os.path.splitext(os.path.basename(row.path))[0]
-            safe = re.sub(r"[^A-Za-z0-9_-]+", "-", stem)[:40]
-            with replacing(os.path.join(folder, f"{number:06d}-{safe}.png")) as file:
-                file.write(png(explanation(model, row.pixels)))
-        yield row
+    numbers = count(1)
+    for chunk in chunks:
+        for row, number in zip(chunk, numbers, strict=False):
+            if row.pixels is not None:
+                _make_folder(folder)  # not before there is something to put in
+                stem = os.path.splitext(os.path.basename(row.path))[0]
+                safe = re.sub(r"[^A-Za-z0-9_-]+", "-", stem)[:40]
+                with replacing(os.path.join(folder, f"{number:06d}-{safe}.png")) as file:
+                    file.write(png(explanation(model, row.pixels)))
+        yield chunk
 
 
 def _make_folder(folder: str) -> None:
@@ -346,21 +326,16 @@ def _make_folder(folder: str) -> None:
         raise OutputError(folder, f"cannot be made ({exc.strerror})") from exc
 
 
-def _paths_of(rows: Iterable[Prediction], wanted: str, null: bool) -> Iterator[bytes]:
-    for row in rows:
-        if row.error is None and row.label == wanted:
-            yield os.fsencode(row.path) + b"\0" if null else escaped(row.path) + b"\n"
-        else:
-            yield b""
+def _paths_of(chunks: Iterable[list[Prediction]], wanted: str, null: bool) -> Iterator[bytes]:
+    for chunk in chunks:
+        paths = [row.path for row in chunk if row.error is None and row.label == wanted]
+        yield b"".join(os.fsencode(p) + b"\0" if null else escaped(p) + b"\n" for p in paths)
 
 
-def _write(file: BinaryIO, chunks: Iterable[bytes]) -> None:
-    """Write some rows at a time; a signal that comes while they are on their way waits for them."""
-    from catclf.parallel import batches
-    from catclf.pipeline.scoring import CHUNK
-
-    for waiting in batches(chunks, CHUNK):
+def _write(file: BinaryIO, parts: Iterable[bytes]) -> None:
+    """Write what is there at once; a signal that comes while it is on its way waits for it."""
+    for part in parts:
         with signals.deferred():
-            file.write(b"".join(waiting))
+            file.write(part)
             file.flush()
         signals.raise_received()

@@ -86,10 +86,6 @@ def _text_row(table: Table, row: Any) -> bytes:
     return _tabbed(table.fields(row) if table.fields is not None else table.cells(row))
 
 
-def _tsv_row(table: Table, row: Any) -> bytes:
-    return _tabbed(table.cells(row))
-
-
 def _csv_row(table: Table, row: Any) -> bytes:
     cells = zip(table.columns, table.cells(row), strict=True)
     return _csv_line(_no_formula(cell) if column.is_path else cell for column, cell in cells)
@@ -114,10 +110,6 @@ def _quoted(field: bytes) -> bytes:
 
 def _json_row(table: Table, row: Any) -> bytes:
     return json_bytes(table.values(row))
-
-
-def _jsonl_row(table: Table, row: Any) -> bytes:
-    return _json_row(table, row) + b"\n"
 
 
 def json_bytes(values: Any, indent: int | None = None) -> bytes:
@@ -159,16 +151,19 @@ class Format(NamedTuple):
 FORMATS = {
     "text": Format(lambda table: b"", _text_row),
     "csv": Format(lambda table: _csv_line(table.names), _csv_row),
-    "tsv": Format(lambda table: _tabbed(table.names), _tsv_row),
+    "tsv": Format(lambda table: _tabbed(table.names), lambda table, row: _tabbed(table.cells(row))),
     "json": Format(lambda table: b"[\n", _json_row, b",\n", b"\n]\n"),
-    "jsonl": Format(lambda table: b"", _jsonl_row),
+    "jsonl": Format(lambda table: b"", lambda table, row: _json_row(table, row) + b"\n"),
 }
 
 
-def written(table: Table, rows: Iterable[Any], format_name: str) -> Iterator[bytes]:
-    """Yield what stands before the rows, each row, and what ends them."""
+def written(table: Table, chunks: Iterable[Sequence[Any]], format_name: str) -> Iterator[bytes]:
+    """Yield what stands before the rows, some rows at a time, and what ends them."""
     style = FORMATS[format_name]
     yield style.head(table)
-    for number, row in enumerate(rows):
-        yield (style.between if number else b"") + style.row(table, row)
+    between = b""
+    for rows in chunks:
+        if rows:
+            yield between + style.between.join([style.row(table, row) for row in rows])
+            between = style.between
     yield style.tail

@@ -33,8 +33,6 @@ from catclf.cli.parameters import (
 from catclf.printable import number_of
 
 _POSITIVE = click.FloatRange(min=0, min_open=True)
-_DEFAULTS = config.TrainSettings()
-_DESCENT = _DEFAULTS.descent
 
 
 def _usual(setting: str) -> str:
@@ -56,48 +54,24 @@ _settings_options = options(
         metavar="NAME",
         help="The class that is y = 1 [default: cat or cats; of an HDF5 file list_classes[1]].",
     ),
-    option(
-        "--features",
-        type=OneOf(config.FEATURES),
-        default=_DEFAULTS.features,
-        help="What x is made of.",
-    ),
+    option("--features", type=OneOf(config.FEATURES), help="What x is made of."),
 )
 
 _descent_options = gathered(
     "descent",
     config.DescentSettings,
-    option(
-        "--loss",
-        type=click.Choice(config.LOSS_NAMES),
-        default=_DESCENT.loss,
-        help="The cost of a picture.",
-    ),
+    option("--loss", type=click.Choice(config.LOSS_NAMES), help="The cost of a picture."),
     option(
         "-l",
         "--learning-rate",
         type=NumberOrAuto(_POSITIVE),
-        default=_DESCENT.learning_rate,
         help="The step size; auto is 1/L, L the largest curvature of the cost.",
     ),
-    option(
-        "-i",
-        "--iterations",
-        type=click.IntRange(min=0),
-        default=_DESCENT.iterations,
-        help="Largest number of updates.",
-    ),
-    option(
-        "-e",
-        "--epsilon",
-        type=_POSITIVE,
-        default=_DESCENT.epsilon,
-        help="Bound of the stopping test.",
-    ),
+    option("-i", "--iterations", type=click.IntRange(min=0), help="Largest number of updates."),
+    option("-e", "--epsilon", type=_POSITIVE, help="Bound of the stopping test."),
     option(
         "--stop",
         type=click.Choice(config.STOP_RULES),
-        default=_DESCENT.stop,
         help="gradient: |(dw, db)| <= epsilon; step: |(w, b)+ - (w, b)| <= epsilon.",
     ),
     option(
@@ -105,19 +79,8 @@ _descent_options = gathered(
         type=click.FloatRange(0, 1, max_open=True),
         help=f"Nesterov's, begun anew when the cost rises [default: {_usual('momentum')}].",
     ),
-    option(
-        "--init",
-        "start",
-        type=click.Choice(config.STARTS),
-        default=_DESCENT.start,
-        help="Weights to start from.",
-    ),
-    option(
-        "--seed",
-        type=click.IntRange(min=0),
-        default=_DESCENT.seed,
-        help="Of everything drawn at random.",
-    ),
+    option("--init", "start", type=click.Choice(config.STARTS), help="Weights to start from."),
+    option("--seed", type=click.IntRange(min=0), help="Of everything drawn at random."),
     option(
         "--l2",
         type=NumberOrAuto(click.FloatRange(min=0)),
@@ -135,7 +98,6 @@ _fit_options = options(
     option(
         "--class-weight",
         type=click.Choice(config.CLASS_WEIGHTS),
-        default=_DEFAULTS.class_weight,
         help="balanced: both classes count the same.",
     ),
     option(
@@ -163,7 +125,6 @@ _fit_options = options(
     option(
         "--engine",
         type=OneOf(config.ENGINES, "auto"),
-        default=_DEFAULTS.engine,
         help="Where X lives: changes speed and memory, never the result.",
     ),
 )

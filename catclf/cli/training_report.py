@@ -7,7 +7,6 @@ import shlex
 import time
 from collections.abc import Iterator
 from operator import attrgetter
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from catclf.atomic import replacing
@@ -15,13 +14,13 @@ from catclf.cli.console import Console
 from catclf.cli.live import LiveProgress, counted
 from catclf.cli.output import print_json, write_table
 from catclf.cli.parameters import current_spelling
-from catclf.cli.signals import signals
 from catclf.cli.tables import Column, Table
 from catclf.config import DescentSettings
 from catclf.descent import Step
 from catclf.errors import TrainingError, spelled
 from catclf.pipeline.training import Fit
 from catclf.printable import number_of
+from catclf.work.signals import signals
 
 if TYPE_CHECKING:
     pass
@@ -41,13 +40,8 @@ class TrainingProgress(LiveProgress):
         self._told_cost = math.nan
         self._guard = signals.deferred()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, exc, trace)
+    def __exit__(self, *raised: object) -> None:
+        super().__exit__(*raised)
         if self._descent_begun:
             self._guard.__exit__(None, None, None)
 

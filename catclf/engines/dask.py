@@ -9,14 +9,14 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.cluster import Cluster
 from catclf.design import Design
 from catclf.engines.stream import scaled_weights, score_part, sweep_part
 from catclf.engines.sweep import FAN_IN, Summand, Sweep, added
 from catclf.engines.w_and_b import WeightsAndBias
 from catclf.logistic import Vector
-from catclf.parallel import parts
 from catclf.stores.here import InMemory
+from catclf.work.cluster import Cluster
+from catclf.work.parts import parts
 
 if TYPE_CHECKING:
     from distributed import Future

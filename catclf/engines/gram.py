@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from catclf.design import Design
 from catclf.engines.sweep import Summand, Sweep
 from catclf.logistic import EVERY_PICTURE, Vector
-from catclf.parallel import ordered_map
+from catclf.work.threads import ordered_map
 
 _BLOCK_BYTES = 2_000_000
 

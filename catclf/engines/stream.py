@@ -13,8 +13,9 @@ from catclf.design import Design
 from catclf.engines.sweep import Summand, Sweep, added
 from catclf.engines.w_and_b import WeightsAndBias
 from catclf.logistic import Vector
-from catclf.parallel import Threads, ordered_on, parts
 from catclf.stores import Store
+from catclf.work.parts import parts
+from catclf.work.threads import Threads, ordered_on
 
 Result = TypeVar("Result")
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from catclf.parallel import ordered_map
+from catclf.work.threads import ordered_map
 
 PATCH = 6
 """Side of a patch in pixels; patches lie at every pixel (stride 1)."""

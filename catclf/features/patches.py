@@ -27,7 +27,7 @@ from catclf.features.dictionary import (
     learn_filters,
 )
 from catclf.features.responses import ROW_STEP, STATISTICS, THRESHOLD, Responses, cells_of
-from catclf.parallel import ordered_map
+from catclf.work.threads import ordered_map
 
 Numbers = NDArray[np.float64]
 

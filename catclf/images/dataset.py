@@ -17,7 +17,7 @@ from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.progress import Advanced
 
 if TYPE_CHECKING:
-    from catclf.cluster import Cluster
+    from catclf.work.cluster import Cluster
 
 
 class DataSet(Protocol):

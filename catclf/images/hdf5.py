@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,11 @@ from numpy.typing import NDArray
 from catclf.config import ReadOptions
 from catclf.errors import DataError, Setting, system_reason
 from catclf.images import hdf5_process
-from catclf.images.guarded import ChildError, GuardedChild
 from catclf.images.picture import Picture, Pixels
 from catclf.images.stored import StoredPixels
 from catclf.progress import Advanced
 from catclf.regular import open_regular
+from catclf.work.guarded import ChildError, GuardedChild
 
 MEMORY_LIMIT = 1_000_000_000
 """Bytes of address space that the child process gets; the libraries alone take 120 MB of it."""
@@ -81,12 +80,7 @@ class Hdf5Pictures:
     def __enter__(self) -> Hdf5Pictures:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._close()
 
     def _close(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from catclf.images.guarded import GuardedChild
+    from catclf.work.guarded import GuardedChild
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 _PROGRAM = os.path.join(os.path.dirname(__file__), "hdf5_child.py")
@@ -38,6 +38,6 @@ def take() -> GuardedChild:
 
 
 def _start() -> GuardedChild:
-    from catclf.images.guarded import GuardedChild  # only where it is needed: it takes time to import
+    from catclf.work.guarded import GuardedChild  # only where it is needed: it takes time to import
 
     return GuardedChild(_PROGRAM, _ENVIRONMENT)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
-from types import FrameType
 from typing import Any, BinaryIO
 
 import h5py
@@ -17,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.images.picture import Pixels
+from catclf.work.signals import kept_until_asked
 
 CHUNK_BYTES = 1_000_000
 """Pixels that lie together. They are not compressed, so that any of them can be read at once."""
@@ -61,7 +58,8 @@ def write_hdf5(
     """
     m, rows, shape = len(labels), rows_of_chunk(size), (size, size, 3)
     target = _Target(file)
-    with _signals_kept() as handle_signals, h5py.File(target, "w", rdcc_nbytes=4 * CHUNK_BYTES) as out:
+    cache = 4 * CHUNK_BYTES
+    with kept_until_asked() as handle_signals, h5py.File(target, "w", rdcc_nbytes=cache) as out:
         create = partial(out.create_dataset, track_times=False)
         x = create("train_set_x", (m, *shape), np.uint8, chunks=(min(m, rows), *shape))
         done = 0
@@ -80,34 +78,6 @@ def write_hdf5(
             text[first : first + len(some)] = some
     if target.error is not None:
         raise target.error
-
-
-@contextlib.contextmanager
-def _signals_kept() -> Iterator[Callable[[], None]]:
-    """Keep signals until the function that is given is called, or the block ends.
-
-    HDF5 does not survive an exception in one of the calls that it makes.
-    """
-    received: list[int] = []
-    before: dict[int, Callable[[int, FrameType | None], Any]] = {}
-
-    def handle() -> None:
-        while received:
-            number = received.pop(0)
-            before[number](number, None)
-
-    if threading.current_thread() is threading.main_thread():  # signals raise nowhere else
-        for kept in (signal.SIGINT, signal.SIGTERM):
-            handler = signal.getsignal(kept)
-            if callable(handler):  # the others end the process, or do nothing
-                before[kept] = handler
-                signal.signal(kept, lambda number, frame: received.append(number))
-    try:
-        yield handle
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        handle()
 
 
 class _Target:

@@ -15,8 +15,9 @@ from catclf.images.folder import OnIgnored, walk
 from catclf.images.paths import kind_of
 from catclf.images.picture import Picture
 from catclf.images.urls import files_below
+from catclf.work.spread import Waiting
 
-Input = str | os.PathLike[str] | BinaryIO | NDArray[Any]
+Input = str | os.PathLike[str] | BinaryIO | NDArray[Any] | Picture | Waiting
 Inputs = str | os.PathLike[str] | Iterable[Input]
 
 
@@ -24,7 +25,7 @@ def pictures_of(
     inputs: Inputs,
     options: ReadOptions,
     on_ignored: OnIgnored = lambda path: None,
-) -> Iterator[Picture]:
+) -> Iterator[Picture | Waiting]:
     """Yield every picture that `inputs` stand for, lazily and in order.
 
     Parameters
@@ -34,7 +35,8 @@ def pictures_of(
         ``FILE.h5[k]``; a binary file for one encoded picture, named ``-``; an array (h, w, 3) uint8 for
         the picture itself, named ``inputs[k]``; any other path for itself. So an array (m, h, w, 3)
         is m pictures. With a scheduler a path may be a URL for fsspec; if it ends with a slash it
-        stands for the pictures below it.
+        stands for the pictures below it. A `Picture` stands for itself, as of a path that is none,
+        and a `Waiting` for there being no more right now.
     options : ReadOptions
     on_ignored : (path) -> None
         Called for each file in a folder that is not tried.
@@ -47,7 +49,9 @@ def pictures_of(
     if isinstance(inputs, str | os.PathLike):
         inputs = [inputs]
     for number, item in enumerate(inputs):
-        if isinstance(item, np.ndarray):
+        if isinstance(item, Picture | Waiting):
+            yield item
+        elif isinstance(item, np.ndarray):
             yield _array(f"inputs[{number}]", item)
         elif isinstance(item, str | os.PathLike):
             yield from _at(os.fspath(item), options, on_ignored)

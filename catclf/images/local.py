@@ -14,10 +14,10 @@ from catclf.errors import DataError, Setting
 from catclf.images.labelled import Labelled, usual_positive
 from catclf.images.listing import Listing
 from catclf.images.picture import Picture, View
-from catclf.parallel import ordered_map
 from catclf.progress import Advanced
 from catclf.stores import Store
 from catclf.stores.here import InMemory
+from catclf.work.threads import ordered_map
 
 if TYPE_CHECKING:
     from catclf.images.hdf5 import Hdf5Pictures

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from catclf.cluster import Cluster
 from catclf.config import ReadOptions
 from catclf.errors import DataError
 from catclf.images.decode import Decoder
@@ -19,9 +18,10 @@ from catclf.images.listing import Listing
 from catclf.images.local import FileDataSet, Hdf5DataSet, Loaded
 from catclf.images.picture import Decoded, Picture, Pixels, View
 from catclf.images.urls import fetch, is_url
-from catclf.parallel import batches, parts
 from catclf.progress import Advanced
 from catclf.stores.on_workers import OnWorkers, Piece
+from catclf.work.cluster import Cluster
+from catclf.work.parts import batches, parts
 
 if TYPE_CHECKING:
     from distributed import Future

@@ -22,8 +22,9 @@ from catclf.metrics import Comparison, Scores, mcnemar, score, training_baseline
 from catclf.model import Model
 from catclf.pipeline.classes import labels_by_name
 from catclf.pipeline.gallery import Gallery
-from catclf.pipeline.scoring import CHUNK, Scored, Scorer, classifier, scored
+from catclf.pipeline.scoring import Scored, Scorer, classifier, scored
 from catclf.progress import Progress
+from catclf.work.spread import MOST
 
 
 class Overlap(NamedTuple):
@@ -203,7 +204,7 @@ def evaluate(
     with opened(os.fspath(data), read, models[0].size) as pictures:
         progress.ignored(pictures.labelled.ignored)
         y = _labels(models, pictures.labelled)  # before anything is decoded
-        with closing(scored(scorer, pictures.pictures(), processes, progress.warning)) as answers:
+        with closing(scored(scorer, pictures.pictures(), processes, progress)) as answers:
             found = _collected(answers, scorer, y, shown, progress)
     labelled, y = pictures.labelled.only(found.read, found.skipped), y[found.read]
     z, p = found.scores[0], sigmoid(found.scores[0])
@@ -229,7 +230,7 @@ def _scorer(models: list[Model], read: ReadOptions, marked: bool, gallery: bool)
     kept = (THUMBNAIL,) if gallery else ()
     sides = [*(model.size for model in models), *(view.side for view in kept)]
     # For each core two chunks are under way, as pixels and, for the products, as floating-point numbers.
-    needed = 2 * CHUNK * (10 * 3 * sum(side**2 for side in sides))
+    needed = 2 * MOST * (10 * 3 * sum(side**2 for side in sides))
     cores = max(1, min(read.cores, read.memory // needed))
     return Scorer(tuple(models), replace(read, jobs=cores), marked, kept)
 

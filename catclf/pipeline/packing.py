@@ -24,9 +24,10 @@ from catclf.images.hdf5_writer import rows_of_chunk, write_hdf5
 from catclf.images.labelled import Labelled
 from catclf.images.picture import Pixels, View
 from catclf.images.spool import Spool
-from catclf.parallel import batches, ordered_map
 from catclf.pipeline.classes import did_you_mean, named_class
 from catclf.progress import Progress
+from catclf.work.parts import batches
+from catclf.work.threads import ordered_map
 
 PARTIAL_SUFFIX = ".partial"
 """Added to the output's name for the file that an interrupted run leaves behind."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from typing import NamedTuple
 
@@ -17,7 +17,8 @@ from catclf.images.inputs import Inputs, pictures_of
 from catclf.images.picture import View
 from catclf.logistic import sigmoid
 from catclf.model import Model
-from catclf.pipeline.scoring import Scorer, classifier, scored
+from catclf.pipeline.scoring import Scored, Scorer, classifier, scored
+from catclf.progress import Progress
 
 
 class Prediction(NamedTuple):
@@ -50,8 +51,7 @@ def predict(
     read: ReadOptions | None = None,
     keep_pixels: bool = False,
     on_ignored: OnIgnored = lambda path: None,
-    on_warning: Callable[[str], None] = lambda message: None,
-    processes: bool = False,
+    progress: Progress | None = None,
 ) -> Generator[Prediction, None, None]:
     """Yield one prediction for each input, in order, as soon as it is there.
 
@@ -72,33 +72,66 @@ def predict(
         Whether the predictions carry the decoded pictures.
     on_ignored : (path) -> None
         Called for each file in a folder that is not tried.
-    on_warning : (message) -> None
-        Called if workers have other versions of Python or libraries.
-    processes : bool
-        Whether many files may be decoded in worker processes, which need not take turns as threads do.
-        Threads do it where those are not safe; see `catclf.processes.can_fork`.
+    progress : Progress or None
+        Hears warnings and notes: workers with other versions, cores that cannot be had.
 
     Raises
     ------
     ClusterError
         If the scheduler cannot be reached or is lost.
-    WorkerError
-        If a worker process is killed.
     """
-    model = classifier(model, prior)
-    read = (read or ReadOptions()).of_size(model.size)
-    pictures = pictures_of(inputs, read, on_ignored)
-    scorer = Scorer((model,), read, kept=(View(model.size),) if keep_pixels else ())
-    with closing(scored(scorer, pictures, processes, on_warning)) as answers:
+    chunks = predict_chunks(
+        model,
+        inputs,
+        threshold=threshold,
+        prior=prior,
+        read=read,
+        keep_pixels=keep_pixels,
+        on_ignored=on_ignored,
+        progress=progress,
+        processes=False,
+    )
+    with closing(chunks):
+        for chunk in chunks:
+            yield from chunk
+
+
+def predict_chunks(
+    model: Model | str | os.PathLike[str],
+    inputs: Inputs,
+    *,
+    threshold: float | None = None,
+    prior: float | None = None,
+    read: ReadOptions | None = None,
+    keep_pixels: bool = False,
+    on_ignored: OnIgnored = lambda path: None,
+    progress: Progress | None = None,
+    processes: bool = True,
+) -> Generator[list[Prediction], None, None]:
+    """Yield all predictions that are there at a time, as `predict` does one by one.
+
+    The parameters are those of `predict`, and whether many pictures may be scored in worker processes,
+    which need not take turns as threads do. The program that calls it then has no threads of its own,
+    or can be imported anew by its worker processes.
+    """
+    model, read = classifier(model, prior), read or ReadOptions()
+    scorer = Scorer((model,), read.of_size(model.size), kept=(View(model.size),) if keep_pixels else ())
+    pictures = pictures_of(inputs, scorer.options, on_ignored)
+    with closing(scored(scorer, pictures, processes, progress)) as answers:
         for some in answers:
-            good = [answer.scores[0] for answer in some if answer.error is None]
-            probabilities = iter(sigmoid(np.array(good)).tolist())
-            for path, _, error, _, views in some:
-                if error is None:
-                    p = next(probabilities)
-                    seen = views[0] if keep_pixels else None
-                    yield Prediction(path, model.label(p, threshold), p, None, seen)
-                elif read.on_error == "fail":
-                    raise error
-                else:
-                    yield Prediction(path, None, None, error)
+            errors = (answer.error for answer in some) if read.on_error == "fail" else ()
+            failed = next(((k, error) for k, error in enumerate(errors) if error is not None), None)
+            yield _predictions(model, some if failed is None else some[: failed[0]], threshold)
+            if failed is not None:
+                raise failed[1]
+
+
+def _predictions(model: Model, some: list[Scored], threshold: float | None) -> list[Prediction]:
+    z = np.array([answer.scores[0] for answer in some if answer.error is None])
+    probabilities = iter(sigmoid(z).tolist())
+    return [
+        Prediction(path, None, None, error)
+        if error is not None
+        else Prediction(path, model.label(p := next(probabilities), threshold), p, None, *views)
+        for path, _, error, _, views in some
+    ]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain, groupby
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -19,19 +17,18 @@ from catclf.errors import DataError
 from catclf.images.decode import Decoder
 from catclf.images.picture import Picture, Pixels, View
 from catclf.model import Model, load
-from catclf.parallel import Pool, batches, grouped, ordered_map, ordered_on
+from catclf.progress import Progress
+from catclf.work.pools import Here, OnThreads, Pool
+from catclf.work.spread import MOST, Waiting, spread
 
-CHUNK = 16
-"""Pictures that are decoded and scored together, with one matrix product for all of them."""
+FEW = 16
+"""So many pictures are scored in one thread: a process takes milliseconds to make."""
 
-_SENT_TO_WORKERS = 16 * CHUNK
+_SENT_TO_WORKERS = 256
 """Handing pictures out to another machine must cost less than decoding them."""
 
-# A message to another process and back takes as long as half a picture. So one message carries several
-# chunks, unless pictures or their names come so slowly that somebody would notice their rows waiting
-# for each other. How quick the next pictures will be is guessed from the last answer.
-_MOST_AT_ONCE = 4  # chunks
-_QUICK = 0.003  # seconds for a picture
+Pictures = Iterable[Picture | Waiting]
+_Answers = Generator[list["Scored"], None, None]
 
 
 def classifier(model: Model | str | os.PathLike[str], prior: float | None) -> Model:
@@ -64,7 +61,7 @@ class Scored(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """Decodes and scores chunks of pictures. It may be sent to other processes.
+    """Decodes and scores some pictures at a time. It may be sent to other processes.
 
     Parameters
     ----------
@@ -89,7 +86,7 @@ class Scorer:
         return Decoder(seen + self.kept, self.options.max_pixels)
 
     def __call__(self, pictures: list[Picture], decoder: Decoder | None = None) -> list[Scored]:
-        """Score some pictures: one matrix product for all of them."""
+        """Score some pictures; the scores of a picture do not depend on those beside it."""
         decoded = list((decoder or self.decoder)(pictures))
         good = [views for _, views, error in decoded if error is None]
         scores, marks = [], None
@@ -110,100 +107,96 @@ class Scorer:
         ]
 
 
-_Chunk = list[Picture]
-_Answers = Generator[list[Scored], None, None]
-
-
 def scored(
     scorer: Scorer,
-    pictures: Iterable[Picture],
+    pictures: Pictures,
     processes: bool = False,
-    on_warning: Callable[[str], None] = lambda message: None,
+    progress: Progress | None = None,
 ) -> _Answers:
-    """Yield the scores of some pictures at a time, in order, as soon as they are there.
+    """Yield the scores of some neighbouring pictures at a time, in order, as soon as they are there.
 
     Parameters
     ----------
     scorer : Scorer
         Its options say on how many cores or on which cluster.
     pictures : iterable of Picture
-        Read as needed.
+        Read as needed. Where a `Waiting` stands among them, scores do not wait for what follows it.
     processes : bool
-        Whether many files may be decoded in worker processes, which need not take turns as threads do.
-        Threads do it where processes are not safe; see `catclf.processes.can_fork`.
-    on_warning : (message) -> None
-        Called if workers have other versions of Python or libraries, or have gone.
+        Whether many pictures may be scored in worker processes, which need not take turns as threads do.
+    progress : Progress or None
+        Hears what did not go as planned.
     """
+    progress = progress or Progress()
     if scorer.options.scheduler is not None:
-        return _on_cluster(scorer, pictures, on_warning)
-    return _here(scorer, batches(pictures, CHUNK), scorer.options.cores, processes)
+        return _on_cluster(scorer, pictures, progress)
+    return _here(scorer, pictures, processes, progress)
 
 
-def _here(scorer: Scorer, chunks: Iterator[_Chunk], jobs: int, processes: bool) -> _Answers:
-    first = next(chunks, [])
-    chunks = chain([first] if first else [], chunks)
-    # A process takes milliseconds to make: not for a few pictures.
-    if processes and jobs > 1 and len(first) == CHUNK and _are_files(first):
-        from catclf.processes import Processes, can_fork  # only here: sockets take time to import
+def _here(scorer: Scorer, pictures: Pictures, processes: bool, progress: Progress) -> _Answers:
+    jobs, source = scorer.options.cores, iter(pictures)
+    first = list(_until_waiting(islice(source, FEW + 1)))
+    many = len(first) > FEW or (first != [] and isinstance(first[-1], Waiting))
+    source, pool = chain(first, source), _pool(scorer, jobs if many else 1, processes, progress)
+    with closing(pool):
+        yield from spread(map(_sendable, source), pool, _bytes)
 
-        if can_fork():
-            with closing(Processes(jobs)) as pool:
-                in_processes = partial(_in_processes, pool, jobs, scorer)
-                in_threads = partial(ordered_map, scorer, jobs=jobs)
-                for files, run in groupby(chunks, _are_files):
-                    yield from (in_processes if files else in_threads)(run)
+
+def _pool(scorer: Scorer, jobs: int, processes: bool, progress: Progress) -> Pool:
+    if jobs == 1:
+        return Here(scorer)
+    if not processes:
+        return OnThreads(scorer, jobs)
+    from catclf.work.processes import InProcesses  # only here: it takes time to import
+
+    return InProcesses(scorer, jobs, _lost, progress.note)
+
+
+def _until_waiting(pictures: Pictures) -> Iterator[Picture | Waiting]:
+    for picture in pictures:
+        yield picture
+        if isinstance(picture, Waiting):
             return
-    yield from ordered_map(scorer, chunks, jobs)
 
 
-def _are_files(pictures: _Chunk) -> bool:
-    return all(picture.is_file for picture in pictures)
+def _lost(picture: Picture, how: str) -> Scored:
+    """Stand for the scores of a picture that no worker process survives."""
+    reason = f"could not be decoded: a worker process that had it alone {how}"
+    return Scored(picture.path, (), DataError(picture.path, reason))
 
 
-def _in_processes(pool: Pool, jobs: int, scorer: Scorer, chunks: Iterator[_Chunk]) -> _Answers:
-    chunks_at_once, begun = 1, time.perf_counter()
-
-    def full(bundle: list[_Chunk]) -> bool:
-        late = time.perf_counter() - begun > _QUICK * sum(map(len, bundle))
-        return late or len(bundle) >= chunks_at_once
-
-    def bundles() -> Iterator[list[_Chunk]]:
-        nonlocal begun
-        for bundle in grouped(chunks, full):
-            yield bundle
-            begun = time.perf_counter()
-
-    for answers, seconds in ordered_on(pool, partial(_timed, scorer), bundles(), 2 * jobs):
-        chunks_at_once = _MOST_AT_ONCE if seconds < _QUICK * len(answers) else 1
-        yield answers
+def _bytes(picture: Picture) -> int:
+    return 0 if picture.pixels is None else picture.pixels.nbytes
 
 
-def _timed(scorer: Scorer, bundle: list[_Chunk]) -> tuple[list[Scored], float]:
-    """The scores of some chunks, and the seconds that it took."""
-    begun = time.perf_counter()
-    answers = [answer for chunk in bundle for answer in scorer(chunk)]
-    return answers, time.perf_counter() - begun
-
-
-def _on_cluster(
-    scorer: Scorer, pictures: Iterable[Picture], on_warning: Callable[[str], None]
-) -> _Answers:
-    from catclf.cluster import connected  # only where it is needed: it takes time to import
+def _on_cluster(scorer: Scorer, pictures: Pictures, progress: Progress) -> _Answers:
+    from catclf.work.cluster import connected  # only where it is needed: it takes time to import
 
     options = scorer.options
     assert options.scheduler is not None
-    with connected(options.scheduler, options.jobs, on_warning) as cluster:
+    with connected(options.scheduler, options.jobs, progress.warning) as cluster:
         for warning in cluster.differences():
-            on_warning(warning)
+            progress.warning(warning)
         shared, folder = cluster.send(scorer), os.getcwd()
-        sendable = map(_sendable, pictures)
-        tasks = ((shared, folder, batch) for batch in batches(sendable, _SENT_TO_WORKERS))
+        tasks = ((shared, folder, batch) for batch in _batches(map(_sendable, pictures)))
         yield from cluster.ordered_map(_on_worker, tasks)
 
 
-def _sendable(picture: Picture) -> Picture:
+def _batches(pictures: Pictures) -> Iterator[list[Picture]]:
+    """Yield as many as one message carries, fewer if there are no more right now."""
+    batch: list[Picture] = []
+    for picture in pictures:
+        if not isinstance(picture, Waiting):
+            batch.append(picture)
+        if batch and (isinstance(picture, Waiting) or len(batch) == _SENT_TO_WORKERS):
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _sendable(picture: Picture | Waiting) -> Picture | Waiting:
     """Read a stream, which cannot be sent."""
-    if picture.stream is None:
+    if isinstance(picture, Waiting) or picture.stream is None:
         return picture
     return picture._replace(stream=io.BytesIO(picture.stream.read()))
 
@@ -217,5 +210,5 @@ def _on_worker(task: tuple[Scorer, str, list[Picture]]) -> list[Scored]:
     scorer, folder, pictures = task
     here = scorer.decoder
     decoder = DecoderAnywhere(here.views, here.max_pixels, folder)
-    # As many at a time as without a cluster: the last bits of a product depend on its shape.
-    return [answer for chunk in batches(pictures, CHUNK) for answer in scorer(chunk, decoder)]
+    chunks = (pictures[k : k + MOST] for k in range(0, len(pictures), MOST))
+    return [answer for chunk in chunks for answer in scorer(chunk, decoder)]

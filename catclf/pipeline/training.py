@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import catclf
-from catclf.cluster import Cluster, connected
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
 from catclf.errors import ClusterError, ConfigError, DataError, TrainingError
@@ -40,6 +39,7 @@ from catclf.pipeline.classifier import Classifier
 from catclf.pipeline.resuming import check_resumable
 from catclf.progress import Progress
 from catclf.provenance import Provenance
+from catclf.work.cluster import Cluster, connected
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import Place
-from catclf.parallel import ahead
 from catclf.stores import Function, Store
+from catclf.work.threads import ahead
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -40,7 +40,7 @@ class _Here(ABC):
 
     def sent(self, part: slice) -> Future[Any]:
         """See `catclf.stores.Store`."""
-        from catclf.cluster import Cluster  # only where it is needed: it takes time to import
+        from catclf.work.cluster import Cluster  # only where it is needed: it takes time to import
 
         future: Future[Any] = Cluster.current().send(self[part])
         return future

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.cluster import Cluster
 from catclf.config import Place
 from catclf.stores import Function, Store
+from catclf.work.cluster import Cluster
 
 if TYPE_CHECKING:
     from distributed import Future

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +15,9 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from catclf.errors import ClusterError, ConfigError, Setting
-from catclf.parallel import core_count, ordered_on
+from catclf.work.parts import core_count
+from catclf.work.signals import left_to_others
+from catclf.work.threads import ordered_on
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -86,7 +87,7 @@ def connected(
             raise ClusterError(address, f"cannot be reached, or has no workers ({detail})") from exc
         cluster = Cluster(client, address)
         if address == LOCAL:
-            cluster.run_everywhere(_leave_interrupts_to_us)
+            cluster.run_everywhere(left_to_others)
         stack.enter_context(cluster.watched(on_warning))
         _connected.append(cluster)
         stack.callback(_connected.remove, cluster)
@@ -255,8 +256,3 @@ def versions() -> dict[str, str]:
 
 def _same(value: Result) -> Result:
     return value
-
-
-def _leave_interrupts_to_us() -> None:
-    """Ignore Ctrl-C, which a terminal sends to all its processes; we end the workers ourselves."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

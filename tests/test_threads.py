@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catclf.parallel import Threads, core_count, ordered_map, ordered_on
+from catclf.work.parts import core_count
+from catclf.work.threads import Threads, ordered_map, ordered_on
 from tests.conftest import ROOT
 
 JOBS = [1, 2, 5]
@@ -119,7 +120,7 @@ def test_there_is_at_least_one_core() -> None:
 
 INTERRUPTED = """
 import contextlib, threading
-from catclf.parallel import ordered_map
+from catclf.work.threads import ordered_map
 from tests.interruptions import interrupted
 
 def work():

@@ -1,0 +1,280 @@
+"""Worker processes, which may crash, be killed, or not start at all.
+
+The pool of the standard library then fails every chunk that is under way; the one here makes another,
+finds out whose fault it was, and goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing.process import BaseProcess
+from typing import Any, NoReturn
+
+from catclf.printable import ending, number_of
+from catclf.work.pools import Bell, Function, OnThreads, Task, timed
+from catclf.work.signals import left_to_others, masked
+
+_LOOKS = 50
+_TRIES = 3
+"""How often a worker process must end over an item that it has alone before the item is to blame."""
+
+
+def start_method() -> str | None:
+    """How worker processes are started; None if they cannot be had.
+
+    Who ignores SIGCHLD, as a parent may have chosen, cannot wait for a process. Forking is quickest, but
+    only safe where there are no other threads.
+    """
+    if sys.platform == "win32" or signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        return None
+    known = multiprocessing.get_all_start_methods()
+    quick = ["fork"] if sys.platform == "linux" and _is_alone() else []
+    return next(name for name in (*quick, "forkserver", "spawn") if name in known)
+
+
+def _is_alone() -> bool:
+    """Whether this thread is the only one, those of libraries included."""
+    if threading.active_count() > 1:
+        return False
+    for _ in range(_LOOKS):
+        with contextlib.suppress(OSError):
+            if len(os.listdir("/proc/self/task")) == 1:
+                return True
+        time.sleep(0.001)  # one that has been joined takes a moment to be gone
+    return False
+
+
+class InProcesses:
+    """Worker processes of the standard library's pool, of which a new one is made when one breaks.
+
+    What has no answer then is computed again by one process alone, in halves, until the item is found
+    that ends it. Workers end with this process however that ends, and leave signals to it.
+
+    Parameters
+    ----------
+    function : (items) -> results
+    count : int
+        Largest number of processes. Where not even one can be had, threads do the work.
+    lost : (item, how) -> result
+        Stands for the result of an item that ends worker processes; `how`, as a phrase.
+    note : (message) -> None
+        Hears what did not go as planned.
+    method : str or None
+        One of `multiprocessing.get_all_start_methods`; None is the best one.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        count: int,
+        lost: Callable[[Any, str], Any],
+        note: Callable[[str], None] = lambda message: None,
+        method: str | None = None,
+    ) -> None:
+        self._function, self._count = function, count
+        self._lost, self._note, self._method = lost, note, method
+        self._bell = Bell()
+        self._alive = os.pipe()  # ends for the workers when this process does
+        self._executor: ProcessPoolExecutor | None = None
+        self._context = _Context(None)
+        self._under_way: list[Task] = []
+        self._broken = False
+        self._threads: OnThreads | None = None
+
+    @property
+    def room(self) -> int:
+        """See `Pool`."""
+        return 2 * self._count
+
+    def submit(self, task: Task) -> None:
+        """See `Pool`."""
+        self._under_way = [other for other in self._under_way if not other.done]
+        self._under_way.append(task)
+        waiting = [task]
+        while waiting:
+            try:
+                self._give(waiting[0], self._count)
+                del waiting[0]
+            except OSError as exc:
+                self._make_do_with_fewer(exc)
+                waiting = [other for other in self._under_way if not other.done]
+
+    def wait(self, handle: int | None) -> None:
+        """See `Pool`."""
+        if self._threads is not None:
+            self._threads.wait(handle)
+            return
+        self._bell.wait(handle)
+        if self._broken:
+            self._end()
+            for task in self._under_way:
+                if not task.done:
+                    self._do_alone(task)
+
+    def close(self) -> None:
+        """See `Pool`."""
+        with masked():
+            self._end()
+            if self._threads is not None:
+                self._threads.close()
+            self._bell.close()
+            for handle in self._alive:
+                os.close(handle)
+
+    def _give(self, task: Task, count: int) -> None:
+        """Hand a task to a pool of at most `count` processes; an OSError says that one cannot start."""
+        if self._threads is not None:
+            self._threads.submit(task)
+            return
+        with masked():  # an exception inside the pool could leave its locks taken for ever
+            try:
+                self._executor = self._executor or self._made(count)
+                future = self._executor.submit(_work, task.items)
+            except BrokenProcessPool:
+                self._broken = True
+                self._bell.ring()
+            else:
+                future.add_done_callback(partial(self._answered, task))
+
+    def _made(self, count: int) -> ProcessPoolExecutor:
+        method = self._method or start_method()
+        if method is None:
+            raise OSError(0, "nobody would hear of its end")
+        kept = (self._alive, _standard_streams()) if method == "fork" else (None, (0, 1))
+        self._context = _Context(method)
+        context: Any = self._context
+        arguments: Any = (self._function, *kept)
+        return ProcessPoolExecutor(count, context, _begin, arguments)
+
+    def _answered(self, task: Task, future: Future[tuple[list[Any], float]]) -> None:
+        """Take an answer; a thread of the pool calls this."""
+        if future.cancelled():
+            return
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            self._broken = True
+        elif error is not None:
+            task.error = error
+        else:
+            task.results, task.seconds = future.result()
+        self._bell.ring()
+
+    def _make_do_with_fewer(self, exc: OSError) -> None:
+        started = len(self._context.started)
+        self._end()
+        reason = exc.strerror or str(exc)
+        if started:
+            self._count = started
+            self._note(f"only {number_of(started, 'worker process')} can be started ({reason})")
+        else:
+            self._threads = OnThreads(self._function, self._count)
+            self._note(f"no worker process can be started ({reason}): threads do the work")
+
+    def _do_alone(self, task: Task) -> None:
+        try:
+            task.results = self._alone(task.items)
+        except Exception as exc:
+            task.error = exc
+
+    def _alone(self, items: list[Any]) -> list[Any]:
+        """Compute the results of items in a process that has nothing else, in halves if that ends it."""
+        how = ""
+        for _ in range(_TRIES if len(items) == 1 else 1):
+            attempt = Task(items)
+            try:
+                self._give(attempt, 1)
+                while not (attempt.done or self._broken):
+                    self._bell.wait(None)
+                (code,) = self._end()
+                how = ending(code)
+            except OSError as exc:
+                self._end()
+                how = f"cannot be started ({exc.strerror or exc})"
+            if attempt.done:
+                return attempt.outcome()
+        if len(items) == 1:
+            return [self._lost(items[0], how)]
+        half = len(items) // 2
+        return self._alone(items[:half]) + self._alone(items[half:])
+
+    def _end(self) -> list[int]:
+        """End all processes, whatever they do, and the pool's own threads: the exit codes."""
+        with masked():  # what is raised while an object is deleted is lost, so all is let go of here
+            processes = self._context.started
+            for process in processes:
+                process.kill()
+            if self._executor is not None:
+                self._executor.shutdown(wait=True, cancel_futures=True)
+            codes = []
+            for process in processes:
+                process.join()
+                codes.append(process.exitcode or 0)
+                process.close()
+            self._executor, self._context, self._broken = None, _Context(None), False
+        return codes
+
+
+class _Context:
+    """How processes are started, with a list of them."""
+
+    def __init__(self, method: str | None) -> None:
+        self._context: Any = multiprocessing.get_context(method)
+        self._made: list[BaseProcess] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def Process(self, *arguments: Any, **options: Any) -> BaseProcess:  # noqa: N802 - its name there
+        process: BaseProcess = self._context.Process(*arguments, **options)
+        self._made.append(process)
+        return process
+
+    @property
+    def started(self) -> list[BaseProcess]:
+        return [process for process in self._made if process.pid is not None]
+
+
+def _standard_streams() -> tuple[int, ...]:
+    """Numbers of standard input and output; where one is closed the number may be another file's."""
+    return tuple(handle for handle, stream in enumerate((sys.stdin, sys.stdout)) if stream is not None)
+
+
+# What the worker processes do.
+
+_function: Function
+
+
+def _begin(function: Function, alive: tuple[int, int] | None, streams: tuple[int, ...]) -> None:
+    global _function
+    _function = function
+    left_to_others()
+    null = os.open(os.devnull, os.O_RDWR)
+    for handle in streams:
+        os.dup2(null, handle)  # whoever is at the other end does not wait for us
+    if alive is not None:
+        os.close(alive[1])  # or the others would not notice the end
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    watched = parent.sentinel if alive is None else alive[0]
+    threading.Thread(target=_end_with, args=(watched,), daemon=True).start()
+
+
+def _end_with(handle: int) -> NoReturn:
+    """End this process when the one that made it has ended."""
+    select.select([handle], [], [])
+    os._exit(1)
+
+
+def _work(items: list[Any]) -> tuple[list[Any], float]:
+    return timed(_function, items)
