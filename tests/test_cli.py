@@ -548,6 +548,18 @@ def test_stdin_is_one_picture_or_a_list(album: Path, model: Path) -> None:
         assert listed.stdout == whole
 
 
+def test_standard_input_that_cannot_be_read_is_an_error_in_its_place(
+    album: Path, model: Path, tmp_path: Path
+) -> None:
+    with (tmp_path / "written").open("wb") as file:
+        done = run("predict", "-m", model, "-", album / "cat" / "0.png", stdin=file)
+    first, second = done.stdout.splitlines()
+    assert first == b"-\tERROR\tbad file descriptor"
+    assert second.startswith(os.fsencode(album / "cat" / "0.png") + b"\tcat\t")
+    assert done.returncode == 3
+    assert b"Traceback" not in done.stderr
+
+
 def test_a_list_of_paths_can_be_a_file(catclf: Runner, album: Path, model: Path, tmp_path: Path) -> None:
     listing = tmp_path / "list"
     listing.write_text(f"{album}/cat/0.png\n\n{album}/dog/0.png\n")

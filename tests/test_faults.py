@@ -259,11 +259,13 @@ def test_too_little_memory_for_a_picture_is_its_row(model: Path, album: Path, la
     assert done.stderr == "1 of 3 could not be read\n"
 
 
+@pytest.mark.parametrize("count", [1, 9])  # albums: with one there are no worker processes
 @pytest.mark.parametrize("megabytes", [110, 120, 130, 140, 150, 170, 200])
 def test_too_little_memory_for_anything_is_no_traceback(
-    model: Path, album: Path, megabytes: int
+    model: Path, album: Path, megabytes: int, count: int
 ) -> None:
-    done = catclf("predict", "-m", model, album, before=limit(resource.RLIMIT_AS, megabytes * 10**6))
+    little = limit(resource.RLIMIT_AS, megabytes * 10**6)
+    done = catclf("predict", "-m", model, *[album] * count, "-j", "2", before=little)
     if "failed to map segment" in done.stderr:
         pytest.skip("not even the libraries can be loaded in so little memory")
     assert done.returncode in (0, 1, 3)
@@ -277,6 +279,30 @@ def test_few_descriptors_are_enough(model: Path, album: Path, tmp_path: Path) ->
     done = catclf("predict", "-m", model, *[album] * 20, tmp_path / "a.h5", before=few)
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 20 * 12 + 12
+
+
+@pytest.mark.parametrize("number", [8, 10, 12, 16])
+def test_few_descriptors_are_enough_for_many_pictures(model: Path, album: Path, number: int) -> None:
+    few = limit(resource.RLIMIT_NOFILE, number)
+    done = catclf("predict", "-m", model, "-j", "2", *[album] * 20, before=few)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 20 * 12
+
+
+MANY_DESCRIPTORS = """
+import os, resource, sys
+from catclf import ReadOptions, predict
+resource.setrlimit(resource.RLIMIT_NOFILE, (1200, 1200))
+kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+print(len(list(predict(sys.argv[1], 20 * [sys.argv[2]], read=ReadOptions(jobs=2)))))
+"""
+
+
+def test_many_open_files_are_nothing_to_a_prediction(model: Path, album: Path) -> None:
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 1200:
+        pytest.skip("not so many files can be open here")
+    done = python("-c", MANY_DESCRIPTORS, str(model), str(album / "cat" / "01.png"))
+    assert (done.stdout, done.stderr) == ("20\n", "")
 
 
 def test_too_few_descriptors_for_a_child_are_a_row(model: Path, album: Path, tmp_path: Path) -> None:

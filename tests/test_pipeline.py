@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from catclf.config import DescentSettings, ReadOptions, TrainSettings
 from catclf.errors import ConfigError, DataError, TooFewPicturesError, TrainingError, spelled
 from catclf.features.pixels import Pixels
 from catclf.fitting import Fitted
+from catclf.images.inputs import Input
 from catclf.images.labelled import Labelled
 from catclf.images.picture import THUMBNAIL
 from catclf.metrics import mcnemar
@@ -844,6 +847,44 @@ def test_inputs_that_break_off_do_not_lose_the_answers_before(
     assert [next(answers).path for _ in range(count)] == [path] * count
     with pytest.raises(DataError, match="broke off"):
         next(answers)
+
+
+class Stream(io.BytesIO):
+    """Three megabytes that are no picture, or nothing but an error."""
+
+    def __init__(self, broken: bool = False) -> None:
+        super().__init__()
+        self._broken = broken
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        del size
+        if self._broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return bytes(3_000_000)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_stream_that_cannot_be_read_is_one_error_in_its_place(tmp_path: Path, jobs: int) -> None:
+    path = str(save_picture(tmp_path / "a.png", noise(8, 8, 3)))
+    inputs: list[Input] = [*[path] * 20, Stream(broken=True), path]
+    *first, error, last = predict(made_model(), inputs, read=ReadOptions(jobs=jobs))
+    assert [answer.path for answer in (*first, last)] == [path] * 21
+    assert all(answer.error is None for answer in (*first, last))
+    assert str(error.error) == "-: input/output error"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_few_streams_are_kept_in_memory(jobs: int) -> None:
+    list(predict(made_model(), [Stream()]))  # whatever is imported is
+    tracemalloc.start()
+    try:
+        answers = list(
+            predict(made_model(), (Stream() for _ in range(100)), read=ReadOptions(jobs=jobs))
+        )
+        assert tracemalloc.get_traced_memory()[1] < 60_000_000
+    finally:
+        tracemalloc.stop()
+    assert len([answer for answer in answers if answer.error is not None]) == 100
 
 
 def test_a_row_and_its_picture_have_the_same_probability(tmp_path: Path) -> None:

@@ -85,15 +85,15 @@ def predict(model: Path, *arguments: object) -> tuple[bytes, bytes]:
     return run_counted("predict", "-m", model, *arguments)
 
 
-def run_counted(*arguments: object, first: str = "") -> tuple[bytes, bytes]:
-    """Run catclf; its output, and the exit code with the number of worker processes."""
+def run_counted(*arguments: object, first: str = "", seconds: float = 120) -> tuple[bytes, bytes]:
+    """Run catclf after some code; its output, and the exit code with the number of worker processes."""
     command = [sys.executable, "-c", COUNTED + first + RUN, *arguments]
     done = subprocess.run(
         [str(part) for part in command],
         cwd=ROOT,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # for `first`, as `main` does
         capture_output=True,
-        timeout=120,
+        timeout=seconds,
     )
     assert b"Traceback" not in done.stderr
     return done.stdout, done.stderr.splitlines()[-1]
@@ -219,6 +219,7 @@ class Asked:
 
     def answers(self, seconds: float) -> bool:
         """Whether there is something to read before so many seconds are over."""
+        assert self._process.stdout is not None
         return bool(select.select([self._process.stdout], [], [], seconds)[0])
 
     def end(self) -> tuple[bytes, int]:
@@ -240,13 +241,13 @@ def asked(*arguments: object) -> Iterator[Asked]:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("style", ["text", "csv", "tsv", "jsonl"])
+@pytest.mark.parametrize("style", ["text", "csv", "jsonl"])
 def test_a_row_comes_before_anything_else_is_written(
     model: Path, pictures: list[Path], style: str, jobs: int
 ) -> None:
     expected = predict(model, *pictures[:3], "-F", style)[0].splitlines(keepends=True)
     with asked("-m", model, "-F", style, "-j", jobs) as process:
-        if style in ("csv", "tsv"):
+        if style == "csv":
             assert process.read() == expected.pop(0)
         for path, row in zip(pictures, expected, strict=False):
             process.write(os.fsencode(path) + b"\n")
@@ -287,14 +288,13 @@ def test_an_array_of_json_comes_row_by_row(model: Path, pictures: list[Path], jo
     with asked("-m", model, "-j", jobs, "-F", "json") as process:
         assert process.read() == expected[0]
         process.write(os.fsencode(pictures[0]) + b"\n")
-        assert process.answers(30)
-        assert process.read(0) == b""
+        assert process.answers(30)  # with a row, which does not end yet
         process.write(os.fsencode(pictures[1]) + b"\n")
         assert process.end() == (b"".join(expected[1:]), 0)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("count", [1, 16, 17, 90])
+@pytest.mark.parametrize("count", [1, 40])
 def test_rows_before_a_list_that_cannot_be_read_are_written(
     model: Path, pictures: list[Path], count: int, jobs: int
 ) -> None:
@@ -340,7 +340,18 @@ def repeated(path: Path, times: int) -> Path:
 
 
 def started(model: Path, listing: Path, **options: Any) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "catclf", "predict", "-m", model, "-j", "2", "--files-from", listing]
+    command = [
+        sys.executable,
+        "-m",
+        "catclf",
+        "predict",
+        "-m",
+        model,
+        "-j",
+        "2",
+        "--files-from",
+        listing,
+    ]
     return subprocess.Popen(
         [str(part) for part in command],
         cwd=ROOT,
@@ -415,9 +426,7 @@ def test_a_picture_that_no_worker_survives_is_a_row_with_the_reason(
     assert told.startswith(b"3 ")
 
 
-def test_pictures_that_no_worker_survives_are_skipped_by_eval(
-    model: Path, pictures: list[Path]
-) -> None:
+def test_pictures_that_no_worker_survives_are_skipped_by_eval(model: Path, pictures: list[Path]) -> None:
     album = labelled(pictures)
     alone = []
     for first, jobs in ((DEADLY, 2), ("", 1)):
@@ -430,3 +439,29 @@ def test_pictures_that_no_worker_survives_are_skipped_by_eval(
         alone.append(out)
     assert alone[0] == alone[1]
     assert b'"failed": 3' in alone[0]
+
+
+NO_THREAD = """
+import threading
+start, here, asked = threading.Thread.start, os.getpid(), 0
+def refusing(thread):
+    global asked
+    if (os.getpid() == here) == REFUSED_HERE:
+        asked += 1
+        if asked == NUMBER:
+            raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = refusing
+"""
+
+
+@pytest.mark.parametrize(("here", "number"), [(True, 1), (False, 1)])
+def test_threads_that_cannot_be_had_lose_no_row(
+    model: Path, pictures: list[Path], here: bool, number: int
+) -> None:
+    """The pool of the standard library has threads of its own, and so has each worker process."""
+    first = NO_THREAD.replace("REFUSED_HERE", repr(here)).replace("NUMBER", repr(number))
+    expected = predict(model, *pictures, "-j", 1)[0]
+    found, told = run_counted("predict", "-m", model, "-j", 2, *pictures, first=first, seconds=20)
+    assert found == expected
+    assert told.startswith(b"0 ")

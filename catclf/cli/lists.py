@@ -16,6 +16,7 @@ LONGEST = 65_536
 """Bytes of a path; systems allow a few thousand. More are no path, and are not kept."""
 
 _SHOWN = 60  # bytes of what is no path
+_HEAD = 16  # bytes that tell a picture
 _BLOCK = 65_536
 
 Listed = Iterator[str | Picture | Waiting]
@@ -32,33 +33,50 @@ def listed(file: BinaryIO, name: str, null: bool) -> Listed:
         If it is a picture and no list, or cannot be read.
     """
     end = b"\0" if null else b"\n"
-    rest, dropped = b"", 0
+    head, entry = b"", _Entry()
     try:
-        for number, block in enumerate(_blocks(file)):
+        for block in _blocks(file):
             if isinstance(block, Waiting):
                 yield block
                 continue
-            if number == 0 or (number == 1 and not rest):
-                _check(block, name)
+            if len(head) < _HEAD:
+                head += block[:_HEAD]
+                _refuse_picture(head, name)
             *whole, last = block.split(end)
-            for entry in whole:
-                if dropped:
-                    yield _too_long(rest, dropped + len(entry))
-                elif rest or entry:
-                    yield _path(rest + entry, null)
-                rest, dropped = b"", 0
-            if dropped:
-                dropped += len(last)
-            else:
-                rest += last
-                if len(rest) > LONGEST:
-                    rest, dropped = rest[:_SHOWN], len(rest)
+            for part in whole:
+                entry.add(part)
+                if entry.size:
+                    yield entry.value()
+                entry = _Entry()
+            entry.add(last)
     except OSError as exc:
         raise DataError(name, system_reason(exc)) from exc
-    if dropped:
-        yield _too_long(rest, dropped)
-    elif rest:
-        yield _path(rest, null)
+    if entry.size:
+        yield entry.value()
+
+
+class _Entry:
+    """A path that comes in parts; of one that is too long only the beginning is kept."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._kept = b""
+
+    def add(self, part: bytes) -> None:
+        self.size += len(part)
+        self._kept = self._kept + part if self.size <= LONGEST else (self._kept + part)[:_SHOWN]
+
+    def value(self) -> str | Picture:
+        """The path, or a picture with the reason why it is none."""
+        path = os.fsdecode(self._kept)
+        if self.size > LONGEST:
+            found = f"goes on for {self.size} bytes, so it is no path"
+            reason = f"{found}; is a newline, or with -0 a NUL, missing?"
+        elif b"\0" in self._kept:
+            reason = "has a NUL byte, so it is no path; if NUL ends the paths of the list, say -0"
+        else:
+            return path
+        return Picture(path, error=DataError(path, reason))
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes | Waiting]:
@@ -78,24 +96,9 @@ def _blocks(file: BinaryIO) -> Iterator[bytes | Waiting]:
         yield block
 
 
-def _check(head: bytes, name: str) -> None:
-    """Refuse by its first bytes what is a picture."""
+def _refuse_picture(head: bytes, name: str) -> None:
+    """Refuse by its first bytes what is a picture and no list."""
     from catclf.images.decode import begins_like_picture
 
     if begins_like_picture(head):
         raise DataError(name, "is a picture and no list of paths; leave --files-from out")
-
-
-def _path(entry: bytes, null: bool) -> str | Picture:
-    path = os.fsdecode(entry)
-    if b"\0" in entry:
-        reason = "has a NUL byte, so it is no path; if NUL ends the paths of the list, say -0"
-        return Picture(path, error=DataError(path, reason))
-    del null
-    return path
-
-
-def _too_long(head: bytes, size: int) -> Picture:
-    path = os.fsdecode(head)
-    ended = "is a newline, or with -0 a NUL, missing?"
-    return Picture(path, error=DataError(path, f"goes on for {size} bytes, so it is no path; {ended}"))

@@ -133,12 +133,11 @@ def scored(
 
 
 def _here(scorer: Scorer, pictures: Pictures, processes: bool, progress: Progress) -> _Answers:
-    jobs, source = scorer.options.cores, iter(pictures)
-    first = list(_until_waiting(islice(source, FEW + 1)))
+    first, rest = _peeked(iter(pictures))
     many = len(first) > FEW or (first != [] and isinstance(first[-1], Waiting))
-    source, pool = chain(first, source), _pool(scorer, jobs if many else 1, processes, progress)
+    pool = _pool(scorer, scorer.options.cores if many else 1, processes, progress)
     with closing(pool):
-        yield from spread(map(_sendable, source), pool, _bytes)
+        yield from spread(map(_sendable, chain(first, rest)), pool, _bytes)
 
 
 def _pool(scorer: Scorer, jobs: int, processes: bool, progress: Progress) -> Pool:
@@ -151,11 +150,22 @@ def _pool(scorer: Scorer, jobs: int, processes: bool, progress: Progress) -> Poo
     return InProcesses(scorer, jobs, _lost, progress.note)
 
 
-def _until_waiting(pictures: Pictures) -> Iterator[Picture | Waiting]:
-    for picture in pictures:
-        yield picture
-        if isinstance(picture, Waiting):
-            return
+def _peeked(pictures: Iterator[Picture | Waiting]) -> tuple[list[Picture | Waiting], Pictures]:
+    """Take enough pictures to know whether there are many, as far as they are there; and the others."""
+    first: list[Picture | Waiting] = []
+    try:
+        for picture in islice(pictures, FEW + 1):
+            first.append(picture)
+            if isinstance(picture, Waiting):
+                break
+    except Exception as exc:  # it comes after the pictures before it
+        return first, _failing(exc)
+    return first, pictures
+
+
+def _failing(exc: Exception) -> Iterator[Picture]:
+    yield from ()
+    raise exc
 
 
 def _lost(picture: Picture, how: str) -> Scored:

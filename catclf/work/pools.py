@@ -93,7 +93,10 @@ class OnThreads:
 
     def submit(self, task: Task) -> None:
         """See `Pool`."""
-        self._threads.submit(self._run, task)
+        try:
+            self._threads.submit(self._run, task)
+        except MemoryError:  # no thread can be started
+            self._run(task)
 
     def _run(self, task: Task) -> None:
         task.run(self._function)

@@ -7,6 +7,7 @@ finds out whose fault it was, and goes on.
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import select
@@ -144,6 +145,8 @@ class InProcesses:
             except BrokenProcessPool:
                 self._broken = True
                 self._bell.ring()
+            except RuntimeError as exc:  # the pool needs a thread of its own
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from exc
             else:
                 future.add_done_callback(partial(self._answered, task))
 
@@ -174,7 +177,7 @@ class InProcesses:
         started = len(self._context.started)
         self._end()
         reason = exc.strerror or str(exc)
-        if started:
+        if 0 < started < self._count:
             self._count = started
             self._note(f"only {number_of(started, 'worker process')} can be started ({reason})")
         else:
@@ -215,7 +218,8 @@ class InProcesses:
             for process in processes:
                 process.kill()
             if self._executor is not None:
-                self._executor.shutdown(wait=True, cancel_futures=True)
+                with contextlib.suppress(RuntimeError):  # its thread could not be started
+                    self._executor.shutdown(wait=True, cancel_futures=True)
             codes = []
             for process in processes:
                 process.join()
@@ -267,7 +271,8 @@ def _begin(function: Function, alive: tuple[int, int] | None, streams: tuple[int
     parent = multiprocessing.parent_process()
     assert parent is not None
     watched = parent.sentinel if alive is None else alive[0]
-    threading.Thread(target=_end_with, args=(watched,), daemon=True).start()
+    with contextlib.suppress(RuntimeError):  # no thread can be started: it works all the same
+        threading.Thread(target=_end_with, args=(watched,), daemon=True).start()
 
 
 def _end_with(handle: int) -> NoReturn:
