@@ -21,7 +21,7 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
 import catclf
-from catclf import fitting, parallel
+from catclf import fitting
 from catclf.config import LOSS_NAMES, STOP_RULES, DescentSettings, ReadOptions, TrainSettings
 from catclf.engines import stream
 from catclf.engines.choice import choose_engine
@@ -31,6 +31,7 @@ from catclf.images.stored import StoredPixels
 from catclf.pipeline.training import Fit
 from catclf.stores import Store
 from catclf.stores.here import InFile, InMemory
+from catclf.work import parts
 from catclf.work.threads import ahead
 from tests.conftest import ROOT
 from tests.pictures import cats_and_dogs, class_folder, load_labelled, noise, open_files
@@ -53,7 +54,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pictures a block and four read at a time, so that even little data has many."""
     monkeypatch.setattr(stream, "_BLOCK_BYTES", 2 * 4 * 3 * SIZE * SIZE)
     monkeypatch.setattr(stream, "_BLOCKS_AHEAD", 2)
-    monkeypatch.setattr(parallel, "_FEWEST_PARTS", 3)
+    monkeypatch.setattr(parts, "_FEWEST_PARTS", 3)
     monkeypatch.setattr(fitting, "_L2_DESCENT", replace(fitting._L2_DESCENT, iterations=3))
 
 
