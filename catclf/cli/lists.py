@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from catclf.errors import DataError, system_reason
 from catclf.images.picture import Picture
+from catclf.work.pools import await_readable
 from catclf.work.spread import Waiting
 
 LONGEST = 65_536
@@ -88,7 +88,7 @@ def _blocks(file: BinaryIO) -> Iterator[bytes | Waiting]:
         yield file.read()
         return
     while True:
-        while not select.select([handle], [], [], 0)[0]:
+        while not await_readable(handle, seconds=0):
             yield Waiting(handle)
         block = os.read(handle, _BLOCK)
         if not block:

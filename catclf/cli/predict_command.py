@@ -16,7 +16,6 @@ import click
 from catclf.atomic import replacing
 from catclf.cli.console import Console
 from catclf.cli.group import ExampleFirst, Invocation
-from catclf.cli.lists import listed
 from catclf.cli.live import LiveProgress
 from catclf.cli.options import (
     console_option,
@@ -210,6 +209,8 @@ def _stdin() -> BinaryIO:
 
 
 def _inputs(paths: Iterable[str], files_from: str | None, null: bool) -> Iterator[Input]:
+    from catclf.cli.lists import listed  # it imports numpy, which --help does without
+
     for path in paths:
         yield _stdin() if path == "-" else path
     if files_from == "-":

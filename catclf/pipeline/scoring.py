@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from catclf.config import ReadOptions
-from catclf.errors import DataError
+from catclf.errors import DataError, system_reason
 from catclf.images.decode import Decoder
 from catclf.images.picture import Picture, Pixels, View
 from catclf.model import Model, load
 from catclf.progress import Progress
-from catclf.work.pools import Here, OnThreads, Pool
+from catclf.work.pools import Here, OnThreads, Pool, await_readable
 from catclf.work.spread import MOST, Waiting, spread
 
 FEW = 16
@@ -133,21 +133,26 @@ def scored(
 
 
 def _here(scorer: Scorer, pictures: Pictures, processes: bool, progress: Progress) -> _Answers:
-    first, rest = _peeked(iter(pictures))
+    source = iter(pictures)
+    first, rest = _peeked(source) if processes else ([], source)
     many = len(first) > FEW or (first != [] and isinstance(first[-1], Waiting))
-    pool = _pool(scorer, scorer.options.cores if many else 1, processes, progress)
+    jobs = scorer.options.cores if many or not processes else 1
+    pool = _pool(scorer, jobs, processes, progress)
     with closing(pool):
         yield from spread(map(_sendable, chain(first, rest)), pool, _bytes)
 
 
 def _pool(scorer: Scorer, jobs: int, processes: bool, progress: Progress) -> Pool:
-    if jobs == 1:
-        return Here(scorer)
-    if not processes:
-        return OnThreads(scorer, jobs)
-    from catclf.work.processes import InProcesses  # only here: it takes time to import
+    if jobs > 1:
+        from catclf.work.processes import InProcesses  # only here: it takes time to import
 
-    return InProcesses(scorer, jobs, _lost, progress.note)
+        try:
+            if processes:
+                return InProcesses(scorer, jobs, _lost, progress.note)
+            return OnThreads(scorer, jobs)
+        except OSError as exc:  # no file can be opened
+            progress.note(f"one core does the work: {exc.strerror}")
+    return Here(scorer)
 
 
 def _peeked(pictures: Iterator[Picture | Waiting]) -> tuple[list[Picture | Waiting], Pictures]:
@@ -175,6 +180,8 @@ def _lost(picture: Picture, how: str) -> Scored:
 
 
 def _bytes(picture: Picture) -> int:
+    if isinstance(picture.stream, io.BytesIO):
+        return picture.stream.getbuffer().nbytes
     return 0 if picture.pixels is None else picture.pixels.nbytes
 
 
@@ -200,6 +207,8 @@ def _batches(pictures: Pictures) -> Iterator[list[Picture]]:
         if batch and (isinstance(picture, Waiting) or len(batch) == _SENT_TO_WORKERS):
             yield batch
             batch = []
+        elif isinstance(picture, Waiting):
+            await_readable(picture.handle)
     if batch:
         yield batch
 
@@ -208,7 +217,10 @@ def _sendable(picture: Picture | Waiting) -> Picture | Waiting:
     """Read a stream, which cannot be sent."""
     if isinstance(picture, Waiting) or picture.stream is None:
         return picture
-    return picture._replace(stream=io.BytesIO(picture.stream.read()))
+    try:
+        return picture._replace(stream=io.BytesIO(picture.stream.read()))
+    except (OSError, ValueError) as exc:
+        return Picture(picture.path, error=DataError(picture.path, system_reason(exc)))
 
 
 # What the workers of a cluster do.

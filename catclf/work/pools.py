@@ -61,6 +61,17 @@ class Pool(Protocol):
         """Stop, whatever is under way."""
 
 
+def await_readable(*handles: int, seconds: float | None = None) -> bool:
+    """Wait until one of the file descriptors can be read, or at most so long; whether one can be.
+
+    Unlike `select.select` it takes descriptors of any number.
+    """
+    poll = select.poll()
+    for handle in handles:
+        poll.register(handle, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else 1000 * seconds))
+
+
 class Here:
     """No pool at all: a task is done when it is submitted."""
 
@@ -76,7 +87,7 @@ class Here:
     def wait(self, handle: int | None) -> None:
         """See `Pool`."""
         if handle is not None:
-            select.select([handle], [], [])
+            await_readable(handle)
 
     def close(self) -> None:
         """See `Pool`."""
@@ -125,10 +136,10 @@ class Bell:
         with contextlib.suppress(BlockingIOError):  # it is ringing
             os.write(self._in, b"\0")
 
-    def wait(self, handle: int | None) -> None:
-        """Return when it rings, or when the file descriptor `handle` can be read."""
+    def wait(self, handle: int | None, seconds: float | None = None) -> None:
+        """Return when it rings, when the file descriptor `handle` can be read, or after so long."""
         handles = [self._out] if handle is None else [self._out, handle]
-        select.select(handles, [], [])
+        await_readable(*handles, seconds=seconds)
         with contextlib.suppress(BlockingIOError):
             os.read(self._out, 4096)
 

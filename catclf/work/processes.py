@@ -10,7 +10,6 @@ import contextlib
 import errno
 import multiprocessing
 import os
-import select
 import signal
 import sys
 import threading
@@ -23,10 +22,13 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NoReturn
 
 from catclf.printable import ending, number_of
-from catclf.work.pools import Bell, Function, OnThreads, Task, timed
+from catclf.work.pools import Bell, Function, Here, OnThreads, Pool, Task, await_readable, timed
 from catclf.work.signals import left_to_others, masked
 
 _LOOKS = 50
+_LOOK_SECONDS = 1.0
+_PAUSE = 0.2  # seconds, for what keeps processes from starting to pass
+_POOL_THREADS = 3
 _TRIES = 3
 """How often a worker process must end over an item that it has alone before the item is to blame."""
 
@@ -86,12 +88,16 @@ class InProcesses:
         self._function, self._count = function, count
         self._lost, self._note, self._method = lost, note, method
         self._bell = Bell()
-        self._alive = os.pipe()  # ends for the workers when this process does
+        try:
+            self._alive = os.pipe()  # ends for the workers when this process does
+        except OSError:
+            self._bell.close()
+            raise
         self._executor: ProcessPoolExecutor | None = None
         self._context = _Context(None)
         self._under_way: list[Task] = []
         self._broken = False
-        self._threads: OnThreads | None = None
+        self._instead: Pool | None = None  # where no process can be had
 
     @property
     def room(self) -> int:
@@ -113,10 +119,10 @@ class InProcesses:
 
     def wait(self, handle: int | None) -> None:
         """See `Pool`."""
-        if self._threads is not None:
-            self._threads.wait(handle)
+        if self._instead is not None:
+            self._instead.wait(handle)
             return
-        self._bell.wait(handle)
+        self._wait(handle)
         if self._broken:
             self._end()
             for task in self._under_way:
@@ -127,16 +133,16 @@ class InProcesses:
         """See `Pool`."""
         with masked():
             self._end()
-            if self._threads is not None:
-                self._threads.close()
+            if self._instead is not None:
+                self._instead.close()
             self._bell.close()
             for handle in self._alive:
                 os.close(handle)
 
     def _give(self, task: Task, count: int) -> None:
         """Hand a task to a pool of at most `count` processes; an OSError says that one cannot start."""
-        if self._threads is not None:
-            self._threads.submit(task)
+        if self._instead is not None:
+            self._instead.submit(task)
             return
         with masked():  # an exception inside the pool could leave its locks taken for ever
             try:
@@ -151,6 +157,7 @@ class InProcesses:
                 future.add_done_callback(partial(self._answered, task))
 
     def _made(self, count: int) -> ProcessPoolExecutor:
+        _check_threads()
         method = self._method or start_method()
         if method is None:
             raise OSError(0, "nobody would hear of its end")
@@ -181,8 +188,21 @@ class InProcesses:
             self._count = started
             self._note(f"only {number_of(started, 'worker process')} can be started ({reason})")
         else:
-            self._threads = OnThreads(self._function, self._count)
+            self._instead = self._without_processes()
             self._note(f"no worker process can be started ({reason}): threads do the work")
+
+    def _without_processes(self) -> Pool:
+        try:
+            return OnThreads(self._function, self._count)
+        except OSError:  # no file can be opened
+            return Here(self._function)
+
+    def _wait(self, handle: int | None) -> None:
+        """Wait for a task or `handle`; notice as well if the pool's own thread has ended."""
+        self._bell.wait(handle, _LOOK_SECONDS)
+        thread = getattr(self._executor, "_executor_manager_thread", None)
+        if thread is not None and not thread.is_alive():
+            self._broken = True
 
     def _do_alone(self, task: Task) -> None:
         try:
@@ -193,19 +213,21 @@ class InProcesses:
     def _alone(self, items: list[Any]) -> list[Any]:
         """Compute the results of items in a process that has nothing else, in halves if that ends it."""
         how = ""
-        for _ in range(_TRIES if len(items) == 1 else 1):
+        for _ in range(_TRIES):
             attempt = Task(items)
             try:
                 self._give(attempt, 1)
                 while not (attempt.done or self._broken):
-                    self._bell.wait(None)
-                (code,) = self._end()
-                how = ending(code)
+                    self._wait(None)
+                how = next(map(ending, self._end()), "was lost")
             except OSError as exc:
                 self._end()
                 how = f"cannot be started ({exc.strerror or exc})"
+                time.sleep(_PAUSE)
             if attempt.done:
                 return attempt.outcome()
+            if len(items) > 1 and not how.startswith("cannot"):
+                break
         if len(items) == 1:
             return [self._lost(items[0], how)]
         half = len(items) // 2
@@ -249,6 +271,23 @@ class _Context:
         return [process for process in self._made if process.pid is not None]
 
 
+def _check_threads() -> None:
+    """Raise an OSError if the threads of a pool cannot be had: it would not notice for itself."""
+    ended = threading.Event()
+    started = []
+    try:
+        for _ in range(_POOL_THREADS):
+            thread = threading.Thread(target=ended.wait)
+            thread.start()
+            started.append(thread)
+    except RuntimeError as exc:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from exc
+    finally:
+        ended.set()
+        for thread in started:
+            thread.join()
+
+
 def _standard_streams() -> tuple[int, ...]:
     """Numbers of standard input and output; where one is closed the number may be another file's."""
     return tuple(handle for handle, stream in enumerate((sys.stdin, sys.stdout)) if stream is not None)
@@ -277,7 +316,7 @@ def _begin(function: Function, alive: tuple[int, int] | None, streams: tuple[int
 
 def _end_with(handle: int) -> NoReturn:
     """End this process when the one that made it has ended."""
-    select.select([handle], [], [])
+    await_readable(handle)
     os._exit(1)
 
 
