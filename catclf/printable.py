@@ -13,6 +13,19 @@ def printable(text: str) -> str:
     return text.translate(_SHOWN).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def shown(value: object) -> str:
+    """Write a value for people: numbers in six digits, an interval from end to end.
+
+    Examples
+    --------
+    >>> shown([0.1234567, 0.5]), shown(3), shown("zeros")
+    ('0.123457 to 0.5', '3', 'zeros')
+    """
+    if isinstance(value, list):
+        return " to ".join(map(shown, value))
+    return printable(f"{value:.6g}" if isinstance(value, float) else str(value))
+
+
 def number_of(count: int, thing: str) -> str:
     """Say how many there are.
 

@@ -1121,7 +1121,7 @@ def test_a_list_that_nul_divides_needs_the_option_for_it(
     (row,) = refused.out.splitlines()
     path, error, reason = row.split(b"\t")
     assert (refused.code, path, error) == (3, listing.read_bytes().replace(b"\0", rb"\x00"), b"ERROR")
-    assert reason == b"has a NUL byte, so it is no path; if NUL ends the paths of the list, say -0"
+    assert reason == b"has a NUL byte, so it is not a path; if the list is separated by NUL, use -0"
     assert catclf("predict", "-m", model, "--files-from", listing, "-0").out.count(b"\n") == len(paths)
 
 

@@ -160,7 +160,7 @@ def test_newlines_belong_to_paths_that_nul_ends() -> None:
 @pytest.mark.parametrize("length", [1, 4, 100])
 def test_a_nul_in_a_line_is_an_error_in_its_place(length: int) -> None:
     found = through_pipe(every(b"a.png\nb.png\0c.png\0\nd.png\n", length))
-    told = "has a NUL byte, so it is no path; if NUL ends the paths of the list, say -0"
+    told = "has a NUL byte, so it is not a path; if the list is separated by NUL, use -0"
     assert errors(found) == [None, told, None]
     assert paths_of(found) == [b"a.png", b"b.png\0c.png\0", b"d.png"]
 
@@ -176,7 +176,7 @@ def test_what_is_longer_than_a_path_is_an_error_in_its_place(
         path = b"0123456789" * (size // 10) + b"x" * (size % 10)
         paths = [b"a.png", path] if last else [b"a.png", path, b"b.png", b"c.png"]
         found = through_pipe(every(end.join(paths), length), null)
-        told = f"goes on for {size} bytes, so it is no path; is a newline, or with -0 a NUL, missing?"
+        told = f"is {size} bytes long, so it is not a path; is a newline, or with -0 a NUL, missing?"
         assert errors(found) == [None, told if size > LONGEST else None, *[None] * (len(paths) - 2)]
         shown = paths_of(found)
         assert shown[:1] + shown[2:] == paths[:1] + paths[2:]
@@ -296,7 +296,7 @@ def test_memory_is_bounded_whatever_the_list_is(null: bool, tmp_path: Path) -> N
         tracemalloc.stop()
     (reason,) = errors([entry])
     assert reason is not None
-    assert reason.startswith("goes on for 100000000 bytes, so it is no path")
+    assert reason.startswith("is 100000000 bytes long, so it is not a path")
 
 
 class Block(bytes):

@@ -111,10 +111,10 @@ def test_all_tools_take_them(kind: FeatureKind, photos: Path, tmp_path: Path, ca
     assert NAME in shown.out.decode()
     drawn = catclf("info", model, "--weights", tmp_path / "w.png")
     assert drawn.code == 2
-    assert "cannot be drawn" in drawn.err
+    assert "no picture of their weights" in drawn.err
     explained = catclf("predict", "-m", model, photos, "--explain", tmp_path / "why")
     assert explained.code == 2
-    assert "no places to explain" in explained.err
+    assert "have no places" in explained.err
 
     assert catclf("pack", photos, packed, "--size", "16").code == 0
     again = tmp_path / "again.npz"

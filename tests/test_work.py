@@ -281,7 +281,7 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 print(start_method())
 assert results(pool(same), range(300)) == list(range(300))
 """
-    note = "no worker process can be started (nobody would hear of its end): threads do the work"
+    note = "no worker process can be started (SIGCHLD is ignored): threads do the work"
     assert python(code) == ["None", note]
 
 

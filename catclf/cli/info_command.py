@@ -12,7 +12,7 @@ from catclf.cli.group import ExampleFirst
 from catclf.cli.options import check_file, format_option, refuse_overwriting
 from catclf.cli.output import print_json, print_text
 from catclf.cli.parameters import PathName, option
-from catclf.printable import printable
+from catclf.printable import printable, shown
 
 _EPILOG = """\b
 Example:
@@ -54,6 +54,4 @@ def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
             yield label
             yield from _lines(value, indent + "  ")
         else:
-            values = value if isinstance(value, list) else [value]
-            shown = " to ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in values)
-            yield f"{label:<17} {printable(shown)}"
+            yield f"{label:<17} {shown(value)}"

@@ -70,10 +70,10 @@ class _Entry:
         """The path, or a picture with the reason why it is none."""
         path = os.fsdecode(self._kept)
         if self.size > LONGEST:
-            found = f"goes on for {self.size} bytes, so it is no path"
+            found = f"is {self.size} bytes long, so it is not a path"
             reason = f"{found}; is a newline, or with -0 a NUL, missing?"
         elif b"\0" in self._kept:
-            reason = "has a NUL byte, so it is no path; if NUL ends the paths of the list, say -0"
+            reason = "has a NUL byte, so it is not a path; if the list is separated by NUL, use -0"
         else:
             return path
         return Picture(path, error=DataError(path, reason))

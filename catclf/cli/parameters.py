@@ -30,7 +30,7 @@ class Option(click.Option):
 
     def __init__(self, *arguments: Any, **attributes: Any) -> None:
         self.given = attributes.get("default") is not None or "[default" in attributes.get("help", "")
-        shown = attributes.get("default") is not None and "[default" not in attributes.get("help", "")
+        shown = self.given and "[default" not in attributes.get("help", "")
         kind = attributes.get("type")
         letter = (
             "N"
@@ -90,7 +90,7 @@ def gathered(name: str, make: Callable[..., Any], *decorators: Decorator[Any]) -
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)
         def called(**values: Any) -> Any:
-            taken = {name: values.pop(name) for name in names}
+            taken = {argument: values.pop(argument) for argument in names}
             return command(**values, **{name: make(**taken)})
 
         vars(called)["gathered"] = {**vars(called).get("gathered", {}), name: names}

@@ -254,20 +254,30 @@ class _Tally:
         self._failed = 0
 
     def count(self, chunks: Iterable[list[Prediction]]) -> Iterator[list[Prediction]]:
-        for chunk in chunks:
+        for chunk in self._until_stdin_fails(chunks):
             failed = [row for row in chunk if row.error is not None]
             self._failed += len(failed)
             self._answered += len(chunk) - len(failed)
             self._negative += sum(row.label != self._positive for row in chunk) - len(failed)
-            if any(row.path == "-" for row in failed):
-                self._explain_stdin(failed)
+            for row in failed:
+                self._explain_stdin(row.error)
             yield chunk
 
-    def _explain_stdin(self, failed: list[Prediction]) -> None:
-        from catclf.images.decode import UNKNOWN_FORMAT
+    def _until_stdin_fails(self, chunks: Iterable[list[Prediction]]) -> Iterator[list[Prediction]]:
+        try:
+            yield from chunks
+        except DataError as exc:
+            self._explain_stdin(exc)
+            raise
 
-        if any(row.path == "-" and row.error and row.error.reason == UNKNOWN_FORMAT for row in failed):
-            self._console.say("- is the bytes of one picture; for a list of paths use --files-from -")
+    def _explain_stdin(self, error: DataError | None) -> None:
+        if error is not None and error.path == "-":
+            from catclf.images.decode import UNKNOWN_FORMAT
+
+            if error.reason == UNKNOWN_FORMAT:
+                self._console.say(
+                    "- is the bytes of one picture; for a list of paths use --files-from -"
+                )
 
     def exit_code(self, exit_status: bool) -> int:
         if self._failed:

@@ -7,7 +7,6 @@ import shlex
 import time
 from collections.abc import Iterator
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 from catclf.atomic import replacing
 from catclf.cli.console import Console
@@ -21,9 +20,6 @@ from catclf.errors import TrainingError, spelled
 from catclf.pipeline.training import Fit
 from catclf.printable import number_of
 from catclf.work.signals import signals
-
-if TYPE_CHECKING:
-    pass
 
 
 class TrainingProgress(LiveProgress):

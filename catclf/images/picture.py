@@ -32,11 +32,6 @@ class Picture(NamedTuple):
     pixels: Pixels | None = None
     error: DataError | None = None
 
-    @property
-    def is_file(self) -> bool:
-        """Whether its path is all there is to know of it."""
-        return self.stream is None and self.pixels is None and self.error is None
-
 
 class View(NamedTuple):
     """A size and shape in which a picture is wanted. One decoding can give several.

@@ -22,7 +22,7 @@ from catclf.metrics import Comparison, Scores, mcnemar, score, training_baseline
 from catclf.model import Model
 from catclf.pipeline.classes import labels_by_name
 from catclf.pipeline.gallery import Gallery
-from catclf.pipeline.scoring import Scored, Scorer, classifier, scored
+from catclf.pipeline.scoring import Scored, Scorer, loaded, scored
 from catclf.progress import Progress
 from catclf.work.spread import MOST
 
@@ -189,14 +189,15 @@ def evaluate(
     progress : Progress or None
         Hears of every picture.
     processes : bool
-        As in `predict`.
+        Whether many pictures may be scored in worker processes: the program that calls it then has no
+        threads of its own, or can be imported anew by them.
 
     Raises
     ------
     DataError
         If the data cannot be read, or its classes are not those of the model.
     """
-    models = [classifier(one, prior) for one in (model, against) if one is not None]
+    models = [loaded(one, prior) for one in (model, against) if one is not None]
     limits = [one.threshold if threshold is None else threshold for one in models]
     read, progress = (read or ReadOptions()).of_size(models[0].size), progress or Progress()
     marked, shown = len(models[0].fingerprints) > 0, Gallery(limits[0]) if gallery else None
@@ -240,7 +241,9 @@ def _labels(models: list[Model], labelled: Labelled) -> Vector:
     y, *others = (labels_by_name(labelled, one.positive, one.negative) for one in models)
     if any(not np.array_equal(y, other) for other in others):
         found = " and ".join(repr(one.positive) for one in models)
-        raise DataError(labelled.source, f"the positive classes of the models are {found}; expected one")
+        raise DataError(
+            labelled.source, f"the positive classes of the models are {found}; expected the same class"
+        )
     return y
 
 

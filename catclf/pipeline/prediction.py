@@ -17,7 +17,7 @@ from catclf.images.inputs import Inputs, pictures_of
 from catclf.images.picture import View
 from catclf.logistic import sigmoid
 from catclf.model import Model
-from catclf.pipeline.scoring import Scored, Scorer, classifier, scored
+from catclf.pipeline.scoring import Scored, Scorer, loaded, scored
 from catclf.progress import Progress
 
 
@@ -114,7 +114,7 @@ def predict_chunks(
     which need not take turns as threads do. The program that calls it then has no threads of its own,
     or can be imported anew by its worker processes.
     """
-    model, read = classifier(model, prior), read or ReadOptions()
+    model, read = loaded(model, prior), read or ReadOptions()
     scorer = Scorer((model,), read.of_size(model.size), kept=(View(model.size),) if keep_pixels else ())
     pictures = pictures_of(inputs, scorer.options, on_ignored)
     with closing(scored(scorer, pictures, processes, progress)) as answers:

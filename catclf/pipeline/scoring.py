@@ -31,10 +31,10 @@ Pictures = Iterable[Picture | Waiting]
 _Answers = Generator[list["Scored"], None, None]
 
 
-def classifier(model: Model | str | os.PathLike[str], prior: float | None) -> Model:
+def loaded(model: Model | str | os.PathLike[str], prior: float | None) -> Model:
     """Load a model if it is a path, and correct it if another share of positive pictures is expected."""
-    loaded = model if isinstance(model, Model) else load(os.fspath(model))
-    return loaded if prior is None else loaded.with_prior(prior)
+    found = model if isinstance(model, Model) else load(os.fspath(model))
+    return found if prior is None else found.with_prior(prior)
 
 
 class Scored(NamedTuple):
@@ -137,7 +137,9 @@ def _here(scorer: Scorer, pictures: Pictures, processes: bool, progress: Progres
     first, rest = _peeked(source) if processes else ([], source)
     many = len(first) > FEW or (first != [] and isinstance(first[-1], Waiting))
     jobs = scorer.options.cores if many or not processes else 1
-    pool = _pool(scorer, jobs, processes, progress)
+    # What is decoded already would have to be sent, which takes longer than to score it.
+    files = all(isinstance(picture, Waiting) or picture.pixels is None for picture in first)
+    pool = _pool(scorer, jobs, processes and files, progress)
     with closing(pool):
         yield from spread(map(_sendable, chain(first, rest)), pool, _bytes)
 
@@ -175,7 +177,7 @@ def _failing(exc: Exception) -> Iterator[Picture]:
 
 def _lost(picture: Picture, how: str) -> Scored:
     """Stand for the scores of a picture that no worker process survives."""
-    reason = f"could not be decoded: a worker process that had it alone {how}"
+    reason = f"could not be decoded: a worker process that was given only this picture {how}"
     return Scored(picture.path, (), DataError(picture.path, reason))
 
 

@@ -17,7 +17,7 @@ from catclf.model import describe
 from catclf.pipeline.evaluation import Evaluation
 from catclf.pipeline.gallery import Gallery
 from catclf.pipeline.gallery import Shot as Kept
-from catclf.printable import printable
+from catclf.printable import printable, shown
 from catclf.report.figures import evaluation_figures, learning_curve_svg
 from catclf.report.weights import png, weights_picture
 
@@ -48,7 +48,7 @@ def render(evaluation: Evaluation) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    model, shown = evaluation.model, evaluation.gallery or Gallery(evaluation.scores.threshold)
+    model, gallery = evaluation.model, evaluation.gallery or Gallery(evaluation.scores.threshold)
     confusion, figures = evaluation.scores.confusion, evaluation_figures(evaluation)
     drawn = model.features.kind.drawn
     return environment.get_template("page.html.j2").render(
@@ -57,9 +57,9 @@ def render(evaluation: Evaluation) -> str:
         s=evaluation.scores,
         figures=[(*_CAPTIONS[name], _inline(svg, _CAPTIONS[name][0])) for name, svg in figures.items()],
         curve=_inline(learning_curve_svg(model.history), "Learning curve") if len(model.history) else "",
-        worst=_shots(evaluation, shown.worst),
+        worst=_shots(evaluation, gallery.worst),
         wrong=confusion.fp + confusion.fn,
-        doubtful=_shots(evaluation, shown.doubtful),
+        doubtful=_shots(evaluation, gallery.doubtful),
         weights=None if drawn is None else _data_uri(png(weights_picture(model))),
         drawn=drawn,
         facts=list(_flat(describe(model))),
@@ -103,5 +103,4 @@ def _flat(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:
         if isinstance(value, dict):
             yield from _flat({f"{name}: {key}": inner for key, inner in value.items()})
         else:
-            shown = f"{value:.6g}" if isinstance(value, float) else str(value)
-            yield printable(name.replace("_", " ")), printable(shown)
+            yield printable(name.replace("_", " ")), shown(value)

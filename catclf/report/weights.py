@@ -45,14 +45,16 @@ def check_drawn(model: Model) -> None:
     """Raise a ConfigError if the features of a model cannot be drawn."""
     kind = model.features.kind
     if kind.drawn is None:
-        raise ConfigError("weights", kind.name, "left out: these features cannot be drawn")
+        raise ConfigError(
+            "features", kind.name, "others to be drawn: these have no picture of their weights"
+        )
 
 
 def check_explained(model: Model) -> None:
     """Raise a ConfigError if what a place of a picture adds to z is not known."""
     kind = model.features.kind
     if not kind.explained:
-        raise ConfigError("explain", kind.name, "left out: these features have no places to explain")
+        raise ConfigError("features", kind.name, "others to be explained: these have no places")
 
 
 def explanation(model: Model, pixels: Pixels) -> Image.Image:

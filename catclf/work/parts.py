@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from itertools import islice, pairwise
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -34,12 +34,7 @@ def parts(m: int, width: int) -> list[slice]:
 
 
 def batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
-    """Yield `count` items at a time, and those that are left."""
-    return grouped(items, lambda batch: len(batch) == count)
-
-
-def grouped(items: Iterable[Item], full: Callable[[list[Item]], bool]) -> Iterator[list[Item]]:
-    """Yield items together as soon as the group is `full`, and those that are left.
+    """Yield `count` items at a time, and those that are left.
 
     An exception of `items` comes after what was left by then.
     """
@@ -47,10 +42,8 @@ def grouped(items: Iterable[Item], full: Callable[[list[Item]], bool]) -> Iterat
     while True:
         group: list[Item] = []
         try:
-            for item in source:
-                group.append(item)
-                if full(group):
-                    break
+            for item in islice(source, count):
+                group.append(item)  # noqa: PERF402 - an exception leaves what came before it
         except Exception:
             if group:
                 yield group

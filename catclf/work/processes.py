@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any, NoReturn
 
@@ -27,7 +28,6 @@ from catclf.work.signals import left_to_others, masked
 
 _LOOKS = 50
 _LOOK_SECONDS = 1.0
-_PAUSE = 0.2  # seconds, for what keeps processes from starting to pass
 _POOL_THREADS = 3
 _TRIES = 3
 """How often a worker process must end over an item that it has alone before the item is to blame."""
@@ -119,9 +119,6 @@ class InProcesses:
 
     def wait(self, handle: int | None) -> None:
         """See `Pool`."""
-        if self._instead is not None:
-            self._instead.wait(handle)
-            return
         self._wait(handle)
         if self._broken:
             self._end()
@@ -144,9 +141,10 @@ class InProcesses:
         if self._instead is not None:
             self._instead.submit(task)
             return
+        method = "" if self._executor is not None else self._ready_method()
         with masked():  # an exception inside the pool could leave its locks taken for ever
             try:
-                self._executor = self._executor or self._made(count)
+                self._executor = self._executor or self._made(count, method)
                 future = self._executor.submit(_work, task.items)
             except BrokenProcessPool:
                 self._broken = True
@@ -156,11 +154,17 @@ class InProcesses:
             else:
                 future.add_done_callback(partial(self._answered, task))
 
-    def _made(self, count: int) -> ProcessPoolExecutor:
+    def _ready_method(self) -> str:
+        """Return how the processes of a new pool are started, with what that needs there already."""
         _check_threads()
         method = self._method or start_method()
         if method is None:
-            raise OSError(0, "nobody would hear of its end")
+            raise OSError(0, "SIGCHLD is ignored")
+        if method != "fork":
+            resource_tracker.ensure_running()  # which lifts the mask of signals: not later
+        return method
+
+    def _made(self, count: int, method: str) -> ProcessPoolExecutor:
         kept = (self._alive, _standard_streams()) if method == "fork" else (None, (0, 1))
         self._context = _Context(method)
         context: Any = self._context
@@ -199,6 +203,9 @@ class InProcesses:
 
     def _wait(self, handle: int | None) -> None:
         """Wait for a task or `handle`; notice as well if the pool's own thread has ended."""
+        if self._instead is not None:
+            self._instead.wait(handle)
+            return
         self._bell.wait(handle, _LOOK_SECONDS)
         thread = getattr(self._executor, "_executor_manager_thread", None)
         if thread is not None and not thread.is_alive():
@@ -213,7 +220,7 @@ class InProcesses:
     def _alone(self, items: list[Any]) -> list[Any]:
         """Compute the results of items in a process that has nothing else, in halves if that ends it."""
         how = ""
-        for _ in range(_TRIES):
+        for _ in range(_TRIES if len(items) == 1 else 1):
             attempt = Task(items)
             try:
                 self._give(attempt, 1)
@@ -221,13 +228,10 @@ class InProcesses:
                     self._wait(None)
                 how = next(map(ending, self._end()), "was lost")
             except OSError as exc:
-                self._end()
-                how = f"cannot be started ({exc.strerror or exc})"
-                time.sleep(_PAUSE)
+                self._make_do_with_fewer(exc)
+                attempt.run(self._function)
             if attempt.done:
                 return attempt.outcome()
-            if len(items) > 1 and not how.startswith("cannot"):
-                break
         if len(items) == 1:
             return [self._lost(items[0], how)]
         half = len(items) // 2

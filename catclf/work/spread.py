@@ -46,7 +46,8 @@ def spread(
     while True:
         if under_way and under_way[0].done:
             task = under_way.popleft()
-            size = max(1, min(MOST, int(_SECONDS * len(task.items) / max(task.seconds, 1e-9))))
+            if task.seconds:
+                size = max(1, min(MOST, int(_SECONDS * len(task.items) / task.seconds)))
             yield task.outcome()
             continue
         handle = None
