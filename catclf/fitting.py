@@ -163,7 +163,7 @@ def encode(problem: Problem, train: Mask, features: Features | None = None) -> E
     settings, pictures = problem.settings, problem.pictures
     kind = settings.kind if features is None else features.kind
     if pictures.place != "memory" and not kind.anywhere:
-        _refuse_memory(settings, pictures, f"the features {kind.name!r}")
+        _refuse_memory(settings, pictures, f"the features {kind.name!r} need")
     if features is None:
         features = _made(kind, pictures, train, settings)
     if settings.flip:
@@ -175,7 +175,7 @@ def encode(problem: Problem, train: Mask, features: Features | None = None) -> E
 
 def _refuse_memory(settings: TrainSettings, pictures: Store, what: str) -> None:
     needed = math.prod(pictures.shape)
-    rule = f"{needed} or more for {what}, which need all pixels at once"
+    rule = f"{needed} or more: {what} all pixels at once"
     raise ConfigError("memory", settings.read.memory, rule)
 
 
@@ -241,7 +241,7 @@ def prepare(
         sweeps = fits * (descent.iterations + 1)
         name = choose_engine(design.m, design.n_x, sweeps, settings.read.memory, rows.place)
     if rows.place not in ENGINES[name].reads:
-        _refuse_memory(settings, problem.pictures, f"the engine {name!r}")
+        _refuse_memory(settings, problem.pictures, f"the engine {name!r} needs")
     w0, b0 = resumed or (start_weights(descent, design.n_x), 0.0)
     if resumed is not None and standardisation is not None:
         w0, b0 = standardisation.unfold(w0, b0)

@@ -433,14 +433,14 @@ def test_pictures_in_a_file_are_fitted_as_those_in_memory(flip: bool) -> None:
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        (TrainSettings(features="patches"), "the features patches"),
-        (TrainSettings(engine="gram"), "the engine gram"),
-        (TrainSettings(engine="primal"), "the engine primal"),
+        (TrainSettings(features="patches"), "the features 'patches' need"),
+        (TrainSettings(engine="gram"), "the engine 'gram' needs"),
+        (TrainSettings(engine="primal"), "the engine 'primal' needs"),
     ],
 )
 def test_who_needs_all_pixels_at_once_says_how_much_memory(settings: TrainSettings, what: str) -> None:
     some = elsewhere(settings)
     needed = M * 4 * 4 * 3
-    rule = rf"memory = 2000000000: must be {needed} or more for {what}: all pixels are needed at once"
+    rule = rf"memory = 2000000000: must be {needed} or more: {what} all pixels at once"
     with pytest.raises(ConfigError, match=rule):
         prepare(some, all_of(some))

@@ -645,7 +645,7 @@ def test_models_of_other_classes_are_not_compared(data: Path, fitted: Fit) -> No
     other = train(data, settings(positive="non-cat"))
     with pytest.raises(DataError) as caught:
         evaluate(fitted.model, data, against=other.model)
-    found = "the positive classes of the models are 'cat' and 'non-cat'; expected one"
+    found = "the positive classes of the models are 'cat' and 'non-cat'; expected the same class"
     assert str(caught.value) == f"{data}: {found}"
 
 

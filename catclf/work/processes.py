@@ -156,7 +156,8 @@ class InProcesses:
 
     def _ready_method(self) -> str:
         """Return how the processes of a new pool are started, with what that needs there already."""
-        _check_threads()
+        with masked():
+            _check_threads()
         method = self._method or start_method()
         if method is None:
             raise OSError(0, "SIGCHLD is ignored")
@@ -276,7 +277,10 @@ class _Context:
 
 
 def _check_threads() -> None:
-    """Raise an OSError if the threads of a pool cannot be had: it would not notice for itself."""
+    """Raise an OSError if the threads of a pool cannot be had: it would not notice for itself.
+
+    Called with signals masked: what is raised while a thread's object is deleted is lost.
+    """
     ended = threading.Event()
     started = []
     try:
