@@ -69,13 +69,20 @@ class FeatureKind(_Kind):
         Whether something is learned from training pictures, and so again in every fold.
     standardised : bool
         Whether rows are centred and scaled before they are fitted.
+    one_scale : bool
+        Whether all numbers of a standardised row are divided by one number, instead of each by its own.
     anywhere : bool
         Whether rows are made at no cost whenever they are asked for, from a file or on workers too.
         Others are computed once, from pictures in memory.
     size : int
         Side in pixels of the pictures, where neither the user nor the data has one.
+    centre : bool
+        Whether pictures are cut to their centre square, which is resized to `size` whatever the size of
+        the data; others are squashed.
     l2, momentum : float or "auto"; float
         The penalty and the momentum where nobody chooses one.
+    l2_pictures : int or None
+        If given, the penalty is l2 / max(m, l2_pictures) in a fit of m pictures.
     mirrored : bool
         Whether a picture and its mirror image have the same row, so that ``flip`` changes nothing.
     on_photographs : str or None
@@ -88,9 +95,12 @@ class FeatureKind(_Kind):
 
     learns: bool
     standardised: bool
+    one_scale: bool = False
     anywhere: bool = False
     size: int = 64
+    centre: bool = False
     l2: float | Auto = 0.0
+    l2_pictures: int | None = None
     momentum: float = 0.0
     mirrored: bool = False
     on_photographs: str | None = None
@@ -122,7 +132,7 @@ FEATURES: dict[str, FeatureKind] = {
             learns=False,
             standardised=False,
             anywhere=True,
-            on_photographs="patches",
+            on_photographs="network",
             drawn="map",
             explained=True,
         ),
@@ -135,6 +145,18 @@ FEATURES: dict[str, FeatureKind] = {
             mirrored=True,
             drawn="patterns",
             explained=True,
+        ),
+        FeatureKind(
+            "network",
+            "catclf.features.network:Network",
+            learns=False,
+            standardised=True,
+            one_scale=True,
+            size=224,
+            centre=True,
+            l2=0.03,
+            l2_pictures=300,
+            momentum=0.9,
         ),
     )
 }
@@ -289,11 +311,17 @@ class DescentSettings:
         _check(self.seed >= 0, "seed", self.seed, "zero or more")
         _check(self.patience is None or self.patience > 0, "patience", self.patience, "positive")
 
-    def usual_for(self, kind: FeatureKind) -> DescentSettings:
-        """Return the same with the features' penalty and momentum in the place of None."""
+    def usual_for(self, kind: FeatureKind, m: int | None = None) -> DescentSettings:
+        """Return the same with what is usual for the features in the place of None.
+
+        Where the usual penalty depends on the number of pictures, it stays None without `m`.
+        """
+        usual: float | Auto | None = kind.l2
+        if kind.l2_pictures is not None and not isinstance(kind.l2, str):
+            usual = None if m is None else kind.l2 / max(m, kind.l2_pictures)
         return replace(
             self,
-            l2=kind.l2 if self.l2 is None else self.l2,
+            l2=usual if self.l2 is None else self.l2,
             momentum=kind.momentum if self.momentum is None else self.momentum,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,9 +60,16 @@ class Standardisation:
     deviation: Vector
 
     @classmethod
-    def fit(cls, rows: NDArray[Any]) -> Standardisation:
-        """Measure `rows` (m, n_x); 1 % of the mean σ is added to each σ against division by zero."""
+    def fit(cls, rows: NDArray[Any], one_scale: bool = False) -> Standardisation:
+        """Measure `rows` (m, n_x); 1 % of the mean σ is added to each σ against division by zero.
+
+        With `one_scale` every number is divided by the same one, the root mean square of ‖row − mean‖:
+        where pictures are few, to divide each by its own makes noise as loud as what matters.
+        """
         mean = rows.mean(axis=0, dtype=np.float64)
+        if one_scale:
+            square = np.square(rows - mean.astype(np.float32), dtype=np.float32).sum(axis=1).mean()
+            return cls(mean, np.full(len(mean), math.sqrt(float(square)) or 1.0))
         sigma = rows.std(axis=0, dtype=np.float64)
         floor = 0.01 * float(sigma.mean()) or 1.0  # all pictures alike: any divisor will do
         return cls(mean, (sigma + floor) * np.sqrt(rows.shape[1]))

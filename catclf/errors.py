@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -128,6 +128,20 @@ class TooFewPicturesError(CatclfError):
         name = "positive" if self.positive else "negative"
         yield f"the {name} class has too few pictures {self.purpose} ({self.found}): "
         yield from self.advice
+
+
+class MissingExtraError(CatclfError):
+    """Libraries are not installed: `what` needs the modules `missing`, which `extra` brings."""
+
+    def __init__(self, what: str, missing: Sequence[str], extra: str) -> None:
+        super().__init__(what, missing, extra)
+        self.what = what
+        self.missing = missing
+        self.extra = extra
+
+    def parts(self) -> Iterable[Text]:
+        """See `CatclfError`."""
+        yield f"{self.what} need {', '.join(self.missing)}: pip install 'catclf[{self.extra}]'"
 
 
 class TrainingError(CatclfError):

@@ -42,12 +42,15 @@ class Problem:
     y : (m,) float64, 0 or 1
     settings : TrainSettings
     progress : Progress
+    encoded : Encoded or None
+        The rows, where they are known; then no pictures are needed.
     """
 
     pictures: Store
     y: Vector
     settings: TrainSettings
     progress: Progress = field(default_factory=Progress)
+    encoded: Encoded | None = None
 
     @property
     def m(self) -> int:
@@ -160,6 +163,8 @@ def encode(problem: Problem, train: Mask, features: Features | None = None) -> E
     ConfigError
         If the pictures are not where the features need them.
     """
+    if problem.encoded is not None:
+        return problem.encoded
     settings, pictures = problem.settings, problem.pictures
     kind = settings.kind if features is None else features.kind
     if pictures.place != "memory" and not kind.anywhere:
@@ -231,7 +236,8 @@ def prepare(
     standardisation = None
     if kind.standardised:
         numbers = rows[:]
-        standardisation = Standardisation.fit(numbers[np.tile(train, len(numbers) // problem.m)])
+        used = np.tile(train, len(numbers) // problem.m)
+        standardisation = Standardisation.fit(numbers[used], kind.one_scale)
         rows = InMemory(standardisation.apply(numbers))
         if kind.learns:  # nobody will use the rows as they were, which take as much memory
             encoded = Encoded(encoded.features, rows)
@@ -280,9 +286,10 @@ def fit(
 
     If it is `watched`, every recorded step is reported to the problem's progress, which may interrupt.
     """
-    settings = prepared.problem.descent
+    problem = prepared.problem
+    settings = problem.settings.descent.usual_for(problem.settings.kind, int(train.sum()))
     assert settings.l2 is not None  # `usual_for` has replaced it
-    progress = prepared.problem.progress if watched else Progress()
+    progress = problem.progress if watched else Progress()
     l2 = choose_l2(prepared, train) if settings.l2 == "auto" else settings.l2
     objective = prepared.objective(train, l2, held_out)
     bias_factor = _bias_factor(prepared, objective)

@@ -112,9 +112,10 @@ def labelled_pictures(source: str, size: int | None = None) -> tuple[NDArray[np.
     """Read pictures (m, s, s, 3) as training does, on all cores, and what is known of them."""
     from catclf.config import FEATURES, ReadOptions
     from catclf.images.dataset import opened
+    from catclf.images.picture import View
 
     options = ReadOptions(size=size, memory=available_memory(), jobs=core_count())
-    with opened(source, options, FEATURES["pixels"].size) as data:
+    with opened(source, options, View(FEATURES["pixels"].size)) as data:
         pictures, labelled = data.load(lambda what, done, total: None)
         return pictures[:], labelled
 

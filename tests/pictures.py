@@ -14,6 +14,7 @@ from PIL import Image
 from catclf.config import ReadOptions
 from catclf.images.dataset import opened
 from catclf.images.local import Loaded
+from catclf.images.picture import View
 from catclf.progress import Advanced
 
 Pixels = NDArray[np.uint8]
@@ -105,7 +106,7 @@ def load_labelled(
 ) -> Loaded:
     """Decode every picture of a folder, an HDF5 file or a CSV file, read with these options."""
     read = ReadOptions(size=size, **options)
-    with opened(os.fspath(source), read, usual_size=64) as data:
+    with opened(os.fspath(source), read, View(64)) as data:
         return data.load(advanced)
 
 

@@ -36,7 +36,7 @@ def test_train_saves_a_model_and_says_what_to_do_next(
     assert result.out == b""
     assert "cat 6, dog 6" in result.err
     assert "with fewer than 20 pictures of a class no score is worth much" in result.err
-    assert "says nothing about other pictures: try --cv 5, and --features patches" in result.err
+    assert "says nothing about other pictures: try --cv 5, and --features network" in result.err
     assert f"next: catclf eval -m {tmp_path}/cat.npz" in result.err
     assert (tmp_path / "cat.npz").exists()
 

@@ -168,7 +168,7 @@ def test_a_refusal_is_an_error_of_catclf_and_a_value_error() -> None:
 @pytest.mark.parametrize("features", FEATURES)
 def test_penalty_and_momentum_are_the_features_usual_ones_until_chosen(features: str) -> None:
     usual, kind = TrainSettings(features=features).usual_descent, FEATURES[features]
-    assert (usual.l2, usual.momentum) == (kind.l2, kind.momentum)
+    assert (usual.l2, usual.momentum) == (kind.l2 if kind.l2_pictures is None else None, kind.momentum)
     chosen = DescentSettings(l2=0.5, momentum=0.25, iterations=7)
     assert TrainSettings(features=features, descent=chosen).usual_descent == chosen
     zeros = DescentSettings(l2=0.0, momentum=0.0)
@@ -178,6 +178,18 @@ def test_penalty_and_momentum_are_the_features_usual_ones_until_chosen(features:
 def test_what_is_usual_stays_so() -> None:
     assert (FEATURES["pixels"].l2, FEATURES["patches"].l2) == (0.0, "auto")
     assert FEATURES["pixels"].momentum == FEATURES["patches"].momentum == 0.0
+    network = FEATURES["network"]
+    assert (network.l2, network.l2_pictures, network.momentum) == (0.03, 300, 0.9)
+
+
+@pytest.mark.parametrize(("m", "l2"), [(1, 1e-4), (300, 1e-4), (600, 5e-5), (3000, 1e-5)])
+def test_a_usual_penalty_may_depend_on_the_number_of_pictures(m: int, l2: float) -> None:
+    kind = FEATURES["network"]
+    assert DescentSettings().usual_for(kind, m).l2 == pytest.approx(l2, rel=1e-12)
+    assert DescentSettings(l2=0.5).usual_for(kind, m).l2 == 0.5
+    assert DescentSettings(l2="auto").usual_for(kind, m).l2 == "auto"
+    assert DescentSettings().usual_for(FEATURES["pixels"], m).l2 == 0.0
+    assert DescentSettings().usual_for(FEATURES["patches"], m).l2 == "auto"
 
 
 @pytest.mark.parametrize("name", FEATURES)
@@ -214,10 +226,9 @@ def test_workers_have_an_engine_of_their_own(engine: str) -> None:
             ("engine", engine, "auto or dask where there is a scheduler")
             for engine in ("primal", "gram", "stream")
         ),
-        (
-            "features",
-            "patches",
-            "pixels where there is a scheduler: others need all pictures at once",
+        *(
+            ("features", features, "pixels where there is a scheduler: others need all pictures at once")
+            for features in ("patches", "network")
         ),
     ],
 )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from catclf.images import decode as decoding
-from catclf.images.decode import Decoder, resize
+from catclf.images.decode import Decoder, viewed
 from catclf.images.picture import THUMBNAIL, Decoded, Picture, View
 from tests.pictures import Pixels, noise, open_files, ramps, save_picture, save_turned
 
@@ -127,7 +127,7 @@ def test_half_transparent_pixels_are_mixed_with_white(tmp_path: Path) -> None:
 def test_cmyk_jpeg_has_the_colours_of_its_rgb(tmp_path: Path) -> None:
     image = Image.fromarray(ramps(16, 16))
     image.convert("CMYK").save(tmp_path / "a.jpg", quality=100, subsampling=0)
-    expected = resize(ramps(16, 16), 8).astype(float)
+    expected = viewed(ramps(16, 16), View(8)).astype(float)
     assert_allclose(decoded(tmp_path / "a.jpg"), expected, atol=6)
 
 
@@ -171,7 +171,7 @@ def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path, suffix: str) -
 def test_a_big_jpeg_is_nearly_the_same_as_when_decoded_at_full_scale(tmp_path: Path) -> None:
     Image.fromarray(ramps(600, 800)).save(tmp_path / "a.jpg", quality=95)
     with Image.open(tmp_path / "a.jpg") as image:
-        expected = resize(np.asarray(image.convert("RGB")), 32).astype(float)
+        expected = viewed(np.asarray(image.convert("RGB")), View(32)).astype(float)
     difference = np.abs(decoded(tmp_path / "a.jpg", 32) - expected)
     assert difference.mean() <= 1.0
     assert difference.max() <= 6
@@ -184,7 +184,7 @@ def test_any_shape_becomes_square(tmp_path: Path, shape: tuple[int, int]) -> Non
 
 def test_a_mean_colour_survives_shrinking() -> None:
     checked = np.indices((64, 64)).sum(axis=0) % 2 * 255
-    assert_allclose(resize(grey(checked.astype(np.uint8)), 4), np.full((4, 4, 3), 127.5), atol=3)
+    assert_allclose(viewed(grey(checked.astype(np.uint8)), View(4)), np.full((4, 4, 3), 127.5), atol=3)
 
 
 def test_pixels_are_resized_as_those_of_a_file(tmp_path: Path) -> None:
@@ -480,7 +480,7 @@ def test_a_stream_that_is_read_only_once_has_several_views(tmp_path: Path, file_
 def test_decoded_pixels_have_several_views() -> None:
     pixels = noise(100, 300, 3)
     square, whole, _ = together(Picture("x.h5[0]", pixels=pixels))
-    assert_array_equal(square, resize(pixels, 64))
+    assert_array_equal(square, viewed(pixels, View(64)))
     assert whole.shape == (85, 256, 3)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,6 +35,28 @@ def test_standardised_rows_are_centred_and_of_length_about_one() -> None:
     assert standardised.dtype == np.float32
     assert_allclose(standardised.mean(axis=0), 0, atol=1e-6)
     assert_allclose((standardised**2).sum(axis=1).mean(), 1, rtol=0.1)
+
+
+def test_by_one_scale_rows_are_only_moved_and_divided_by_a_number() -> None:
+    rows = uneven_rows(400, 30).astype(np.float16)
+    standardisation = Standardisation.fit(rows, one_scale=True)
+    standardised = standardisation.apply(rows)
+    assert standardised.dtype == np.float32
+    assert len(set(standardisation.deviation.tolist())) == 1
+    assert_allclose(standardised.mean(axis=0), 0, atol=1e-6)
+    assert_allclose((standardised**2).sum(axis=1).mean(), 1, rtol=1e-5)
+    exact = rows.astype(np.float64)
+    centred = exact - exact.mean(axis=0)
+    scale = np.sqrt((centred**2).sum(axis=1).mean())
+    assert_allclose(standardised, centred / scale, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 3.5, 0.1])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_pictures_that_are_all_alike_become_zero_by_one_scale(value: float, dtype: type) -> None:
+    rows: NDArray[Any] = np.full((7, 4), value, dtype)
+    standardisation = Standardisation.fit(rows, one_scale=True)
+    assert_array_equal(standardisation.apply(rows), np.zeros((7, 4)))
 
 
 @settings(deadline=None)

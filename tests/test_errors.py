@@ -17,6 +17,7 @@ MADE_OF: dict[type[errors.CatclfError], tuple[object, ...]] = {
     errors.ModelFileError: ("m.npz", "is empty"),
     errors.OutputError: ("out.csv", "is not a regular file"),
     errors.TooFewPicturesError: (1, True, "for 5 folds", "take fewer"),
+    errors.MissingExtraError: ("network features", ("onnx", "onnxruntime"), "network"),
     errors.TrainingError: (10, 1e9, "Use a smaller learning rate."),
     errors.ClusterError: ("local", "has gone"),
 }
@@ -63,6 +64,10 @@ def test_an_error_is_the_same_after_pickling(error: errors.CatclfError) -> None:
             "the descent diverged at step 10 (cost 1e+09). Do this.",
         ),
         (errors.ClusterError("local", "has gone"), "the Dask scheduler local: has gone"),
+        (
+            errors.MissingExtraError("network features", ["onnx", "onnxruntime"], "network"),
+            "network features need onnx, onnxruntime: pip install 'catclf[network]'",
+        ),
         *zip(
             SPEAKING_OF_SETTINGS,
             [

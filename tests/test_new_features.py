@@ -36,7 +36,8 @@ class Toy:
 
     @property
     def kind(self) -> FeatureKind:
-        return FEATURES[NAME]
+        # Worker processes that are not forked have the table as it is in the file.
+        return FEATURES.get(NAME, KINDS[0])
 
     @classmethod
     def of_size(cls, size: int) -> Toy:
@@ -152,9 +153,9 @@ def test_cross_validation_learns_again_what_is_learned_and_nothing_else(
         encoded.append(int(train.sum()))
         return encode(problem, train)
 
-    def recorded(rows: NDArray[Any]) -> Standardisation:
+    def recorded(rows: NDArray[Any], one_scale: bool) -> Standardisation:
         measured.append(len(rows))
-        return measure(rows)
+        return measure(rows, one_scale)
 
     monkeypatch.setattr(fitting, "encode", counted)
     monkeypatch.setattr(Standardisation, "fit", recorded)

@@ -13,7 +13,7 @@ from catclf.cli import libraries
 from catclf.cli.console import report_error
 from catclf.cli.group import Invocation, LazyGroup
 from catclf.cli.output import abandon_stdout, named_stdout
-from catclf.errors import CatclfError, ConfigError, Setting, Text, spelled
+from catclf.errors import CatclfError, ConfigError, MissingExtraError, Setting, Text, spelled
 from catclf.work.signals import Interrupted, signals
 
 FAILED, USAGE = 1, 2
@@ -81,7 +81,7 @@ def _guarded(arguments: list[str]) -> int:
         return USAGE
     except CatclfError as exc:
         report_error(_message(exc.parts(), invocation))
-        return invocation.failed
+        return USAGE if isinstance(exc, MissingExtraError) else invocation.failed
     except (Interrupted, KeyboardInterrupt) as exc:
         abandon_stdout()
         return 128 + (exc.signal_number if isinstance(exc, Interrupted) else 2)

@@ -112,7 +112,7 @@ _READING: dict[str, Decorator[Any]] = {
     "size": option(
         "--size",
         type=click.IntRange(1, LARGEST_SIZE),
-        help="Side in pixels [default: 64; an HDF5 file keeps its own].",
+        help="Side in pixels [default: 64, or as the features want; an HDF5 file keeps its own].",
     ),
     "x_key": option("--x-key", metavar="NAME", help="Data set of the pictures in an HDF5 file."),
     "y_key": option("--y-key", metavar="NAME", help="Data set of the labels in an HDF5 file."),

@@ -38,6 +38,12 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 def _usual(setting: str) -> str:
     """What is usual for each kind of features, for the help."""
     values = {kind.name: getattr(kind, setting) for kind in config.FEATURES.values()}
+    if setting == "l2":
+        values |= {
+            kind.name: f"{kind.l2:g}/max(m, {kind.l2_pictures})"
+            for kind in config.FEATURES.values()
+            if kind.l2_pictures is not None
+        }
     if len(set(values.values())) == 1:
         return f"{next(iter(values.values()))}"
     return ", ".join(
@@ -199,7 +205,7 @@ def command(
     start = load(resume) if resume is not None else None
     try:
         with progress, _best_kept(console, output):
-            fit = train(data, settings, resume=start, progress=progress)
+            fit = train(data, settings, resume=start, progress=progress, processes=True)
             save(fit.model, output)  # in here, where a signal waits
     except TrainingError as exc:
         if format_name == "json":

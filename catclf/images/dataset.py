@@ -12,7 +12,7 @@ from catclf.images.labelled import Labelled
 from catclf.images.listing import list_labelled
 from catclf.images.local import FileDataSet, Hdf5DataSet, Loaded
 from catclf.images.paths import kind_of
-from catclf.images.picture import Picture
+from catclf.images.picture import Picture, View
 from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.progress import Advanced
 
@@ -27,12 +27,12 @@ class DataSet(Protocol):
     ----------
     labelled : Labelled
         What is listed.
-    size : int
-        Side in pixels that they are to get.
+    view : View
+        The square that is made of each.
     """
 
     labelled: Labelled
-    size: int
+    view: View
 
     def pictures(self, first: int = 0) -> Iterator[Picture]:
         """Yield those from a position on, in order, to be decoded."""
@@ -50,7 +50,10 @@ class DataSet(Protocol):
 
 @contextlib.contextmanager
 def opened(
-    source: str, options: ReadOptions, usual_size: int, cluster: Cluster | None = None
+    source: str,
+    options: ReadOptions,
+    usual: View,
+    cluster: Cluster | None = None,
 ) -> Iterator[DataSet]:
     """Open labelled pictures for the length of the block.
 
@@ -60,8 +63,9 @@ def opened(
         ``DIR`` with one sub-folder a class, ``FILE.h5``, or a CSV file with columns path and label;
         with a scheduler also the URL of a folder or a CSV file.
     options : ReadOptions
-    usual_size : int
-        Side in pixels of pictures that do not come out of an HDF5 file, where `options` has none.
+    usual : View
+        The view wanted, of a side that `options` may change. Pictures of an HDF5 file keep their own
+        where they are only to be squashed.
     cluster : Cluster or None
         Its workers read the pictures to load, and keep them.
 
@@ -70,24 +74,26 @@ def opened(
     DataError
         If the source is none of the three, is malformed, or holds no picture.
     """
+    view = usual if options.size is None else usual._replace(side=options.size)
     if kind_of(source) == "hdf5":
         from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
 
         if is_url(source):
             reason = "is a URL; an HDF5 file must have a path that the workers can open"
             raise DataError(source, *(NEEDS_SCHEDULER if options.scheduler is None else (reason,)))
+        keeps_own = options.size is None and not usual.centre
         with Hdf5Pictures(source, options) as file:
             if cluster is None:
-                yield Hdf5DataSet(file, options)
+                yield Hdf5DataSet(file, options, None if keeps_own else view)
             else:
                 from catclf.images.on_workers import Hdf5OnWorkers
 
-                yield Hdf5OnWorkers(file, options, cluster)
+                yield Hdf5OnWorkers(file, options, None if keeps_own else view, cluster)
         return
-    listing, size = list_labelled(source, urls=options.scheduler is not None), options.size or usual_size
+    listing = list_labelled(source, urls=options.scheduler is not None)
     if cluster is None:
-        yield FileDataSet(listing, options, size)
+        yield FileDataSet(listing, options, view)
     else:
         from catclf.images.on_workers import FilesOnWorkers
 
-        yield FilesOnWorkers(listing, options, size, cluster)
+        yield FilesOnWorkers(listing, options, view, cluster)

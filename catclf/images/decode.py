@@ -81,7 +81,7 @@ class Decoder:
             return Decoded(picture.path, error=picture.error)
         try:
             if picture.pixels is not None:
-                views = tuple(_of_pixels(picture.pixels, view) for view in self.views)
+                views = tuple(viewed(picture.pixels, view) for view in self.views)
             else:
                 with _opened(picture) as stream:
                     views = self._decoded(stream)
@@ -109,9 +109,10 @@ class Decoder:
         return tuple(views[view] for view in self.views)
 
 
-def resize(pixels: Pixels, size: int) -> Pixels:
-    """Resize decoded pixels (h, w, 3) uint8 to (size, size, 3), as `Decoder` does for a file."""
-    return _of_pixels(pixels, View(size))
+def viewed(pixels: Pixels, view: View) -> Pixels:
+    """Give a view of decoded pixels (h, w, 3) uint8, as `Decoder` does for a file."""
+    as_it_is = pixels.shape[:2] == _shape(pixels.shape[1], pixels.shape[0], view)[::-1]
+    return pixels if as_it_is else _viewed(Image.fromarray(pixels), view)
 
 
 def begins_like_picture(head: bytes) -> bool:
@@ -226,15 +227,21 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
         yield top, np.asarray(strip).astype(np.float64)
 
 
-def _of_pixels(pixels: Pixels, view: View) -> Pixels:
-    as_it_is = pixels.shape[:2] == _shape(pixels.shape[1], pixels.shape[0], view)[::-1]
-    return pixels if as_it_is else _viewed(Image.fromarray(pixels), view)
-
-
 def _viewed(image: Image.Image, view: View) -> Pixels:
-    # Antialiased bilinear: each output pixel is a weighted mean of all the input pixels it covers.
-    resized = image.resize(_shape(*image.size, view), Image.Resampling.BILINEAR)
+    # Antialiased: each output pixel is a weighted mean of all the input pixels it covers.
+    if view.centre:
+        box, filter_ = _centre(*image.size), Image.Resampling.BICUBIC
+    else:
+        box, filter_ = None, Image.Resampling.BILINEAR
+    resized = image.resize(_shape(*image.size, view), filter_, box)
     return np.asarray(resized if resized.mode == "RGB" else resized.convert("RGB"))
+
+
+def _centre(width: int, height: int) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the centre square."""
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
 
 
 def _shape(width: int, height: int, view: View) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from catclf.config import ReadOptions
 from catclf.errors import DataError, Setting, system_reason
 from catclf.images import hdf5_process
-from catclf.images.picture import Picture, Pixels
+from catclf.images.picture import Picture, Pixels, View
 from catclf.images.stored import StoredPixels
 from catclf.progress import Advanced
 from catclf.regular import open_regular
@@ -105,15 +105,16 @@ class Hdf5Pictures:
         return (Picture(name, pixels=pixels) for name, pixels in zip(names, decoded, strict=True))
 
     def resized(
-        self, size: int, rows: slice = slice(None), advanced: Advanced = lambda what, done, total: None
+        self, view: View, rows: slice = slice(None), advanced: Advanced = lambda what, done, total: None
     ) -> Pixels:
-        """Read some pictures (k, size, size, 3)."""
+        """Read some pictures (k, side, side, 3) in a square view."""
         first, last, _ = rows.indices(self.shape[0])
-        pixels = np.empty((last - first, size, size, 3), dtype=np.uint8)
+        pixels = np.empty((last - first, view.side, view.side, 3), dtype=np.uint8)
         done = 0
         for block in self.blocks(rows):
             stop = done + len(block)
-            pixels[done:stop] = block if block.shape[1:3] == (size, size) else _resized(block, size)
+            as_they_are = block.shape[1:3] == (view.side, view.side)
+            pixels[done:stop] = block if as_they_are else _viewed(block, view)
             done = stop
             advanced("pictures read", done, len(pixels))
         return pixels
@@ -209,10 +210,10 @@ def _opened(path: str) -> int:
         raise DataError(path, system_reason(exc)) from exc
 
 
-def _resized(block: Pixels, size: int) -> Pixels:
-    from catclf.images.decode import resize  # only where it is needed: it takes time to import
+def _viewed(block: Pixels, view: View) -> Pixels:
+    from catclf.images.decode import viewed  # only where it is needed: it takes time to import
 
-    return np.stack([resize(picture, size) for picture in block])
+    return np.stack([viewed(picture, view) for picture in block])
 
 
 def _start(path: str, handle: int, options: ReadOptions) -> GuardedChild:

@@ -42,10 +42,10 @@ class Loaded(NamedTuple):
 class FileDataSet:
     """Pictures in files of their own."""
 
-    def __init__(self, listing: Listing, options: ReadOptions, size: int) -> None:
+    def __init__(self, listing: Listing, options: ReadOptions, view: View) -> None:
         self.labelled = listing.labelled
         self.options = options
-        self.size = size
+        self.view = view
         self._listed = listing.pictures
 
     def pictures(self, first: int = 0) -> Iterator[Picture]:
@@ -60,10 +60,10 @@ class FileDataSet:
         """See `catclf.images.dataset.DataSet`."""
         from catclf.images.decode import Decoder  # only where it is needed: it takes time to import
 
-        m, size = self.labelled.m, self.size
+        m, size = self.labelled.m, self.view.side
         if _needed(m, size) > self.options.memory:
             raise _too_many(self.labelled, size)
-        decoder = Decoder((View(size),), self.options.max_pixels)
+        decoder = Decoder((self.view,), self.options.max_pixels)
         pixels = np.empty((m, size, size, 3), dtype=np.uint8)
         read: list[int] = []
         skipped: list[DataError] = []
@@ -89,15 +89,15 @@ class Hdf5DataSet:
         If there is no side, or a label without a class.
     """
 
-    def __init__(self, file: Hdf5Pictures, options: ReadOptions) -> None:
+    def __init__(self, file: Hdf5Pictures, options: ReadOptions, view: View | None) -> None:
         self.options = options
         self._file = file
         path, (m, height, width, _) = file.path, file.shape
-        if options.size is None and height != width:
+        if view is None and height != width:
             raise DataError(
                 path, f"has pictures of {height}×{width}; give a side with ", Setting("size")
             )
-        self.size = options.size or height
+        self.view = view or View(height)
         labels, classes = file.labels(), file.classes()
         if labels.min() < 0 or labels.max() >= len(classes):
             found = f"labels from {labels.min()} to {labels.max()}"
@@ -120,7 +120,7 @@ class Hdf5DataSet:
 
     def load(self, advanced: Advanced) -> Loaded:
         """See `catclf.images.dataset.DataSet`."""
-        m, size = self.labelled.m, self.size
+        m, size = self.labelled.m, self.view.side
         as_they_are = self._file.shape[1:3] == (size, size)
         too_many = _needed(m, size) > self.options.memory
         # Much of it is read faster than it can come through the other process.
@@ -130,7 +130,7 @@ class Hdf5DataSet:
             if stored is None:
                 raise _too_many(self.labelled, size)
             return Loaded(stored, self.labelled)
-        pixels = self._file.resized(size, advanced=advanced) if stored is None else stored[:]
+        pixels = self._file.resized(self.view, advanced=advanced) if stored is None else stored[:]
         return Loaded(InMemory(pixels), self.labelled)
 
 

@@ -33,15 +33,15 @@ _FETCHED = 64
 class FilesOnWorkers(FileDataSet):
     """Pictures in files that the workers can open by the same absolute paths, or at URLs."""
 
-    def __init__(self, listing: Listing, options: ReadOptions, size: int, cluster: Cluster) -> None:
-        super().__init__(listing, options, size)
+    def __init__(self, listing: Listing, options: ReadOptions, view: View, cluster: Cluster) -> None:
+        super().__init__(listing, options, view)
         self._cluster = cluster
 
     def load(self, advanced: Advanced) -> Loaded:
         """See `catclf.images.dataset.DataSet`."""
         submit, m = self._cluster.submit, self.labelled.m
-        decoder = DecoderAnywhere((View(self.size),), self.options.max_pixels, os.getcwd())
-        cut = parts(m, 3 * self.size**2)
+        decoder = DecoderAnywhere((self.view,), self.options.max_pixels, os.getcwd())
+        cut = parts(m, 3 * self.view.side**2)
         loaded = [submit(_load_files, self._listed[part], decoder) for part in cut]
         failed = []
         for part, failures in zip(cut, [submit(_failures, block) for block in loaded], strict=True):
@@ -55,19 +55,21 @@ class FilesOnWorkers(FileDataSet):
             numbers = [k for k in range(part.stop - part.start) if k not in failures]
             read += [part.start + k for k in numbers]
             pieces.append(Piece(submit(_pixels, block, set(failures)), np.array(numbers, np.intp)))
-        return Loaded(_stored(self._cluster, self.size, pieces), self.labelled.only(read, skipped))
+        return Loaded(_stored(self._cluster, self.view.side, pieces), self.labelled.only(read, skipped))
 
 
 class Hdf5OnWorkers(Hdf5DataSet):
     """Pictures of an HDF5 file that the workers can open by the same absolute path."""
 
-    def __init__(self, file: Hdf5Pictures, options: ReadOptions, cluster: Cluster) -> None:
-        super().__init__(file, options)
+    def __init__(
+        self, file: Hdf5Pictures, options: ReadOptions, view: View | None, cluster: Cluster
+    ) -> None:
+        super().__init__(file, options, view)
         self._cluster = cluster
 
     def load(self, advanced: Advanced) -> Loaded:
         """See `catclf.images.dataset.DataSet`."""
-        path, size = os.path.abspath(self.labelled.source), self.size
+        path, size = os.path.abspath(self.labelled.source), self.view.side
         pieces = [
             Piece(self._rows(path, part), np.arange(part.stop - part.start))
             for part in parts(self.labelled.m, 3 * size**2)
@@ -76,7 +78,7 @@ class Hdf5OnWorkers(Hdf5DataSet):
         return Loaded(_stored(self._cluster, size, pieces), self.labelled)
 
     def _rows(self, path: str, part: slice) -> Future[Pixels]:
-        return self._cluster.submit(_load_rows, path, self.options, self.size, part)
+        return self._cluster.submit(_load_rows, path, self.options, self.view, part)
 
 
 def _stored(cluster: Cluster, size: int, pieces: list[Piece]) -> OnWorkers:
@@ -139,6 +141,6 @@ def _pixels(loaded: _Loaded, known: set[int]) -> Pixels:
     return loaded.pixels
 
 
-def _load_rows(path: str, options: ReadOptions, size: int, rows: slice) -> Pixels:
+def _load_rows(path: str, options: ReadOptions, view: View, rows: slice) -> Pixels:
     with Hdf5Pictures(path, options) as file:
-        return file.resized(size, rows)
+        return file.resized(view, rows)

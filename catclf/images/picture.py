@@ -42,11 +42,14 @@ class View(NamedTuple):
         In pixels.
     whole : bool
         Whether the aspect ratio is kept: then `side` is the longer side, and smaller pictures stay as
-        they are. Otherwise the picture is squashed to a square.
+        they are.
+    centre : bool
+        Whether the centre square is cut out. Otherwise the picture is squashed to a square.
     """
 
     side: int
     whole: bool = False
+    centre: bool = False
 
 
 THUMBNAIL = View(256, whole=True)

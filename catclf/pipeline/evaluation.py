@@ -22,7 +22,7 @@ from catclf.metrics import Comparison, Scores, mcnemar, score, training_baseline
 from catclf.model import Model
 from catclf.pipeline.classes import labels_by_name
 from catclf.pipeline.gallery import Gallery
-from catclf.pipeline.scoring import Scored, Scorer, loaded, scored
+from catclf.pipeline.scoring import Scored, Scorer, loaded, scored, view_of
 from catclf.progress import Progress
 from catclf.work.spread import MOST
 
@@ -202,7 +202,7 @@ def evaluate(
     read, progress = (read or ReadOptions()).of_size(models[0].size), progress or Progress()
     marked, shown = len(models[0].fingerprints) > 0, Gallery(limits[0]) if gallery else None
     scorer = _scorer(models, read, marked, gallery)
-    with opened(os.fspath(data), read, models[0].size) as pictures:
+    with opened(os.fspath(data), read, view_of(models[0])) as pictures:
         progress.ignored(pictures.labelled.ignored)
         y = _labels(models, pictures.labelled)  # before anything is decoded
         with closing(scored(scorer, pictures.pictures(), processes, progress)) as answers:

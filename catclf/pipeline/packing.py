@@ -114,12 +114,12 @@ def pack(
     if not is_hdf5_name(output):
         raise ConfigError("output", output, f"a name that ends in {', '.join(HDF5_SUFFIXES)}")
     check_replaceable(output)
-    with opened(data, settings.read, FEATURES["pixels"].size) as source:
+    with opened(data, settings.read, View(FEATURES["pixels"].size)) as source:
         labelled = source.labelled
         progress.ignored(labelled.ignored)
         classes = _ordered_classes(labelled, settings.positive)
         kept_by = {"max_pixels": settings.read.max_pixels}
-        spool = Spool(output + PARTIAL_SUFFIX, source.size, kept_by, partial(_digest, source))
+        spool = Spool(output + PARTIAL_SUFFIX, source.view.side, kept_by, partial(_digest, source))
         with contextlib.closing(spool):
             resumed = spool.taken
             if settings.read.on_error == "fail" and spool.failures:
@@ -132,7 +132,7 @@ def pack(
             spool.remove()
     return Packed(
         m=len(labels),
-        size=source.size,
+        size=source.view.side,
         counts=dict(zip(classes, np.bincount(labels, minlength=len(classes)).tolist(), strict=True)),
         skipped=tuple(DataError(labelled.paths[k], reason) for k, reason in spool.failures),
         ignored=len(labelled.ignored),
@@ -164,8 +164,8 @@ def _digest(source: DataSet, first: int, stop: int) -> str:
 
 def _decode_rest(source: DataSet, spool: Spool, read: ReadOptions, progress: Progress) -> None:
     """Decode what the spool does not have yet, as many pictures at a time as a chunk will hold."""
-    m, size = source.labelled.m, source.size
-    decoder = Decoder((View(size),), read.max_pixels)
+    m, size = source.labelled.m, source.view.side
+    decoder = Decoder((source.view,), read.max_pixels)
     with contextlib.closing(
         ordered_map(decoder.one, source.pictures(spool.taken), read.cores)
     ) as decoded:
@@ -202,5 +202,5 @@ def _write(
 
     progress.note(f"writing {output}")
     with replacing(output) as file:
-        write_hdf5(file, source.size, blocks(), labels, classes, labelled.paths)
+        write_hdf5(file, source.view.side, blocks(), labels, classes, labelled.paths)
     return labels

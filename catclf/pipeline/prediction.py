@@ -14,10 +14,9 @@ from catclf.config import ReadOptions
 from catclf.errors import DataError
 from catclf.images.folder import OnIgnored
 from catclf.images.inputs import Inputs, pictures_of
-from catclf.images.picture import View
 from catclf.logistic import sigmoid
 from catclf.model import Model
-from catclf.pipeline.scoring import Scored, Scorer, loaded, scored
+from catclf.pipeline.scoring import Scored, Scorer, loaded, scored, view_of
 from catclf.progress import Progress
 
 
@@ -115,7 +114,7 @@ def predict_chunks(
     or can be imported anew by its worker processes.
     """
     model, read = loaded(model, prior), read or ReadOptions()
-    scorer = Scorer((model,), read.of_size(model.size), kept=(View(model.size),) if keep_pixels else ())
+    scorer = Scorer((model,), read.of_size(model.size), kept=(view_of(model),) if keep_pixels else ())
     pictures = pictures_of(inputs, scorer.options, on_ignored)
     with closing(scored(scorer, pictures, processes, progress)) as answers:
         for some in answers:

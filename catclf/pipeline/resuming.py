@@ -45,7 +45,7 @@ def check_resumable(
             raise DataError(labelled.source, f"has the {what} {found}; {rule}")
     if settings.descent.start == "random":
         raise ConfigError("start", "random", "left out: a resumed model is the start")
-    for name, value, expected in _settings(model, settings, size, positive):
+    for name, value, expected in _settings(model, settings, size, positive, len(marks)):
         if value != expected:
             raise ConfigError(name, value, f"{expected}, as of the model to be resumed")
     new = count_new(model.fingerprints, marks) if len(model.fingerprints) else None
@@ -56,10 +56,10 @@ def check_resumable(
 
 
 def _settings(
-    model: Model, settings: TrainSettings, size: int, positive: str
+    model: Model, settings: TrainSettings, size: int, positive: str, m: int
 ) -> list[tuple[str, Any, Any]]:
     """Each setting that must be the same, with its value now and then."""
-    before, descent = model.training, settings.usual_descent
+    before, descent = model.training, settings.descent.usual_for(settings.kind, m)
     compared: list[tuple[str, Any, Any]] = [
         ("features", settings.features, model.features.kind.name),
         ("size", size, model.size),

@@ -1,24 +1,26 @@
-"""A stream of pictures → a stream of scores, for `predict` and `evaluate`. Knows no labels."""
+"""A stream of pictures → a stream of scores or rows, on all cores or on a cluster. Knows no labels."""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
 from catclf.errors import DataError, system_reason
+from catclf.features import Features
 from catclf.images.decode import Decoder
 from catclf.images.picture import Picture, Pixels, View
 from catclf.model import Model, load
 from catclf.progress import Progress
-from catclf.work.pools import Here, OnThreads, Pool, await_readable
+from catclf.work.pools import Function, Here, OnThreads, Pool, await_readable
 from catclf.work.spread import MOST, Waiting, spread
 
 FEW = 16
@@ -28,13 +30,22 @@ _SENT_TO_WORKERS = 256
 """Handing pictures out to another machine must cost less than decoding them."""
 
 Pictures = Iterable[Picture | Waiting]
-_Answers = Generator[list["Scored"], None, None]
 
 
 def loaded(model: Model | str | os.PathLike[str], prior: float | None) -> Model:
     """Load a model if it is a path, and correct it if another share of positive pictures is expected."""
     found = model if isinstance(model, Model) else load(os.fspath(model))
     return found if prior is None else found.with_prior(prior)
+
+
+def features_view(features: Features) -> View:
+    """The square that features are made of."""
+    return View(features.size, centre=features.kind.centre)
+
+
+def view_of(model: Model) -> View:
+    """The square that a model sees of a picture."""
+    return features_view(model.features)
 
 
 class Scored(NamedTuple):
@@ -82,7 +93,7 @@ class Scorer:
     @property
     def decoder(self) -> Decoder:
         """Gives a view for each model, then those to be kept."""
-        seen = tuple(View(model.size) for model in self.models)
+        seen = tuple(map(view_of, self.models))
         return Decoder(seen + self.kept, self.options.max_pixels)
 
     def __call__(self, pictures: list[Picture], decoder: Decoder | None = None) -> list[Scored]:
@@ -107,12 +118,52 @@ class Scorer:
         ]
 
 
+class Row(NamedTuple):
+    """A picture's row of features, or the reason why there is none.
+
+    Attributes
+    ----------
+    path : str
+    numbers : (n_x,) array or None
+    error : DataError or None
+    mark : int or None
+        Fingerprint of what the features see.
+    """
+
+    path: str
+    numbers: NDArray[Any] | None
+    error: DataError | None = None
+    mark: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RowMaker:
+    """Decodes some pictures at a time and computes their rows. It may be sent to other processes."""
+
+    features: Features
+    options: ReadOptions
+
+    def __call__(self, pictures: list[Picture]) -> list[Row]:
+        """Compute the rows of some pictures, none of which depends on the others."""
+        from catclf.fingerprints import fingerprint
+
+        decoder = Decoder((features_view(self.features),), self.options.max_pixels)
+        return [
+            Row(path, None, error)
+            if error is not None
+            else Row(path, self.features.rows(seen)[0], None, fingerprint(seen).tolist()[0])
+            for path, error, seen in (
+                (path, error, np.array(views)) for path, views, error in decoder(pictures)
+            )
+        ]
+
+
 def scored(
     scorer: Scorer,
     pictures: Pictures,
     processes: bool = False,
     progress: Progress | None = None,
-) -> _Answers:
+) -> Generator[list[Scored], None, None]:
     """Yield the scores of some neighbouring pictures at a time, in order, as soon as they are there.
 
     Parameters
@@ -129,32 +180,51 @@ def scored(
     progress = progress or Progress()
     if scorer.options.scheduler is not None:
         return _on_cluster(scorer, pictures, progress)
-    return _here(scorer, pictures, processes, progress)
+    return _here(scorer, scorer.options.cores, _lost_scores, pictures, processes, progress)
 
 
-def _here(scorer: Scorer, pictures: Pictures, processes: bool, progress: Progress) -> _Answers:
+def rows_of(
+    maker: RowMaker, pictures: Pictures, processes: bool, progress: Progress
+) -> Generator[list[Row], None, None]:
+    """Yield rows as `scored` does scores."""
+    return _here(maker, maker.options.cores, _lost_row, pictures, processes, progress)
+
+
+def _here(
+    function: Function,
+    jobs: int,
+    lost: Callable[[Picture, str], Any],
+    pictures: Pictures,
+    processes: bool,
+    progress: Progress,
+) -> Generator[list[Any], None, None]:
     source = iter(pictures)
     first, rest = _peeked(source) if processes else ([], source)
     many = len(first) > FEW or (first != [] and isinstance(first[-1], Waiting))
-    jobs = scorer.options.cores if many or not processes else 1
     # What is decoded already would have to be sent, which takes longer than to score it.
     files = all(isinstance(picture, Waiting) or picture.pixels is None for picture in first)
-    pool = _pool(scorer, jobs, processes and files, progress)
+    pool: Pool = Here(function)
+    if jobs > 1 and (many or not processes):
+        try:
+            pool = _pool(function, jobs, lost, processes and files, progress)
+        except OSError as exc:  # no file can be opened
+            progress.note(f"one core does the work: {exc.strerror}")
     with closing(pool):
         yield from spread(map(_sendable, chain(first, rest)), pool, _bytes)
 
 
-def _pool(scorer: Scorer, jobs: int, processes: bool, progress: Progress) -> Pool:
-    if jobs > 1:
-        from catclf.work.processes import InProcesses  # only here: it takes time to import
+def _pool(
+    function: Function,
+    jobs: int,
+    lost: Callable[[Picture, str], Any],
+    processes: bool,
+    progress: Progress,
+) -> Pool:
+    if not processes:
+        return OnThreads(function, jobs)
+    from catclf.work.processes import InProcesses  # only here: it takes time to import
 
-        try:
-            if processes:
-                return InProcesses(scorer, jobs, _lost, progress.note)
-            return OnThreads(scorer, jobs)
-        except OSError as exc:  # no file can be opened
-            progress.note(f"one core does the work: {exc.strerror}")
-    return Here(scorer)
+    return InProcesses(function, jobs, lost, progress.note)
 
 
 def _peeked(pictures: Iterator[Picture | Waiting]) -> tuple[list[Picture | Waiting], Pictures]:
@@ -175,10 +245,18 @@ def _failing(exc: Exception) -> Iterator[Picture]:
     raise exc
 
 
-def _lost(picture: Picture, how: str) -> Scored:
-    """Stand for the scores of a picture that no worker process survives."""
+def _lost_scores(picture: Picture, how: str) -> Scored:
+    return Scored(picture.path, (), _lost(picture, how))
+
+
+def _lost_row(picture: Picture, how: str) -> Row:
+    return Row(picture.path, None, _lost(picture, how))
+
+
+def _lost(picture: Picture, how: str) -> DataError:
+    """Say of a picture that no worker process survives it."""
     reason = f"could not be decoded: a worker process that was given only this picture {how}"
-    return Scored(picture.path, (), DataError(picture.path, reason))
+    return DataError(picture.path, reason)
 
 
 def _bytes(picture: Picture) -> int:
@@ -187,7 +265,9 @@ def _bytes(picture: Picture) -> int:
     return 0 if picture.pixels is None else picture.pixels.nbytes
 
 
-def _on_cluster(scorer: Scorer, pictures: Pictures, progress: Progress) -> _Answers:
+def _on_cluster(
+    scorer: Scorer, pictures: Pictures, progress: Progress
+) -> Generator[list[Scored], None, None]:
     from catclf.work.cluster import connected  # only where it is needed: it takes time to import
 
     options = scorer.options

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -16,8 +17,10 @@ import catclf
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
 from catclf.errors import ClusterError, ConfigError, DataError, TrainingError
+from catclf.features import FeaturesClass
 from catclf.fingerprints import MOST_KEPT, Marks, duplicates, fingerprint, kept
 from catclf.fitting import (
+    Encoded,
     Fitted,
     Mask,
     Prepared,
@@ -29,16 +32,20 @@ from catclf.fitting import (
     prepare,
 )
 from catclf.folds import held_out_mask
-from catclf.images.dataset import opened
+from catclf.images.dataset import DataSet, opened
 from catclf.images.labelled import Labelled
+from catclf.images.picture import View
 from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model
 from catclf.pipeline.classes import binary, labels_by_name, negative_class, positive_class
 from catclf.pipeline.classifier import Classifier
 from catclf.pipeline.resuming import check_resumable
+from catclf.pipeline.scoring import RowMaker, rows_of
 from catclf.progress import Progress
 from catclf.provenance import Provenance
+from catclf.stores import Store
+from catclf.stores.here import InMemory
 from catclf.work.cluster import Cluster, connected
 
 
@@ -134,6 +141,7 @@ def train(
     *,
     resume: Model | None = None,
     progress: Progress | None = None,
+    processes: bool = False,
 ) -> Fit:
     """Train a classifier on labelled pictures.
 
@@ -147,6 +155,9 @@ def train(
         A model to go on from.
     progress : Progress or None
         Hears of every phase and recorded step.
+    processes : bool
+        Whether features that are computed once may be computed in worker processes: the program that
+        calls it has no threads of its own, or can be imported anew by them.
 
     Returns
     -------
@@ -166,7 +177,7 @@ def train(
         If the settings' scheduler cannot be reached or is lost; its `model` is then the best so far.
     """
     settings, progress = settings or TrainSettings(), progress or Progress()
-    task = _Task(os.fspath(data), settings, resume, progress)
+    task = _Task(os.fspath(data), settings, resume, progress, processes)
     scheduler = settings.read.scheduler
     if scheduler is None:
         return _train(task, None)
@@ -181,6 +192,7 @@ class _Task(NamedTuple):
     settings: TrainSettings
     resume: Model | None
     progress: Progress
+    processes: bool
 
 
 class _Sources(NamedTuple):
@@ -259,32 +271,96 @@ def _train(task: _Task, cluster: Cluster | None) -> Fit:
     return _fit(sources, prepared, fitted, model, scored, cv.scores, warnings, begun)
 
 
+class _Read(NamedTuple):
+    """Pictures that could be read, or their rows where the pictures themselves are not needed.
+
+    Attributes
+    ----------
+    pictures : Store (m, s, s, 3) of uint8
+        Of rows none, but of their shape.
+    encoded : Encoded or None
+    marks : (m,) uint64
+    labelled : Labelled
+    """
+
+    pictures: Store
+    encoded: Encoded | None
+    marks: Marks
+    labelled: Labelled
+
+    def joined(self, other: _Read) -> _Read:
+        """Return these, then the others; `labelled` is of these alone."""
+        encoded = self.encoded
+        if encoded is not None and other.encoded is not None:
+            encoded = Encoded(encoded.features, encoded.rows.joined(other.encoded.rows))
+        pictures, marks = self.pictures.joined(other.pictures), np.append(self.marks, other.marks)
+        return _Read(pictures, encoded, marks, self.labelled)
+
+
 def _read_all(task: _Task, cluster: Cluster | None) -> _Sources:
     """Read the data, unless its classes do not fit, and other data to validate with."""
-    settings, progress = task.settings, task.progress
-    usual, read = settings.kind.size, settings.read
+    settings, progress, read = task.settings, task.progress, task.settings.read
+    usual = View(settings.kind.size, centre=settings.kind.centre)
     with opened(task.data, read, usual, cluster) as listed:
         progress.ignored(listed.labelled.ignored)
         positive_class(listed.labelled, settings.positive)  # before anything is decoded
-        pictures, labelled = listed.load(progress.advanced)
+        found = _load(listed, task)
+    labelled = found.labelled
     positive = positive_class(labelled, settings.positive)  # one side may have been unreadable
     y = binary(labelled, positive)
-    if not isinstance(settings.validation, str | os.PathLike):
-        trained_on = np.ones(len(y), dtype=bool)
-        if settings.validation is not None:
-            trained_on = ~held_out_mask(y, settings.validation, settings.descent.seed)
-        problem = Problem(pictures, y, settings, progress)
-        return _Sources(problem, trained_on, pictures.each(fingerprint), (labelled,), positive)
-    left = replace(read, size=pictures.shape[1], memory=max(1, read.memory - pictures.nbytes))
-    with opened(os.fspath(settings.validation), left, usual, cluster) as listed:
-        progress.ignored(listed.labelled.ignored)
-        labels_by_name(listed.labelled, positive, None)
-        more, other = listed.load(progress.advanced)
-    progress.note(f"{other.m} pictures read for validation")
-    pictures, y = pictures.joined(more), np.append(y, labels_by_name(other, positive, None))
-    trained_on = np.arange(len(y)) < labelled.m
-    problem = Problem(pictures, y, settings, progress)
-    return _Sources(problem, trained_on, pictures.each(fingerprint), (labelled, other), positive)
+    sources: tuple[Labelled, ...] = (labelled,)
+    trained_on = np.ones(len(y), dtype=bool)
+    if isinstance(settings.validation, float):
+        trained_on = ~held_out_mask(y, settings.validation, settings.descent.seed)
+    elif settings.validation is not None:
+        size, left = found.pictures.shape[1], max(1, read.memory - found.pictures.nbytes)
+        with opened(
+            os.fspath(settings.validation), replace(read, size=size, memory=left), usual, cluster
+        ) as listed:
+            progress.ignored(listed.labelled.ignored)
+            labels_by_name(listed.labelled, positive, None)
+            other = _load(listed, task)
+        progress.note(f"{other.labelled.m} pictures read for validation")
+        found, sources = found.joined(other), (labelled, other.labelled)
+        y = np.append(y, labels_by_name(other.labelled, positive, None))
+        trained_on = np.arange(len(y)) < labelled.m
+    problem = Problem(found.pictures, y, settings, progress, found.encoded)
+    return _Sources(problem, trained_on, found.marks, sources, positive)
+
+
+def _load(listed: DataSet, task: _Task) -> _Read:
+    """Decode all pictures, and keep them or, where that is enough, their rows."""
+    kind, progress = task.settings.kind, task.progress
+    if kind.learns or kind.anywhere:
+        pictures, labelled = listed.load(progress.advanced)
+        return _Read(pictures, None, pictures.each(fingerprint), labelled)
+    if task.settings.flip:
+        raise ConfigError("flip", True, f"left out: {kind.name} features are not made of mirror images")
+    code: FeaturesClass = kind.load()
+    features = code.of_size(listed.view.side)
+    maker, m = RowMaker(features, task.settings.read), listed.labelled.m
+    empty = np.empty((0, features.size, features.size, 3), np.uint8)
+    rows = np.empty((m, features.n_x), features.rows(empty).dtype)
+    read: list[int] = []
+    skipped: list[DataError] = []
+    marks: list[int | None] = []
+    done = 0
+    with closing(rows_of(maker, listed.pictures(), task.processes, progress)) as chunks:
+        for chunk in chunks:
+            for k, (_, numbers, error, mark) in enumerate(chunk, done):
+                if numbers is not None:
+                    rows[len(read)] = numbers
+                    read.append(k)
+                    marks.append(mark)
+                elif error is not None:
+                    if task.settings.read.on_error == "fail":
+                        raise error
+                    skipped.append(error)
+            done += len(chunk)
+            progress.advanced("pictures encoded", done, m)
+    encoded = Encoded(features, InMemory(rows[: len(read)]))
+    labelled = listed.labelled.only(read, skipped)
+    return _Read(InMemory(empty), encoded, np.array(marks, np.uint64), labelled)
 
 
 def _prepared(problem: Problem, trained_on: Mask, resume: Model | None) -> Prepared:
