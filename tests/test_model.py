@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal, assert_array_max_ulp
 from numpy.typing import ArrayLike, NDArray
 
 from catclf import model as model_module
@@ -184,9 +184,13 @@ def test_a_model_of_an_earlier_version_predicts_as_it_did(name: str) -> None:
     probabilities = model.probabilities(golden_pictures(model.size))
     assert_allclose(probabilities, expected, rtol=1e-4 if name == "patches_v1" else 1e-12)
     if made_here():
-        assert_array_equal(probabilities, expected)
+        # Products had the height of all pictures then; the last bit of those beyond a multiple of four,
+        # which went another way through them, may differ.
+        whole = slice(len(expected) // 4 * 4)
+        assert_array_equal(probabilities[whole], expected[whole])
+        assert_array_max_ulp(probabilities, expected, maxulp=2)
         pictures = golden_pictures(model.size)
-        assert_array_equal(model.probabilities(pictures, jobs=2), expected)
+        assert_array_equal(model.probabilities(pictures, jobs=2), probabilities)
 
 
 @golden_models

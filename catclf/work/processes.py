@@ -146,7 +146,7 @@ class InProcesses:
             try:
                 self._executor = self._executor or self._made(count, method)
                 future = self._executor.submit(_work, task.items)
-            except BrokenProcessPool:
+            except (BrokenProcessPool, ValueError):  # ValueError: it breaks while it starts a process
                 self._broken = True
                 self._bell.ring()
             except RuntimeError as exc:  # the pool needs a thread of its own
