@@ -87,3 +87,11 @@ class Explained(Features, Protocol):
 
     def contributions(self, w: Numbers, image: Pixels) -> Numbers:
         """What each place of a picture (size, size, 3) adds to z: (rows, columns)."""
+
+
+def checked_integer(settings: Mapping[str, Any], name: str, least: int) -> int:
+    """Return a whole number among the settings of a model file; a ValueError says what it is instead."""
+    value = settings.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"expected a {name} of at least {least}, found {value!r}")
+    return value

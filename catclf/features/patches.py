@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from catclf.config import FEATURES, FeatureKind
 from catclf.errors import ConfigError
+from catclf.features import checked_integer
 from catclf.features.dictionary import (
     CONTRAST,
     FILTERS,
@@ -198,8 +199,8 @@ class Patches:
         ValueError
             If something is missing or impossible, with what was expected and found.
         """
-        grid = _checked_integer(settings, "grid", 1)
-        size = _checked_integer(settings, "size", PATCH)
+        grid = checked_integer(settings, "grid", 1)
+        size = checked_integer(settings, "size", PATCH)
         if grid > cells_of(size):
             raise ValueError(f"expected a grid of at most {cells_of(size)}, found {grid}")
         for name, expected in _not_chosen(size).items():
@@ -227,13 +228,6 @@ _SHAPES = {
     "centre": (_CHANNELS,),
     "components": (2, _CHANNELS, COMPONENTS),
 }
-
-
-def _checked_integer(settings: Mapping[str, Any], name: str, least: int) -> int:
-    value = settings.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"expected a {name} of at least {least}, found {value!r}")
-    return value
 
 
 def _checked_array(name: str, array: NDArray[Any]) -> Floats:

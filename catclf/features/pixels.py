@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import FEATURES, FeatureKind
+from catclf.features import checked_integer
 
 Numbers = NDArray[np.float64]
 
@@ -76,9 +77,7 @@ class Pixels:
         ValueError
             If a setting is missing or impossible, with what was expected and found.
         """
-        size = settings.get("size")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"expected a size of at least 1, found {size!r}")
+        size = checked_integer(settings, "size", 1)
         if arrays:
             raise ValueError(f"expected no arrays of pixel features, found {', '.join(arrays)}")
         return cls(size)

@@ -41,7 +41,6 @@ from catclf.model import HISTORY_COLUMNS, Model
 from catclf.pipeline.classes import binary, labels_by_name, negative_class, positive_class
 from catclf.pipeline.classifier import Classifier
 from catclf.pipeline.resuming import check_resumable
-from catclf.pipeline.scoring import RowMaker, rows_of
 from catclf.progress import Progress
 from catclf.provenance import Provenance
 from catclf.stores import Store
@@ -336,6 +335,8 @@ def _load(listed: DataSet, task: _Task) -> _Read:
         return _Read(pictures, None, pictures.each(fingerprint), labelled)
     if task.settings.flip:
         raise ConfigError("flip", True, f"left out: {kind.name} features are not made of mirror images")
+    from catclf.pipeline.scoring import RowMaker, rows_of  # only here: Pillow takes time to import
+
     code: FeaturesClass = kind.load()
     features = code.of_size(listed.view.side)
     maker, m = RowMaker(features, task.settings.read), listed.labelled.m
