@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, Literal
@@ -76,9 +77,9 @@ class FeatureKind(_Kind):
         Others are computed once, from pictures in memory.
     size : int
         Side in pixels of the pictures, where neither the user nor the data has one.
-    centre : bool
-        Whether pictures are cut to their centre square, which is resized to `size` whatever the size of
-        the data; others are squashed.
+    own_view : bool
+        Whether the features say how a picture is cut and resized, whatever the size of the data. For
+        others it is squashed to `size`.
     l2, momentum : float or "auto"; float
         The penalty and the momentum where nobody chooses one.
     l2_pictures : int or None
@@ -89,8 +90,11 @@ class FeatureKind(_Kind):
         The features to try on photographs in the place of these.
     drawn : "map", "patterns" or None
         How w can be drawn: where in the picture its numbers belong, or as what they look for.
-    explained : bool
-        Whether what each place of a picture adds to z is known.
+    right_with_few : tuple of (int, float)
+        What to expect of few pictures: pictures a class, and the share of other photographs that was
+        called right with so many.
+    explained : "beside", "over" or None
+        Where what each place of a picture adds to z is drawn, if it is known.
     """
 
     learns: bool
@@ -98,14 +102,20 @@ class FeatureKind(_Kind):
     one_scale: bool = False
     anywhere: bool = False
     size: int = 64
-    centre: bool = False
+    own_view: bool = False
     l2: float | Auto = 0.0
     l2_pictures: int | None = None
     momentum: float = 0.0
     mirrored: bool = False
     on_photographs: str | None = None
     drawn: Literal["map", "patterns"] | None = None
-    explained: bool = False
+    right_with_few: tuple[tuple[int, float], ...] = ()
+    explained: Literal["beside", "over"] | None = None
+
+    @property
+    def at_reading(self) -> bool:
+        """Whether rows are made once, as pictures are read, and the pictures are not kept."""
+        return not (self.learns or self.anywhere)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -134,7 +144,7 @@ FEATURES: dict[str, FeatureKind] = {
             anywhere=True,
             on_photographs="network",
             drawn="map",
-            explained=True,
+            explained="beside",
         ),
         FeatureKind(
             "patches",
@@ -144,7 +154,7 @@ FEATURES: dict[str, FeatureKind] = {
             l2="auto",
             mirrored=True,
             drawn="patterns",
-            explained=True,
+            explained="beside",
         ),
         FeatureKind(
             "network",
@@ -153,10 +163,12 @@ FEATURES: dict[str, FeatureKind] = {
             standardised=True,
             one_scale=True,
             size=224,
-            centre=True,
+            own_view=True,
             l2=0.03,
             l2_pictures=300,
             momentum=0.9,
+            right_with_few=((1, 0.80), (2, 0.92), (4, 0.97), (8, 0.98)),
+            explained="over",
         ),
     )
 }
@@ -170,6 +182,11 @@ ENGINES: dict[str, EngineKind] = {
         EngineKind("dask", "catclf.engines.dask:DaskEngine", ("memory", "workers")),
     )
 }
+
+
+def own_views() -> Iterator[str]:
+    """Names of the kinds of features that a network may be named for."""
+    return (kind.name for kind in FEATURES.values() if kind.own_view)
 
 
 def _check(holds: bool, name: str, value: object, *rule: Text) -> None:
@@ -209,6 +226,12 @@ class ReadOptions:
     scheduler : str or None
         Address of a Dask scheduler whose workers read the pictures, or "local" for worker processes on
         this machine.
+    encoder : path or None
+        For features of a network another one than the package's: an ONNX file, or a folder with
+        ``model.onnx``; or the package's file itself.
+    encoder_output : str or None
+        The output of that network to take, where it has several; ``:first`` after its name takes the
+        first token, ``:mean`` the mean over tokens or places.
     """
 
     size: int | None = None
@@ -219,6 +242,8 @@ class ReadOptions:
     on_error: str = "skip"
     jobs: int | None = None
     scheduler: str | None = None
+    encoder: str | PathLike[str] | None = None
+    encoder_output: str | None = None
 
     def __post_init__(self) -> None:
         _check_choice("on_error", self.on_error, *ON_ERROR)
@@ -398,6 +423,12 @@ class TrainSettings:
         _check(self.cv is None or self.cv >= 2, "cv", self.cv, "at least 2 folds")
         if self.tune_threshold is not None:
             parse_threshold_goal(self.tune_threshold)
+        rule = f"left out: {self.features} features are not made of mirror images"
+        _check(not (self.flip and self.kind.at_reading), "flip", self.flip, rule)
+        for name in ("encoder", "encoder_output"):
+            value, able = getattr(self.read, name), [*own_views()]
+            rule = f"left out: {self.features} features need no network, unlike {' and '.join(able)}"
+            _check(value is None or self.kind.own_view, name, value, rule)
         _check(
             self.descent.patience is None or self.validation is not None,
             "patience",
@@ -410,7 +441,7 @@ class TrainSettings:
             rule = f"auto or {' or '.join(able)} where there is a scheduler"
             _check(self.engine in ("auto", *able), "engine", self.engine, rule)
             able = [name for name, kind in FEATURES.items() if kind.anywhere]
-            rule = f"{' or '.join(able)} where there is a scheduler: others need all pictures at once"
+            rule = f"{' or '.join(able)} where there is a scheduler: others are made on this machine"
             _check(self.kind.anywhere, "features", self.features, rule)
 
     @property

@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from catclf.config import Auto, DescentSettings, FeatureKind, ReadOptions, TrainSettings
 from catclf.errors import ConfigError
+from catclf.features import FeaturesClass, view_of
 from catclf.fitting import Encoded, Problem, divergence, fit, prepare
 from catclf.logistic import Vector, sigmoid
 from catclf.model import Model
 from catclf.stores.here import InMemory
+from catclf.view import View
 
 
 class PictureClassifier:
@@ -115,6 +117,8 @@ class PictureClassifier:
         if given and self.flip:
             raise ConfigError("flip", self.flip, "False where X is not pictures")
         encoded = Encoded(_Rows(inputs.shape[1]), problem.pictures) if given else None
+        if not given and problem.settings.kind.own_view:
+            encoded = _encoded(problem)
         prepared = prepare(problem, everything, encoded=encoded)
         fitted = fit(prepared, everything)
         if fitted.descent.stop_reason == "diverged":
@@ -141,6 +145,8 @@ class PictureClassifier:
                     f"{self.n_features_in_} features as input"
                 )
             raise ValueError(f"X is {inputs.shape}; expected (m, {', '.join(map(str, self._shape))})")
+        if self._model.features.kind.own_view:
+            inputs = _seen(inputs, view_of(self._model.features))
         return self._model.scores(inputs, self.jobs)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -226,6 +232,21 @@ class _Rows:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {}
+
+
+def _encoded(problem: Problem) -> Encoded:
+    """Rows of features that resize pictures as they want them."""
+    code: FeaturesClass = problem.settings.kind.load()
+    features, side = code.chosen(problem.settings.read), problem.pictures.shape[1]
+    if side < features.view.needed:
+        features = features.of_small(side)
+    return Encoded(features, InMemory(features.rows(_seen(problem.pictures[:], features.view))))
+
+
+def _seen(images: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    from catclf.images.decode import viewed  # only where it is needed: Pillow takes time to import
+
+    return np.array([viewed(image, view) for image in images])
 
 
 def _inputs(X: ArrayLike) -> NDArray[Any]:

@@ -146,6 +146,12 @@ class Prepared:
             return w, b
         return self.standardisation.fold(w, b)
 
+    def w_mean(self, descent: Descent) -> float | None:
+        """Return wᵀμ, μ being the mean row of the pictures trained on, where that is known."""
+        if self.standardisation is None:
+            return None
+        return float(self.parameters(descent)[0] @ self.standardisation.mean)
+
 
 def encode(problem: Problem, train: Mask, features: Features | None = None) -> Encoded:
     """Compute the rows of all pictures.

@@ -14,15 +14,15 @@ def printable(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Write a value for people: numbers in six digits, an interval from end to end.
+    """Write a value for people: numbers in six digits, two of them as an interval.
 
     Examples
     --------
-    >>> shown([0.1234567, 0.5]), shown(3), shown("zeros")
-    ('0.123457 to 0.5', '3', 'zeros')
+    >>> shown([0.1234567, 0.5]), shown([1, 2, 3]), shown("zeros")
+    ('0.123457 to 0.5', '1, 2, 3', 'zeros')
     """
     if isinstance(value, list):
-        return " to ".join(map(shown, value))
+        return (" to " if len(value) == 2 else ", ").join(map(shown, value))
     return printable(f"{value:.6g}" if isinstance(value, float) else str(value))
 
 

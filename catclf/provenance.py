@@ -33,6 +33,8 @@ class Provenance:
         Pictures of the positive class among the m.
     positive_share : float
         Their share in the cost.
+    w_mean : float
+        wᵀμ, μ being the mean row of the training pictures, where rows are standardised.
     train_accuracy : float
     cv : dict
         ``folds``, and of the cross-validated scores ``accuracy``, ``accuracy_ci95`` and ``roc_auc``.
@@ -54,6 +56,7 @@ class Provenance:
     seed: int | None = None
     positives: int | None = None
     positive_share: float | None = None
+    w_mean: float | None = None
     train_accuracy: float | None = None
     cv: dict[str, Any] | None = None
 
@@ -86,7 +89,10 @@ _TYPES: dict[str, Any] = {
     **dict.fromkeys(("classes", "cv"), dict),
     "flip": bool,
     **dict.fromkeys(
-        ("l2", "momentum", "learning_rate", "cost", "gradient_norm", "positive_share", "train_accuracy"),
+        (
+            *("l2", "momentum", "learning_rate", "cost", "gradient_norm"),
+            *("positive_share", "w_mean", "train_accuracy"),
+        ),
         _Number,
     ),
 }

@@ -112,7 +112,7 @@ def labelled_pictures(source: str, size: int | None = None) -> tuple[NDArray[np.
     """Read pictures (m, s, s, 3) as training does, on all cores, and what is known of them."""
     from catclf.config import FEATURES, ReadOptions
     from catclf.images.dataset import opened
-    from catclf.images.picture import View
+    from catclf.view import View
 
     options = ReadOptions(size=size, memory=available_memory(), jobs=core_count())
     with opened(source, options, View(FEATURES["pixels"].size)) as data:

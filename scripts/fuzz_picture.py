@@ -17,7 +17,8 @@ import atheris
 
 with atheris.instrument_imports(include=["catclf", "PIL"]):
     from catclf.images.decode import Decoder
-    from catclf.images.picture import THUMBNAIL, Picture, View
+    from catclf.images.picture import Picture
+from catclf.view import THUMBNAIL, View
 
 MOST_SECONDS = 5.0
 DECODER = Decoder((View(8), THUMBNAIL), max_pixels=1_000_000)

@@ -14,8 +14,8 @@ from PIL import Image
 from catclf.config import ReadOptions
 from catclf.images.dataset import opened
 from catclf.images.local import Loaded
-from catclf.images.picture import View
 from catclf.progress import Advanced
+from catclf.view import View
 
 Pixels = NDArray[np.uint8]
 

@@ -227,7 +227,7 @@ def test_workers_have_an_engine_of_their_own(engine: str) -> None:
             for engine in ("primal", "gram", "stream")
         ),
         *(
-            ("features", features, "pixels where there is a scheduler: others need all pictures at once")
+            ("features", features, "pixels where there is a scheduler: others are made on this machine")
             for features in ("patches", "network")
         ),
     ],

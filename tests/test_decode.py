@@ -20,7 +20,8 @@ from PIL import Image
 
 from catclf.images import decode as decoding
 from catclf.images.decode import Decoder, viewed
-from catclf.images.picture import THUMBNAIL, Decoded, Picture, View
+from catclf.images.picture import Decoded, Picture
+from catclf.view import THUMBNAIL, View
 from tests.pictures import Pixels, noise, open_files, ramps, save_picture, save_turned
 
 
@@ -360,7 +361,7 @@ def test_memory_for_a_pixel_is_bounded_in_every_mode(tmp_path: Path, mode: str) 
     Image.new("L" if mode == "P" else mode, (3000, 3000)).convert(mode).save(path)
     code = (
         "import resource, sys; from catclf.images.decode import Decoder;"
-        "from catclf.images.picture import Picture, View;"
+        "from catclf.images.picture import Picture; from catclf.view import View;"
         "Decoder((View(8),)).one(Picture(sys.argv[1]));"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

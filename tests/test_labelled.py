@@ -15,7 +15,7 @@ from catclf.errors import DataError
 from catclf.images.decode import viewed
 from catclf.images.labelled import Labelled
 from catclf.images.paths import Kind, kind_of
-from catclf.images.picture import View
+from catclf.view import View
 from tests.pictures import (
     Pixels,
     cats_and_dogs,

@@ -31,17 +31,19 @@ from catclf.config import FEATURES, DescentSettings, ReadOptions, TrainSettings
 from catclf.descent import descend
 from catclf.design import Standardisation
 from catclf.errors import ConfigError, DataError, MissingExtraError, ModelFileError
-from catclf.features import lite0, network
+from catclf.features import encoder, lite0, onnx_session
+from catclf.features.encoder import Encoder
 from catclf.features.lite0 import Convolution
 from catclf.features.network import Network
 from catclf.fitting import Encoded, Problem, cross_validate, prepare
 from catclf.images import decode
 from catclf.images.decode import Decoder, viewed
-from catclf.images.picture import Picture, View
+from catclf.images.picture import Picture
 from catclf.model import Model, load, save
 from catclf.pipeline.scoring import RowMaker, rows_of
 from catclf.progress import Progress
 from catclf.stores.here import InMemory
+from catclf.view import View
 from tests.conftest import ROOT, Runner, run
 from tests.pictures import (
     Pixels,
@@ -60,6 +62,14 @@ MISSING = [name for name in MODULES if importlib.util.find_spec(name) is None]
 installed = pytest.mark.skipif(MISSING != [], reason=f"not installed: {', '.join(MISSING)}")
 
 SIDE = 96
+CENTRE: dict[str, Any] = {"squashed": False, "resample": "bicubic"}
+
+
+def network_of(side: int) -> Network:
+    """The package's network at a size, whether it is installed or not."""
+    return Network(encoder.built_in(side))
+
+
 SMALL = ("--features", "network", "--size", SIDE)
 
 
@@ -68,10 +78,10 @@ def data() -> bytes:
     """The file of weights."""
     if MISSING:
         pytest.skip(f"not installed: {', '.join(MISSING)}")
-    spec = importlib.util.find_spec(network._MODULES[-1])
+    spec = importlib.util.find_spec(encoder.PACKAGE)
     assert spec is not None
     assert spec.origin is not None
-    return (Path(spec.origin).parent / network._FILE).read_bytes()
+    return (Path(spec.origin).parent / encoder.WEIGHTS).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -266,8 +276,8 @@ def found_instead(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
         return find(name, package)
 
     monkeypatch.setattr(importlib.util, "find_spec", another)
-    monkeypatch.setattr(network, "_sessions", {})
-    file = folder / network._FILE
+    monkeypatch.setattr(onnx_session, "_kept", {})
+    file = folder / encoder.WEIGHTS
     file.parent.mkdir(parents=True)
     return file
 
@@ -341,11 +351,10 @@ def pictures(side: int) -> Pixels:
 
 
 def outputs(images: Pixels) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows (m, 1280) and maps (m, h, w, 1280) of the session."""
-    session = network._session(images.shape[1])
-    found = [session.run(["rows", "map"], {"pictures": image[None]}) for image in images]
-    rows, maps = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return rows, maps.transpose(0, 2, 3, 1)
+    """Rows (m, 1280) and maps (m, h, w, 1280) of ONNX Runtime."""
+    net = encoder.built_in(images.shape[1])
+    maps = [net.map(image) for image in images]
+    return np.stack([net.row(image) for image in images]), np.stack([m for m in maps if m is not None])
 
 
 def check(weights: lite0.Weights, images: Pixels) -> None:
@@ -370,11 +379,10 @@ def test_padding_is_right_at_other_sides(weights: lite0.Weights, side: int) -> N
 def photographs(folder: Path, count: int, side: int) -> tuple[Pixels, list[str]]:
     """The first pictures of each class, and their classes."""
     files = [sorted((folder / name).iterdir())[: count // 2] for name in ("cats", "dogs")]
-    decoder = Decoder((View(side, centre=True),))
+    decoder = Decoder((View(side, **CENTRE),))
     found = list(decoder(Picture(str(file)) for file in chain(*files)))
-    return np.stack([views[0] for _, views, _ in found]), ["cats"] * (count // 2) + ["dogs"] * (
-        count // 2
-    )
+    labels = ["cats"] * (count // 2) + ["dogs"] * (count // 2)
+    return np.stack([picture.views[0] for picture in found]), labels
 
 
 def test_on_photographs_too(weights: lite0.Weights, real_data: Path) -> None:
@@ -422,7 +430,10 @@ def operators(weights: lite0.Weights, options: Any, path: Path) -> Counter[tuple
     import onnx
 
     options.optimized_model_filepath = str(path)
-    network._made(lite0.onnx_bytes(weights, SIDE), options)
+    runtime = onnx_session._onnxruntime()
+    runtime.InferenceSession(
+        lite0.onnx_bytes(weights, SIDE), options, providers=["CPUExecutionProvider"]
+    )
     return Counter((node.domain, node.op_type) for node in onnx.load(path).graph.node)
 
 
@@ -434,20 +445,20 @@ FAST = ("com.microsoft.nchwc", "Conv")
     reason="the fast layout of convolutions is that of x86-64 processors",
 )
 def test_the_session_uses_the_fast_layout(weights: lite0.Weights, tmp_path: Path) -> None:
-    found = operators(weights, network.session_options(), tmp_path / "all.onnx")
+    found = operators(weights, onnx_session.options(), tmp_path / "all.onnx")
     assert found[FAST] == 49  # all of them, with what follows each folded in
     assert not {"Clip", "Add", "Conv", "FusedConv"} & {
         name for domain, name in found if domain != FAST[0]
     }
-    level = network._onnxruntime().GraphOptimizationLevel
-    slow = network.session_options()
+    level = onnx_session._onnxruntime().GraphOptimizationLevel
+    slow = onnx_session.options()
     slow.graph_optimization_level = level.ORT_ENABLE_EXTENDED
     assert operators(weights, slow, tmp_path / "extended.onnx")[FAST] == 0  # which is how it is lost
 
 
 @installed
 def test_a_session_has_one_thread() -> None:
-    options = network.session_options()
+    options = onnx_session.options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
 
 
@@ -455,11 +466,13 @@ def test_a_session_has_one_thread() -> None:
 
 
 def cropped(image: Image.Image, side: int) -> Pixels:
-    """The centre square, resized with Pillow's own bicubic filter."""
+    """The centre square of the picture resized with Pillow's own bicubic filter."""
     short = min(image.size)
-    left, top = (image.width - short) / 2, (image.height - short) / 2
-    box = (left, top, left + short, top + short)
-    return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box))
+    whole = image.resize(
+        (side * image.width // short, side * image.height // short), Image.Resampling.BICUBIC
+    )
+    left, top = (whole.width - side) // 2, (whole.height - side) // 2
+    return np.asarray(whole.crop((left, top, left + side, top + side)))
 
 
 SHAPES = {
@@ -477,7 +490,7 @@ SHAPES = {
 
 
 def centre(path: Path, side: int = SIDE) -> Pixels:
-    found = Decoder((View(side, centre=True),)).one(Picture(str(path)))
+    found = Decoder((View(side, **CENTRE),)).one(Picture(str(path)))
     assert found.error is None
     return found.views[0]
 
@@ -487,30 +500,20 @@ def test_a_centre_view_is_pillows_bicubic_of_the_centre_square(
     tmp_path: Path, shape: tuple[int, int]
 ) -> None:
     pixels = noise(*shape, 3)
-    expected = cropped(Image.fromarray(pixels), SIDE)
-    assert expected.shape == (SIDE, SIDE, 3)
+    found = viewed(pixels, View(SIDE, **CENTRE))
+    expected = found
+    assert found.shape == (SIDE, SIDE, 3)
+    assert np.abs(found - cropped(Image.fromarray(pixels), SIDE).astype(int)).max() <= 1
     assert_array_equal(centre(save_picture(tmp_path / "a.png", pixels)), expected)
-    assert_array_equal(viewed(pixels, View(SIDE, centre=True)), expected)
-    of_pixels = Decoder((View(SIDE, centre=True),)).one(Picture("x", pixels=pixels))
+    of_pixels = Decoder((View(SIDE, **CENTRE),)).one(Picture("x", pixels=pixels))
     assert_array_equal(of_pixels.views[0], expected)
-
-
-@pytest.mark.parametrize("shape", [(150, 240), (300, 132), (200, 200), (200, 2000)])
-def test_away_from_the_border_it_is_what_is_cut_out_first(shape: tuple[int, int]) -> None:
-    pixels = noise(*shape, 3)
-    short, side = min(shape), 48
-    top, left = (shape[0] - short) // 2, (shape[1] - short) // 2
-    image = Image.fromarray(pixels).crop((left, top, left + short, top + short))
-    expected = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC)).astype(int)
-    difference = np.abs(viewed(pixels, View(side, centre=True)) - expected)
-    assert difference[2:-2, 2:-2].max() <= 1  # at the border the filter sees beyond it
 
 
 def test_nothing_outside_the_square_matters_but_what_the_filter_sees() -> None:
     pixels = noise(100, 300, 3)
     other = pixels.copy()
     other[:, :95], other[:, 205:] = 0, 255
-    view = View(50, centre=True)
+    view = View(50, **CENTRE)
     assert_array_equal(viewed(pixels, view), viewed(other, view))
     assert (viewed(pixels, View(50)) != viewed(other, View(50))).any()
 
@@ -519,7 +522,7 @@ def test_a_grey_picture_is_one_with_three_equal_channels(tmp_path: Path) -> None
     grey = noise(60, 90)
     colours = np.repeat(grey[..., None], 3, axis=-1)
     path = save_picture(tmp_path / "a.png", grey)
-    assert_array_equal(centre(path), viewed(colours, View(SIDE, centre=True)))
+    assert_array_equal(centre(path), viewed(colours, View(SIDE, **CENTRE)))
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
@@ -529,7 +532,7 @@ def test_the_centre_is_that_of_the_upright_picture(
 ) -> None:
     upright = ramps(200, 120)
     found = centre(save_turned(tmp_path / f"a.{suffix}", upright, orientation), 64)
-    difference = np.abs(found - viewed(upright, View(64, centre=True)).astype(int))
+    difference = np.abs(found - viewed(upright, View(64, **CENTRE)).astype(int))
     assert difference.max() <= (0 if suffix == "png" else 12)
 
 
@@ -569,13 +572,13 @@ def test_a_jpeg_is_never_decoded_below_the_side(
     assert min(w, h) >= min(side, height, width)
     assert share == 1 or min(w, h) >= side
     assert share < 1 or min(height, width) < 2 * side or share == 1 / 8  # the draft is made use of
-    whole = viewed(ramps(height, width), View(side, centre=True)).astype(int)
+    whole = viewed(ramps(height, width), View(side, **CENTRE)).astype(int)
     assert np.abs(found - whole).mean() < 3
 
 
 def test_a_picture_has_a_centre_view_and_others_at_once(tmp_path: Path) -> None:
     path = save_picture(tmp_path / "a.jpg", ramps(500, 800))
-    views = (View(64), View(64, centre=True), View(64, whole=True), View(SIDE, centre=True))
+    views = (View(64), View(64, **CENTRE), View(64, whole=True), View(SIDE, **CENTRE))
     together = Decoder(views).one(Picture(str(path))).views
     for view, found in zip(views, together, strict=True):
         (alone,) = Decoder((view,)).one(Picture(str(path))).views
@@ -589,7 +592,7 @@ def test_a_picture_has_a_centre_view_and_others_at_once(tmp_path: Path) -> None:
 @installed
 def test_rows_are_halves_and_do_not_depend_on_the_others() -> None:
     images = pictures(SIDE)
-    features = Network.of_size(SIDE)
+    features = network_of(SIDE)
     rows = features.rows(images)
     assert rows.dtype == np.float16
     assert rows.shape == (6, 1280)
@@ -604,7 +607,7 @@ def test_rows_are_halves_and_do_not_depend_on_the_others() -> None:
 @installed
 def test_the_row_of_a_picture_is_the_same_in_threads_and_in_processes(album: Path) -> None:
     files = [Picture(str(file)) for file in sorted(album.rglob("*.png"))]
-    features = Network.of_size(SIDE)
+    features = network_of(SIDE)
     expected = features.rows(np.stack([centre(Path(picture.path)) for picture in files]))
     for jobs, processes in ((1, False), (2, False), (2, True)):
         maker = RowMaker(features, ReadOptions(jobs=jobs))
@@ -647,7 +650,7 @@ def test_predict_and_eval_agree_to_the_last_bit(album: Path, tmp_path: Path) -> 
         together = [answer.probability for answer in library.predict(fit.model, files, read=read)]
         assert together == alone
         assert library.evaluate(fit.model, sheet, read=read).probabilities.tolist() == alone
-    features = Network.of_size(SIDE)
+    features = network_of(SIDE)
     rows = features.rows(np.stack([centre(file) for file in files]))
     z = rows.astype(np.float64) @ fit.model.w + fit.model.b
     assert_allclose(1 / (1 + np.exp(-z)), np.array(alone, np.float64), rtol=1e-9)
@@ -721,7 +724,7 @@ def random_problem(m: int, **descent: Any) -> Problem:
     rows = (rng.standard_normal((m, 1280)) + 0.1 * y[:, None]).astype(np.float16)
     empty = InMemory(np.empty((0, SIDE, SIDE, 3), np.uint8))
     chosen = TrainSettings(DescentSettings(iterations=3, **descent), features="network")
-    return Problem(empty, y, chosen, encoded=Encoded(Network(SIDE), InMemory(rows)))
+    return Problem(empty, y, chosen, encoded=Encoded(network_of(SIDE), InMemory(rows)))
 
 
 def test_each_fold_is_standardised_by_the_pictures_it_is_fitted_to(counting: Counting) -> None:
@@ -852,10 +855,10 @@ def test_a_picture_that_no_worker_survives_is_skipped(album: Path, tmp_path: Pat
 def test_pictures_of_an_hdf5_file_are_enlarged_whole(tmp_path: Path) -> None:
     data = course_h5(tmp_path / "a.h5", m=20, size=30)
     pixels, y = cats_and_dogs(20, 30)
-    images = np.stack([viewed(picture, View(SIDE, centre=True)) for picture in pixels])
+    images = np.stack([viewed(picture, View(SIDE, **CENTRE)) for picture in pixels])
     fit = library.train(data, settings(jobs=2))
     assert (fit.m, fit.model.size) == (20, SIDE)
-    row = Network.of_size(SIDE).rows(images).astype(np.float64)
+    row = network_of(SIDE).rows(images).astype(np.float64)
     expected = 1 / (1 + np.exp(-(row @ fit.model.w + fit.model.b)))
     assert_allclose(library.evaluate(fit.model, data).probabilities, expected, rtol=1e-9)
     assert_allclose(fit.model.predict_proba(pixels)[:, 1], expected, rtol=1e-9)
@@ -874,7 +877,7 @@ def test_oblong_pictures_of_an_hdf5_file_are_cut_to_their_centres(tmp_path: Path
     pixels, y = noise(4, 40, 60, 3), [0, 1, 0, 1]
     names = [b"dog", b"cat"]
     whole = save_h5(tmp_path / "a.h5", a_set_x=pixels, a_set_y=y, list_classes=names)
-    images = np.stack([viewed(picture, View(SIDE, centre=True)) for picture in pixels])
+    images = np.stack([viewed(picture, View(SIDE, **CENTRE)) for picture in pixels])
     cut = save_h5(tmp_path / "b.h5", a_set_x=images, a_set_y=y, list_classes=names)
     assert_array_equal(library.train(whole, settings()).model.w, library.train(cut, settings()).model.w)
 
@@ -884,7 +887,8 @@ def test_oblong_pictures_of_an_hdf5_file_are_cut_to_their_centres(tmp_path: Path
 def test_the_estimator_has_the_model_that_train_makes(tmp_path: Path, m: int) -> None:
     data = course_h5(tmp_path / "a.h5", m=m, size=SIDE)
     pixels, y = cats_and_dogs(m, SIDE)
-    model = library.train(data, settings()).model
+    model = library.train(data, TrainSettings(features="network")).model
+    assert model.features.settings()["shrink_to"] == SIDE
     ours = library.PictureClassifier(features="network").fit(pixels, y)
     assert_array_equal(ours.coef_[0], model.w)
     assert_allclose(ours.predict_proba(pixels), model.predict_proba(pixels), rtol=1e-9)
@@ -916,13 +920,13 @@ def test_a_side_that_the_network_is_not_run_at_is_refused(
     rule = "a multiple of 32 from 96 to 320 for network features"
     assert result.err == f"catclf: error: --size {size}: must be {rule}\n"
     with pytest.raises(ConfigError, match=f"size = {size}: must be {rule}"):
-        Network.of_size(int(size))
+        network_of(int(size))
 
 
 @installed
 @pytest.mark.parametrize("size", range(96, 321, 32))
 def test_the_other_sides_have_rows(size: int) -> None:
-    assert Network.of_size(size).rows(noise(1, size, size, 3)).shape == (1, 1280)
+    assert network_of(size).rows(noise(1, size, size, 3)).shape == (1, 1280)
 
 
 @pytest.mark.parametrize(
@@ -946,7 +950,7 @@ def test_what_the_network_does_not_do_is_refused(
 def made_model(path: Path) -> Path:
     """A model of network features that nobody has trained."""
     w = np.random.default_rng(0).normal(0, 0.01, 1280)
-    save(Model(w, 0.0, Network(SIDE), "cat", "dog"), str(path))
+    save(Model(w, 0.0, network_of(SIDE), "cat", "dog"), str(path))
     return path
 
 
@@ -980,8 +984,9 @@ def test_what_is_not_installed_is_named_with_the_command_that_installs_it(
         result = catclf(*command)
         assert (result.code, result.out) == (2, b"")
         assert result.err == f"catclf: error: {expected}\n"
+    assert catclf("info", model).code == 0
     with pytest.raises(MissingExtraError) as error:
-        library.load(model)
+        library.load(model).predict_proba(album)
     assert str(error.value) == expected
     with pytest.raises(MissingExtraError):
         library.PictureClassifier(features="network").fit(*cats_and_dogs(8, SIDE))
@@ -1098,14 +1103,16 @@ def test_info_names_the_network_its_licence_and_its_origin(catclf: Runner, tmp_p
     assert facts["features"] == {
         "name": "network",
         "size": SIDE,
+        "resize": SIDE,
+        "squashed": False,
+        "resample": "bicubic",
         "network": "EfficientNet-Lite0 (ImageNet; Apache-2.0)",
         "sha256": lite0.SHA256,
-        "output": "mean of the last map",
-        "crop": "centre",
-        "resample": "bicubic",
-        "mean": 127.0,
-        "deviation": 128.0,
+        "output": "map:mean",
+        "n_x": 1280,
         "decoding": 1,
+        "mean": [127.0] * 3,
+        "deviation": [128.0] * 3,
     }
     drawn = catclf("info", model, "--weights", tmp_path / "w.png")
     assert drawn.code == 2
@@ -1116,7 +1123,7 @@ def test_info_names_the_network_its_licence_and_its_origin(catclf: Runner, tmp_p
 def test_a_model_is_the_same_when_it_has_been_saved(tmp_path: Path) -> None:
     path = made_model(tmp_path / "m.npz")
     model = load(str(path))
-    assert model.features == Network(SIDE)
+    assert model.features == network_of(SIDE)
     save(model, str(tmp_path / "again.npz"))
     assert (tmp_path / "again.npz").read_bytes() == path.read_bytes()
 
@@ -1125,23 +1132,25 @@ def test_a_model_is_the_same_when_it_has_been_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("sha256", "0" * 64),
         ("decoding", 2),
         ("network", "another"),
-        ("output", "first token"),
-        ("crop", "squash"),
+        ("output", "map:first"),
+        ("n_x", 1281),
+        ("squashed", True),
+        ("resize", 128),
         ("resample", "bilinear"),
-        ("mean", 0.0),
-        ("deviation", 255.0),
+        ("mean", [0.0] * 3),
+        ("deviation", [255.0] * 3),
     ],
 )
 def test_a_model_of_another_network_is_refused_by_name(
     catclf: Runner, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
 ) -> None:
+    usual = Encoder.settings
     with monkeypatch.context() as patch:
-        patch.setitem(network._IDENTITY, name, value)
+        patch.setattr(Encoder, "settings", lambda self: {**usual(self), name: value})
         model = made_model(tmp_path / "m.npz")
-    reason = f"expected {name} = {network._IDENTITY[name]}, found {value!r}"
+    reason = f"expected {name} = {network_of(SIDE).settings()[name]}, found {value!r}"
     with pytest.raises(ModelFileError) as refusal:
         load(str(model))
     assert reason in str(refusal.value)
@@ -1154,17 +1163,27 @@ def test_a_model_of_another_network_is_refused_by_name(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"sha256": None}, "expected sha256"),
-        ({"size": None}, "expected a size, found None"),
-        ({"size": True}, "expected a size, found True"),
-        ({"size": "96"}, "expected a size, found '96'"),
-        ({"size": 96.0}, "expected a size, found 96.0"),
-        ({"size": 100}, "size = 100: must be a multiple of 32"),
+        ({"sha256": None}, "expected a text as sha256, found None"),
+        ({"sha256": "0123"}, "expected a sha256 of 64 hexadecimal digits, found '0123'"),
+        ({"output": 1}, "expected a text as output, found 1"),
+        ({"size": None}, "expected a size of at least 1, found None"),
+        ({"size": True}, "expected a size of at least 1, found True"),
+        ({"size": "96"}, "expected a size of at least 1, found '96'"),
+        ({"size": 96.0}, "expected a size of at least 1, found 96.0"),
+        ({"size": 2000, "resize": 2000}, "expected a size of at most 1024, found 2000"),
+        ({"size": 100, "resize": 100}, "size = 100: must be a multiple of 32"),
+        ({"resize": 95}, "expected a resize of at least 96, found 95"),
+        ({"squashed": 0}, "expected squashed to be true or false, found 0"),
+        ({"resample": "magic"}, "expected resample to be one of nearest, lanczos"),
+        ({"n_x": 10**6}, "expected a n_x of at most 100000, found 1000000"),
+        ({"mean": [1.0, 2.0]}, "expected three numbers as mean"),
+        ({"deviation": [1.0, 2.0, float("nan")]}, "expected three numbers as deviation"),
+        ({"shrink_to": 0}, "expected a shrink_to of at least 1, found 0"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(change: dict[str, Any], reason: str) -> None:
-    found = Network(SIDE).settings()
-    assert Network.restore(found, {}) == Network(SIDE)
+    found = network_of(SIDE).settings()
+    assert Network.restore(found, {}) == network_of(SIDE)
     with pytest.raises(ValueError, match=reason):
         Network.restore({**found, **change}, {})
     with pytest.raises(ValueError, match="expected no arrays"):
@@ -1174,7 +1193,7 @@ def test_settings_that_cannot_be_are_refused(change: dict[str, Any], reason: str
 def test_the_network_is_what_photographs_are_sent_to() -> None:
     assert FEATURES["pixels"].on_photographs == "network"
     kind = FEATURES["network"]
-    assert (kind.size, kind.centre, kind.one_scale, kind.learns, kind.mirrored) == (
+    assert (kind.size, kind.own_view, kind.one_scale, kind.learns, kind.mirrored) == (
         *(224, True, True, False, False),
     )
 

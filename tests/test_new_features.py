@@ -177,10 +177,12 @@ def test_a_row_says_what_its_class_can_do(kind_of_table: FeatureKind) -> None:
     code = kind_of_table.load()
     assert code.kind is kind_of_table
     assert hasattr(code, "learn") == kind_of_table.learns
-    assert hasattr(code, "of_size") != kind_of_table.learns
+    assert hasattr(code, "of_size") != (kind_of_table.learns or kind_of_table.own_view)
+    for name in ("chosen", "view", "of_small", "at_hand", "wants_file"):
+        assert hasattr(code, name) == kind_of_table.own_view
     assert hasattr(code, "map_of") == (kind_of_table.drawn == "map")
     assert hasattr(code, "patterns") == (kind_of_table.drawn == "patterns")
-    assert hasattr(code, "contributions") == kind_of_table.explained
+    assert hasattr(code, "contributions") == (kind_of_table.explained is not None)
 
 
 def test_features_that_need_memory_say_so_where_there_is_a_scheduler(

@@ -257,7 +257,7 @@ def test_rows_are_float32_one_picture_a_row(learned: Patches) -> None:
 
 def test_contributions_are_those_of_the_features_that_have_a_place(learned: Patches) -> None:
     w, image = np.random.default_rng(2).standard_normal(learned.n_x), smooth_pictures(1, 16)[0]
-    cells = learned.contributions(w, image)
+    cells = learned.contributions(w, image, 0.0)
     assert cells.shape == (2, 2)
     x = learned.rows(image[None])[0]
     for k, (row, column) in enumerate(np.ndindex(2, 2)):

@@ -25,7 +25,6 @@ from catclf.features.pixels import Pixels
 from catclf.fitting import Fitted
 from catclf.images.inputs import Input
 from catclf.images.labelled import Labelled
-from catclf.images.picture import THUMBNAIL
 from catclf.metrics import mcnemar
 from catclf.model import Model, load, save
 from catclf.pipeline import training
@@ -35,6 +34,7 @@ from catclf.pipeline.gallery import SHOWN, Gallery
 from catclf.pipeline.prediction import Prediction, predict
 from catclf.pipeline.training import Fit, train
 from catclf.progress import Progress
+from catclf.view import THUMBNAIL
 from catclf.work.spread import MOST
 from tests.conftest import ROOT
 from tests.pictures import (

@@ -238,7 +238,7 @@ def test_contributions_add_up_to_z_minus_b(model: Path) -> None:
     loaded = load(str(model))
     image = np.random.default_rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     assert isinstance(loaded.features, Pixels)
-    places = loaded.features.contributions(loaded.w, image)
+    places = loaded.features.contributions(loaded.w, image, 0.0)
     assert places.shape == (8, 8)
     z = loaded.scores(image[None])[0]
     np.testing.assert_allclose(places.sum(), z - loaded.b, rtol=1e-12)

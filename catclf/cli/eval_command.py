@@ -23,6 +23,7 @@ from catclf.cli.options import (
     refuse_overwriting,
     require_report_extra,
     shifts,
+    with_encoder_of,
 )
 from catclf.cli.output import check_output
 from catclf.cli.parameters import FiniteRange, PathName, option
@@ -85,7 +86,10 @@ _memory_option = memory_option("Budget for the pictures that are worked on at a 
     "--fail-under", metavar="METRIC=X", multiple=True, callback=_parse_gates,
     help="Exit 4 if a score is below X; may be repeated.",
 )  # fmt: skip
-@read_options("x_key", "y_key", "on_error", "max_pixels", "scheduler", "jobs", others=[_memory_option])
+@read_options(
+    *("encoder", "encoder_output", "x_key", "y_key", "on_error", "max_pixels", "scheduler", "jobs"),
+    others=[_memory_option],
+)
 @console_option
 def command(
     data: str,
@@ -106,15 +110,17 @@ def command(
     format_name = format_of(output, format_name, _FORMATS)
 
     from catclf.cli import evaluation_report
+    from catclf.model import load
     from catclf.pipeline.evaluation import evaluate
 
+    models = [load(path) for path in (model, against) if path is not None]
     with LiveProgress(console) as progress:
         evaluation = evaluate(
-            model,
+            models[0],
             data,
             **shifts,
-            against=against,
-            read=read,
+            against=models[1] if against is not None else None,
+            read=with_encoder_of(read, models),
             gallery=report is not None,
             progress=progress,
             processes=True,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Collection, Iterable
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -13,6 +14,10 @@ from catclf.atomic import check_replaceable
 from catclf.cli.console import Console
 from catclf.cli.parameters import ByteSize, Decorator, FiniteRange, PathName, gathered, option
 from catclf.config import LARGEST_SIZE, ON_ERROR, ReadOptions
+
+if TYPE_CHECKING:
+    from catclf.features import Viewing
+    from catclf.model import Model
 
 
 def check_file(path: str, option: str, suffixes: tuple[str, ...] = ()) -> None:
@@ -135,11 +140,35 @@ _READING: dict[str, Decorator[Any]] = {
         help="Have the work done by a Dask cluster: the address of its scheduler, or local for a process"
         " a core on this machine.",
     ),
+    "encoder": option(
+        "--encoder",
+        type=PathName(),
+        metavar="FILE.onnx|DIR",
+        help="Network for network features in the place of the package's; or set CATCLF_ENCODER.",
+    ),
+    "encoder_output": option(
+        "--encoder-output",
+        metavar="NAME",
+        help="Output of that network to take; NAME:first is the first of its tokens, NAME:mean the mean"
+        " of its tokens or places.",
+    ),
     "memory": memory_option(
         "Budget for the pixels, and again for what an engine adds; pixels that do not fit stay in"
         " their HDF5 file, which `catclf pack` makes."
     ),
 }
+
+
+def with_encoder(read: ReadOptions, needed: bool) -> ReadOptions:
+    """Take the network that the environment names, where one is needed and none is named otherwise."""
+    found = os.environ.get("CATCLF_ENCODER")
+    return replace(read, encoder=found) if needed and found and read.encoder is None else read
+
+
+def with_encoder_of(read: ReadOptions, models: Iterable[Model]) -> ReadOptions:
+    """Do so for models that do not find their network by themselves."""
+    found = (model.features for model in models if model.features.kind.own_view)
+    return with_encoder(read, any(cast("Viewing", features).wants_file for features in found))
 
 
 def format_option(*formats: str, by_suffix: bool = False, synonym: bool = False) -> Decorator[Any]:

@@ -26,6 +26,7 @@ from catclf.cli.options import (
     refuse_binary_name,
     refuse_overwriting,
     shifts,
+    with_encoder_of,
 )
 from catclf.cli.output import opened
 from catclf.cli.parameters import PathName, current_spelling, option
@@ -94,11 +95,13 @@ _errors_option = option(
     "--explain",
     type=PathName(),
     metavar="DIR",
-    help="Write each picture beside the map of w * x there, as a PNG: where it is orange, the picture"
-    " speaks for the positive class. For pixels the map adds up to z - b; for patches it has the"
-    " part that belongs to a cell of the grid.",
+    help="Write each picture there as a PNG, with a map of what speaks for the positive class (orange)"
+    " and against it (blue). For pixels the map adds up to z - b; for patches it has what belongs to a"
+    " cell of the grid; for a network it lies over the picture, and the rest of z is written below.",
 )
-@read_options("x_key", "max_pixels", "scheduler", "jobs", others=[_errors_option])
+@read_options(
+    *("encoder", "encoder_output", "x_key", "max_pixels", "scheduler", "jobs"), others=[_errors_option]
+)
 @console_option
 def command(
     paths: tuple[str, ...],
@@ -134,7 +137,7 @@ def command(
         classifier,
         _inputs(paths, files_from, null),
         **shifts,
-        read=read,
+        read=with_encoder_of(read, [classifier]),
         keep_pixels=explain is not None,
         on_ignored=ignored.add,
         progress=LiveProgress(console),
@@ -322,11 +325,12 @@ def _explained(
     for chunk in chunks:
         for row, number in zip(chunk, numbers, strict=False):
             if row.pixels is not None:
+                drawing = png(explanation(model, row.pixels))
                 _make_folder(folder)  # not before there is something to put in
                 stem = os.path.splitext(os.path.basename(row.path))[0]
                 safe = re.sub(r"[^A-Za-z0-9_-]+", "-", stem)[:40]
                 with replacing(os.path.join(folder, f"{number:06d}-{safe}.png")) as file:
-                    file.write(png(explanation(model, row.pixels)))
+                    file.write(drawing)
         yield chunk
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 
@@ -20,6 +21,7 @@ from catclf.cli.options import (
     refuse_name_of_data,
     refuse_overwriting,
     require_report_extra,
+    with_encoder,
 )
 from catclf.cli.parameters import (
     FractionOrPath,
@@ -168,7 +170,10 @@ Example:
     "settings",
     config.TrainSettings,
     _settings_options,
-    read_options("size", "x_key", "y_key", "on_error", "max_pixels", "memory", "scheduler", "jobs"),
+    read_options(
+        *("encoder", "encoder_output", "size", "x_key", "y_key", "on_error"),
+        *("max_pixels", "memory", "scheduler", "jobs"),
+    ),
     _descent_options,
     _fit_options,
 )
@@ -190,6 +195,7 @@ def command(
     DATA is a folder with one sub-folder for each class, an HDF5 file (*_set_x, *_set_y,
     list_classes), or a CSV file with the columns path and label.
     """
+    settings = replace(settings, read=with_encoder(settings.read, settings.kind.own_view))
     _check_engine(settings)
     other_data = settings.validation if isinstance(settings.validation, str) else None
     refuse_overwriting((output, history, plot), (data, other_data))

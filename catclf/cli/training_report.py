@@ -17,6 +17,7 @@ from catclf.cli.tables import Column, Table
 from catclf.config import DescentSettings
 from catclf.descent import Step
 from catclf.errors import TrainingError, spelled
+from catclf.features import view_of
 from catclf.pipeline.training import Fit
 from catclf.printable import number_of
 from catclf.work.signals import signals
@@ -90,6 +91,8 @@ def _clock(seconds: float) -> str:
 
 _FEW = 20  # pictures of a class: the 95 % interval of an accuracy of them is wider than 0.15
 
+_VERY_FEW = 10  # pictures of a class
+
 _REASONS = {
     "gradient": "converged: the gradient is below epsilon",
     "step": "converged: the step is below epsilon",
@@ -137,12 +140,45 @@ def _summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
         better = fit.model.features.kind.on_photographs
         hint = "" if better is None else f", and --features {better} for photographs"
         yield f"that says nothing about other pictures: try --cv 5{hint}"
+    yield from _small_pictures(fit)
+    yield from _few_pictures(fit)
     if min(fit.counts.values()) < _FEW:
         yield f"with fewer than {_FEW} pictures of a class no score is worth much: add more"
     if fit.model.threshold != 0.5:
         yield f"threshold tuned on the cross-validated probabilities: {fit.model.threshold:.4g}"
     yield f"saved {output}: says {fit.model.positive!r} or {fit.model.negative!r}"
     yield f"next: catclf eval -m {shlex.quote(output)} OTHER_DATA"
+
+
+def _small_pictures(fit: Fit) -> Iterator[str]:
+    if not fit.enlarged:
+        return
+    view = view_of(fit.model.features)
+    what = f"{fit.enlarged} of {number_of(fit.m, 'picture')} are smaller than {view.side}×{view.side}"
+    through = view.through
+    rest = "" if through is None else f"; the model shrinks larger ones to {through}×{through} first"
+    yield f"{what} and are enlarged{rest}"
+
+
+def _few_pictures(fit: Fit) -> Iterator[str]:
+    """What to expect of so few, and of classes of different sizes, where that has been measured."""
+    training = fit.model.training
+    positives, m = training.positives or 0, training.m or 0
+    smaller, larger = sorted((positives, m - positives))
+    measured = [(n, share) for n, share in fit.model.features.kind.right_with_few if n <= smaller]
+    if not measured or smaller >= _VERY_FEW:
+        return
+    n, share = measured[-1]
+    pictures = number_of(n, "picture")
+    yield f"of cats and dogs in photographs, {pictures} a class got {share:.0%} of others right"
+    if larger >= 2 * smaller:
+        rare, common = fit.model.positive, fit.model.negative
+        if positives > m - positives:
+            rare, common = common, rare
+        yield (
+            f"{rare!r} has so much fewer pictures than {common!r} that many of it will be called"
+            f" {common!r}: --prior 0.5 of predict and eval makes up for that"
+        )
 
 
 def _exact(number: float) -> str:

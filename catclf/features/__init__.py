@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.config import FeatureKind
+from catclf.config import FeatureKind, ReadOptions
+from catclf.view import View
 
 Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
@@ -42,7 +43,7 @@ class Features(Protocol):
     def rows(self, images: Pixels, jobs: int = 1) -> NDArray[Any]:
         """Return (m, n_x), one row a picture of `images` (m, size, size, 3)."""
 
-    def settings(self) -> dict[str, int | float | str]:
+    def settings(self) -> dict[str, Any]:
         """What a model file says of these features, ready for JSON."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -53,7 +54,10 @@ class FeaturesClass(Protocol):
     """What the class of a kind has beyond that: ways to make features."""
 
     def of_size(self, size: int) -> Features:
-        """Make features of pictures of a size; only where nothing is learned."""
+        """Make features of pictures of a size; where nothing is learned and no view is their own."""
+
+    def chosen(self, read: ReadOptions) -> Viewing:
+        """Make features that say how a picture is cut; only where `FeatureKind.own_view`."""
 
     def learn(self, images: Pixels, *, seed: int = 0, jobs: int = 1) -> Features:
         """Learn features from training pictures (m, s, s, 3); only where the kind says so."""
@@ -66,6 +70,23 @@ class FeaturesClass(Protocol):
         ValueError
             If something is missing or impossible, with what was expected and found.
         """
+
+
+class Viewing(Features, Protocol):
+    """Features that say themselves how a picture is cut and resized: `FeatureKind.own_view`."""
+
+    @property
+    def view(self) -> View: ...
+
+    @property
+    def wants_file(self) -> bool:
+        """Whether somebody has to name a file before rows can be made."""
+
+    def of_small(self, side: int) -> Viewing:
+        """Return the same for a model of pictures up to `side`: larger ones are shrunk to it first."""
+
+    def at_hand(self, read: ReadOptions) -> Viewing:
+        """Return the same, ready to make rows, or raise what is missing for that."""
 
 
 class Mapped(Features, Protocol):
@@ -85,13 +106,24 @@ class Patterned(Features, Protocol):
 class Explained(Features, Protocol):
     """Features that know their places: `FeatureKind.explained`."""
 
-    def contributions(self, w: Numbers, image: Pixels) -> Numbers:
-        """What each place of a picture (size, size, 3) adds to z: (rows, columns)."""
+    def contributions(self, w: Numbers, image: Pixels, w_mean: float) -> Numbers:
+        """What each place of a picture (size, size, 3) adds to z: (rows, columns).
+
+        `w_mean` is wᵀμ, μ being the mean row of the training pictures, for features that are compared
+        with it.
+        """
 
 
-def checked_integer(settings: Mapping[str, Any], name: str, least: int) -> int:
+def view_of(features: Features) -> View:
+    """What features see of a picture."""
+    return cast(Viewing, features).view if features.kind.own_view else View(features.size)
+
+
+def checked_integer(settings: Mapping[str, Any], name: str, least: int, most: int | None = None) -> int:
     """Return a whole number among the settings of a model file; a ValueError says what it is instead."""
     value = settings.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"expected a {name} of at least {least}, found {value!r}")
+    if most is not None and value > most:
+        raise ValueError(f"expected a {name} of at most {most}, found {value!r}")
     return value

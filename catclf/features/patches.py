@@ -167,8 +167,9 @@ class Patches:
         """Number of features that belong to a cell of the grid; they come first."""
         return _CHANNELS * self.grid**2
 
-    def contributions(self, w: Numbers, image: Pictures) -> Numbers:
+    def contributions(self, w: Numbers, image: Pictures, w_mean: float) -> Numbers:
         """w ⊙ x of the placed features, summed over statistics and filters: a map (grid, grid)."""
+        del w_mean
         values = w * self.rows(image[None])[0]
         cells: Numbers = values[: self.placed].reshape(self.grid, self.grid, -1).sum(axis=2)
         return cells
@@ -182,7 +183,7 @@ class Patches:
         strength = w[: self.placed].reshape(self.grid**2, STATISTICS, FILTERS)[:, :2]
         return np.concatenate([patterns, -patterns]), strength.mean(axis=0).ravel()
 
-    def settings(self) -> dict[str, int | float | str]:
+    def settings(self) -> dict[str, Any]:
         """What a model file says of these features, ready for JSON."""
         return {"size": self.size, "grid": self.grid} | _not_chosen(self.size)
 

@@ -56,11 +56,12 @@ class Pixels:
         places: Numbers = w.reshape(self.size, self.size, 3).sum(axis=2)
         return places
 
-    def contributions(self, w: Numbers, image: NDArray[np.uint8]) -> Numbers:
+    def contributions(self, w: Numbers, image: NDArray[np.uint8], w_mean: float) -> Numbers:
         """w ⊙ x, summed over the colours: a map (size, size) that adds up to z − b."""
+        del w_mean
         return self.map_of(w * (image.reshape(-1) * self.scale))
 
-    def settings(self) -> dict[str, int | float | str]:
+    def settings(self) -> dict[str, Any]:
         """What a model file says of these features, ready for JSON."""
         return {"size": self.size}
 

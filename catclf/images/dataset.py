@@ -12,9 +12,10 @@ from catclf.images.labelled import Labelled
 from catclf.images.listing import list_labelled
 from catclf.images.local import FileDataSet, Hdf5DataSet, Loaded
 from catclf.images.paths import kind_of
-from catclf.images.picture import Picture, View
+from catclf.images.picture import Picture
 from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.progress import Advanced
+from catclf.view import View
 
 if TYPE_CHECKING:
     from catclf.work.cluster import Cluster
@@ -81,7 +82,7 @@ def opened(
         if is_url(source):
             reason = "is a URL; an HDF5 file must have a path that the workers can open"
             raise DataError(source, *(NEEDS_SCHEDULER if options.scheduler is None else (reason,)))
-        keeps_own = options.size is None and not usual.centre
+        keeps_own = options.size is None
         with Hdf5Pictures(source, options) as file:
             if cluster is None:
                 yield Hdf5DataSet(file, options, None if keeps_own else view)

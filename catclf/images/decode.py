@@ -18,9 +18,10 @@ from PIL import Image, UnidentifiedImageError
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
 from catclf.images.effort import refusal
-from catclf.images.picture import Decoded, Picture, Pixels, View
+from catclf.images.picture import Decoded, Picture, Pixels
 from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.regular import open_regular
+from catclf.view import View
 
 # Formats whose decoders are in Pillow itself; the most usual ones first, as they are tried in order.
 # EPS is left out because its decoder runs an external program, TGA because it has no magic number.
@@ -82,37 +83,42 @@ class Decoder:
         try:
             if picture.pixels is not None:
                 views = tuple(viewed(picture.pixels, view) for view in self.views)
+                shorter = min(picture.pixels.shape[:2])
             else:
                 with _opened(picture) as stream:
-                    views = self._decoded(stream)
+                    views, shorter = self._decoded(stream)
         except Exception as exc:  # subtle: a broken file can raise anything at all in a decoder
             missing_url = isinstance(exc, FileNotFoundError) and is_url(picture.path)
             reason = NEEDS_SCHEDULER if missing_url else (_reason(exc),)
             return Decoded(picture.path, error=DataError(picture.path, *reason))
-        return Decoded(picture.path, views)
+        return Decoded(picture.path, views, shorter=shorter)
 
-    def _decoded(self, stream: BinaryIO) -> tuple[Pixels, ...]:
+    def _decoded(self, stream: BinaryIO) -> tuple[tuple[Pixels, ...], int]:
         image = _identify(stream)
+        shorter = min(image.size)
         if (refused := refusal(image, stream, self.max_pixels)) is not None:
             raise _RefusedError(refused)
         if image.format not in ("JPEG", "MPO"):
             upright = _upright(image)
-            return tuple(_viewed(upright, view) for view in self.views)
+            return tuple(_viewed(upright, view) for view in self.views), shorter
         views: dict[View, Pixels] = {}
         for view in self.views:
             if view not in views:
                 if views:  # a picture can be drafted once
                     stream.seek(0)
                     image = _identify(stream)
-                image.draft(None, (view.side, view.side))  # at 1/2, 1/4 or 1/8, never below that size
+                image.draft(None, (view.needed, view.needed))  # at 1/2, 1/4 or 1/8, never below that
                 views[view] = _viewed(_upright(image), view)
-        return tuple(views[view] for view in self.views)
+        return tuple(views[view] for view in self.views), shorter
 
 
 def viewed(pixels: Pixels, view: View) -> Pixels:
     """Give a view of decoded pixels (h, w, 3) uint8, as `Decoder` does for a file."""
-    as_it_is = pixels.shape[:2] == _shape(pixels.shape[1], pixels.shape[0], view)[::-1]
-    return pixels if as_it_is else _viewed(Image.fromarray(pixels), view)
+    size = pixels.shape[1], pixels.shape[0]
+    seen = view.box(*size) in (None, (0, 0, *size))
+    if seen and view.shrunk(*size) is None and view.shape(*size) == size:
+        return pixels
+    return _viewed(Image.fromarray(pixels), view)
 
 
 def begins_like_picture(head: bytes) -> bool:
@@ -229,27 +235,11 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
 
 def _viewed(image: Image.Image, view: View) -> Pixels:
     # Antialiased: each output pixel is a weighted mean of all the input pixels it covers.
-    if view.centre:
-        box, filter_ = _centre(*image.size), Image.Resampling.BICUBIC
-    else:
-        box, filter_ = None, Image.Resampling.BILINEAR
-    resized = image.resize(_shape(*image.size, view), filter_, box)
+    resample = Image.Resampling[view.resample.upper()]
+    if (smaller := view.shrunk(*image.size)) is not None:
+        image = image.resize(smaller, resample)
+    resized = image.resize(view.shape(*image.size), resample, view.box(*image.size))
     return np.asarray(resized if resized.mode == "RGB" else resized.convert("RGB"))
-
-
-def _centre(width: int, height: int) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of the centre square."""
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    return left, top, left + side, top + side
-
-
-def _shape(width: int, height: int, view: View) -> tuple[int, int]:
-    """Width and height of a view of a picture."""
-    if not view.whole:
-        return view.side, view.side
-    share = min(1.0, view.side / max(width, height))
-    return max(1, round(share * width)), max(1, round(share * height))
 
 
 def _reason(exc: Exception) -> str:

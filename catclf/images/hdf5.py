@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from catclf.config import ReadOptions
 from catclf.errors import DataError, Setting, system_reason
 from catclf.images import hdf5_process
-from catclf.images.picture import Picture, Pixels, View
+from catclf.images.picture import Picture, Pixels
 from catclf.images.stored import StoredPixels
 from catclf.progress import Advanced
 from catclf.regular import open_regular
+from catclf.view import View
 from catclf.work.guarded import ChildError, GuardedChild
 
 MEMORY_LIMIT = 1_000_000_000

@@ -13,10 +13,11 @@ from catclf.config import ReadOptions
 from catclf.errors import DataError, Setting
 from catclf.images.labelled import Labelled, usual_positive
 from catclf.images.listing import Listing
-from catclf.images.picture import Picture, View
+from catclf.images.picture import Picture
 from catclf.progress import Advanced
 from catclf.stores import Store
 from catclf.stores.here import InMemory
+from catclf.view import View
 from catclf.work.threads import ordered_map
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class FileDataSet:
         read: list[int] = []
         skipped: list[DataError] = []
         with contextlib.closing(ordered_map(decoder.one, self._listed, self.options.cores)) as decoded:
-            for number, (_, views, error) in enumerate(decoded):
+            for number, (_, views, error, _) in enumerate(decoded):
                 if error is None:
                     pixels[len(read)] = views[0]
                     read.append(number)

@@ -16,10 +16,11 @@ from catclf.images.decode import Decoder
 from catclf.images.hdf5 import Hdf5Pictures
 from catclf.images.listing import Listing
 from catclf.images.local import FileDataSet, Hdf5DataSet, Loaded
-from catclf.images.picture import Decoded, Picture, Pixels, View
+from catclf.images.picture import Decoded, Picture, Pixels
 from catclf.images.urls import fetch, is_url
 from catclf.progress import Advanced
 from catclf.stores.on_workers import OnWorkers, Piece
+from catclf.view import View
 from catclf.work.cluster import Cluster
 from catclf.work.parts import batches, parts
 
@@ -103,8 +104,9 @@ class DecoderAnywhere(Decoder):
                     continue
                 stream = picture.stream if content is None else io.BytesIO(content)
                 path = os.path.join(self.folder, picture.path)
-                _, views, error = self.one(picture._replace(path=path, stream=stream))
-                yield Decoded(picture.path, views, error and error.of(picture.path))
+                found = self.one(picture._replace(path=path, stream=stream))
+                error = found.error and found.error.of(picture.path)
+                yield found._replace(path=picture.path, error=error)
 
 
 # What the workers do.
@@ -121,7 +123,7 @@ def _load_files(pictures: list[Picture], decoder: DecoderAnywhere) -> _Loaded:
     size = decoder.views[0].side
     pixels = np.zeros((len(pictures), size, size, 3), dtype=np.uint8)
     failures = {}
-    for number, (_, views, error) in enumerate(decoder(pictures)):
+    for number, (_, views, error, _) in enumerate(decoder(pictures)):
         if error is None:
             pixels[number] = views[0]
         else:

@@ -33,29 +33,6 @@ class Picture(NamedTuple):
     error: DataError | None = None
 
 
-class View(NamedTuple):
-    """A size and shape in which a picture is wanted. One decoding can give several.
-
-    Attributes
-    ----------
-    side : int
-        In pixels.
-    whole : bool
-        Whether the aspect ratio is kept: then `side` is the longer side, and smaller pictures stay as
-        they are.
-    centre : bool
-        Whether the centre square is cut out. Otherwise the picture is squashed to a square.
-    """
-
-    side: int
-    whole: bool = False
-    centre: bool = False
-
-
-THUMBNAIL = View(256, whole=True)
-"""For pages."""
-
-
 class Decoded(NamedTuple):
     """A picture in the views that were asked for, or the reason why there are none.
 
@@ -64,8 +41,11 @@ class Decoded(NamedTuple):
     path : str
     views : tuple of (h, w, 3) uint8
     error : DataError or None
+    shorter : int
+        The shorter side of the picture as it is stored, in pixels.
     """
 
     path: str
     views: tuple[Pixels, ...] = ()
     error: DataError | None = None
+    shorter: int = 0

@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
 from catclf.errors import DataError
+from catclf.features import view_of
 from catclf.fingerprints import Marks, overlap
 from catclf.images.dataset import opened
 from catclf.images.labelled import Labelled
-from catclf.images.picture import THUMBNAIL
 from catclf.logistic import Vector, cross_entropy, sigmoid
 from catclf.metrics import Comparison, Scores, mcnemar, score, training_baseline
 from catclf.model import Model
 from catclf.pipeline.classes import labels_by_name
 from catclf.pipeline.gallery import Gallery
-from catclf.pipeline.scoring import Scored, Scorer, loaded, scored, view_of
+from catclf.pipeline.scoring import Scored, Scorer, loaded, scored
 from catclf.progress import Progress
+from catclf.view import THUMBNAIL
 from catclf.work.spread import MOST
 
 
@@ -197,12 +198,13 @@ def evaluate(
     DataError
         If the data cannot be read, or its classes are not those of the model.
     """
-    models = [loaded(one, prior) for one in (model, against) if one is not None]
+    read = read or ReadOptions()
+    models = loaded((one for one in (model, against) if one is not None), prior, read)
     limits = [one.threshold if threshold is None else threshold for one in models]
-    read, progress = (read or ReadOptions()).of_size(models[0].size), progress or Progress()
+    read, progress = read.of_size(models[0].size), progress or Progress()
     marked, shown = len(models[0].fingerprints) > 0, Gallery(limits[0]) if gallery else None
     scorer = _scorer(models, read, marked, gallery)
-    with opened(os.fspath(data), read, view_of(models[0])) as pictures:
+    with opened(os.fspath(data), read, view_of(models[0].features)) as pictures:
         progress.ignored(pictures.labelled.ignored)
         y = _labels(models, pictures.labelled)  # before anything is decoded
         with closing(scored(scorer, pictures.pictures(), processes, progress)) as answers:
@@ -282,7 +284,7 @@ def _collected(
     marks: list[int] = []
     done = 0
     for some in answers:
-        for _, z, error, mark, views in some:
+        for _, z, error, mark, views, _ in some:
             if error is None:
                 read.append(done)
                 scores.append(z)

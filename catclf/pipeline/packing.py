@@ -22,10 +22,11 @@ from catclf.images.decode import Decoder
 from catclf.images.hdf5_process import HDF5_SUFFIXES, is_hdf5_name
 from catclf.images.hdf5_writer import rows_of_chunk, write_hdf5
 from catclf.images.labelled import Labelled
-from catclf.images.picture import Pixels, View
+from catclf.images.picture import Pixels
 from catclf.images.spool import Spool
 from catclf.pipeline.classes import did_you_mean, named_class
 from catclf.progress import Progress
+from catclf.view import View
 from catclf.work.parts import batches
 from catclf.work.threads import ordered_map
 
@@ -171,12 +172,12 @@ def _decode_rest(source: DataSet, spool: Spool, read: ReadOptions, progress: Pro
     ) as decoded:
         for pictures in batches(decoded, rows_of_chunk(size)):
             failures = []
-            for k, (_, _, error) in enumerate(pictures, spool.taken):
+            for k, picture in enumerate(pictures, spool.taken):
                 progress.advanced("pictures read", k + 1, m)
-                if error is not None:
+                if picture.error is not None:
                     if read.on_error == "fail":
-                        raise error
-                    failures.append((k, error.reason))
+                        raise picture.error
+                    failures.append((k, picture.error.reason))
             good = [picture.views[0] for picture in pictures if picture.error is None]
             spool.append(np.array(good, dtype=np.uint8).reshape(-1, size, size, 3), failures)
 

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
 from catclf.errors import DataError
+from catclf.features import view_of
 from catclf.images.folder import OnIgnored
 from catclf.images.inputs import Inputs, pictures_of
 from catclf.logistic import sigmoid
 from catclf.model import Model
-from catclf.pipeline.scoring import Scored, Scorer, loaded, scored, view_of
+from catclf.pipeline.scoring import Scored, Scorer, loaded, scored
 from catclf.progress import Progress
 
 
@@ -113,8 +114,10 @@ def predict_chunks(
     which need not take turns as threads do. The program that calls it then has no threads of its own,
     or can be imported anew by its worker processes.
     """
-    model, read = loaded(model, prior), read or ReadOptions()
-    scorer = Scorer((model,), read.of_size(model.size), kept=(view_of(model),) if keep_pixels else ())
+    read = read or ReadOptions()
+    (model,) = loaded([model], prior, read)
+    kept = (view_of(model.features),) if keep_pixels else ()
+    scorer = Scorer((model,), read.of_size(model.size), kept=kept)
     pictures = pictures_of(inputs, scorer.options, on_ignored)
     with closing(scored(scorer, pictures, processes, progress)) as answers:
         for some in answers:
@@ -132,5 +135,5 @@ def _predictions(model: Model, some: list[Scored], threshold: float | None) -> l
         Prediction(path, None, None, error)
         if error is not None
         else Prediction(path, model.label(p := next(probabilities), threshold), p, None, *views)
-        for path, _, error, _, views in some
+        for path, _, error, _, views, _ in some
     ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from catclf.config import TrainSettings
 from catclf.errors import ConfigError, DataError
+from catclf.features import Features
 from catclf.fingerprints import Marks, count_new
 from catclf.images.labelled import Labelled
 from catclf.model import Model
@@ -46,13 +48,28 @@ def check_resumable(
     if settings.descent.start == "random":
         raise ConfigError("start", "random", "left out: a resumed model is the start")
     for name, value, expected in _settings(model, settings, size, positive, len(marks)):
-        if value != expected:
+        if value != expected and not _equal_numbers(value, expected):
             raise ConfigError(name, value, f"{expected}, as of the model to be resumed")
     new = count_new(model.fingerprints, marks) if len(model.fingerprints) else None
     if new is not None:
         what = "other pictures than the model to be resumed was trained on"
         count = f"{new} of {len(marks)} are new"
         raise DataError(labelled.source, f"has {what}: {count}; train anew")
+
+
+def _equal_numbers(value: Any, expected: Any) -> bool:
+    """Whether two numbers are equal but for rounding: 0.03 / 300 is not quite 0.0001."""
+    numbers = (value, expected)
+    return all(type(n) in (int, float) for n in numbers) and math.isclose(*numbers, rel_tol=1e-9)
+
+
+def check_same_rows(before: Features, now: Features) -> None:
+    """Refuse to go on with rows that are made otherwise than those that the model was trained on."""
+    found = now.settings()
+    for name, expected in before.settings().items():
+        if found.get(name) != expected:
+            rule = f"{expected}, as of the model to be resumed"
+            raise ConfigError(f"{name} of the features", found.get(name), rule)
 
 
 def _settings(

@@ -6,20 +6,22 @@ import io
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
-from catclf.errors import DataError, system_reason
-from catclf.features import Features
+from catclf.errors import ConfigError, DataError, system_reason
+from catclf.features import Features, Viewing, view_of
 from catclf.images.decode import Decoder
-from catclf.images.picture import Picture, Pixels, View
+from catclf.images.picture import Picture, Pixels
 from catclf.model import Model, load
+from catclf.printable import number_of
 from catclf.progress import Progress
+from catclf.view import View
 from catclf.work.pools import Function, Here, OnThreads, Pool, await_readable
 from catclf.work.spread import MOST, Waiting, spread
 
@@ -32,20 +34,35 @@ _SENT_TO_WORKERS = 256
 Pictures = Iterable[Picture | Waiting]
 
 
-def loaded(model: Model | str | os.PathLike[str], prior: float | None) -> Model:
-    """Load a model if it is a path, and correct it if another share of positive pictures is expected."""
-    found = model if isinstance(model, Model) else load(os.fspath(model))
-    return found if prior is None else found.with_prior(prior)
+def loaded(
+    models: Iterable[Model | str | os.PathLike[str]], prior: float | None, read: ReadOptions
+) -> list[Model]:
+    """Load those that are paths, and have them ready to score pictures.
 
+    Parameters
+    ----------
+    models : iterable of Model or path
+    prior : float or None
+        Share of positive pictures to expect, if it is another than in training.
+    read : ReadOptions
+        Its `encoder` is the network of those models that need one.
 
-def features_view(features: Features) -> View:
-    """The square that features are made of."""
-    return View(features.size, centre=features.kind.centre)
-
-
-def view_of(model: Model) -> View:
-    """The square that a model sees of a picture."""
-    return features_view(model.features)
+    Raises
+    ------
+    ConfigError
+        If no model needs the encoder.
+    """
+    found = [model if isinstance(model, Model) else load(os.fspath(model)) for model in models]
+    if read.encoder is not None and not any(model.features.kind.own_view for model in found):
+        rule = "left out: the model's features need no network"
+        raise ConfigError("encoder", os.fspath(read.encoder), rule)
+    ready = [
+        replace(model, features=cast(Viewing, model.features).at_hand(read))
+        if model.features.kind.own_view
+        else model
+        for model in found
+    ]
+    return ready if prior is None else [model.with_prior(prior) for model in ready]
 
 
 class Scored(NamedTuple):
@@ -61,6 +78,8 @@ class Scored(NamedTuple):
         Fingerprint of what the first model sees, if that was asked for.
     views : tuple of (h, w, 3) uint8
         Those that were to be kept.
+    shorter : int
+        The shorter side of the picture as it is stored, in pixels.
     """
 
     path: str
@@ -68,6 +87,7 @@ class Scored(NamedTuple):
     error: DataError | None = None
     mark: int | None = None
     views: tuple[Pixels, ...] = ()
+    shorter: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +113,13 @@ class Scorer:
     @property
     def decoder(self) -> Decoder:
         """Gives a view for each model, then those to be kept."""
-        seen = tuple(map(view_of, self.models))
+        seen = tuple(view_of(model.features) for model in self.models)
         return Decoder(seen + self.kept, self.options.max_pixels)
 
     def __call__(self, pictures: list[Picture], decoder: Decoder | None = None) -> list[Scored]:
         """Score some pictures; the scores of a picture do not depend on those beside it."""
         decoded = list((decoder or self.decoder)(pictures))
-        good = [views for _, views, error in decoded if error is None]
+        good = [views for _, views, error, _ in decoded if error is None]
         scores, marks = [], None
         for k, model in enumerate(self.models):
             images = [views[k] for views in good]
@@ -110,11 +130,12 @@ class Scorer:
 
                 marks = iter(fingerprint(seen).tolist())
         found = zip(*scores, strict=True)
+        kept = slice(len(self.models), None)
         return [
             Scored(path, (), error)
             if error is not None
-            else Scored(path, next(found), None, marks and next(marks), views[len(self.models) :])
-            for path, views, error in decoded
+            else Scored(path, next(found), None, marks and next(marks), views[kept], shorter)
+            for path, views, error, shorter in decoded
         ]
 
 
@@ -128,12 +149,15 @@ class Row(NamedTuple):
     error : DataError or None
     mark : int or None
         Fingerprint of what the features see.
+    shorter : int
+        The shorter side of the picture as it is stored, in pixels.
     """
 
     path: str
     numbers: NDArray[Any] | None
     error: DataError | None = None
     mark: int | None = None
+    shorter: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,15 +171,16 @@ class RowMaker:
         """Compute the rows of some pictures, none of which depends on the others."""
         from catclf.fingerprints import fingerprint
 
-        decoder = Decoder((features_view(self.features),), self.options.max_pixels)
-        return [
-            Row(path, None, error)
-            if error is not None
-            else Row(path, self.features.rows(seen)[0], None, fingerprint(seen).tolist()[0])
-            for path, error, seen in (
-                (path, error, np.array(views)) for path, views, error in decoder(pictures)
-            )
-        ]
+        decoder = Decoder((view_of(self.features),), self.options.max_pixels)
+        rows = []
+        for path, views, error, shorter in decoder(pictures):
+            if error is not None:
+                rows.append(Row(path, None, error))
+                continue
+            seen = np.array(views)
+            (numbers,), (mark,) = self.features.rows(seen), fingerprint(seen).tolist()
+            rows.append(Row(path, numbers, None, mark, shorter))
+        return rows
 
 
 def scored(
@@ -179,8 +204,30 @@ def scored(
     """
     progress = progress or Progress()
     if scorer.options.scheduler is not None:
-        return _on_cluster(scorer, pictures, progress)
-    return _here(scorer, scorer.options.cores, _lost_scores, pictures, processes, progress)
+        chunks = _on_cluster(scorer, pictures, progress)
+    else:
+        chunks = _here(scorer, scorer.options.cores, _lost_scores, pictures, processes, progress)
+    needed = [view_of(model.features).needed for model in scorer.models if model.features.kind.own_view]
+    return _told_of_small(chunks, max(needed), progress) if needed else chunks
+
+
+def _told_of_small(
+    chunks: Generator[list[Scored], None, None], needed: int, progress: Progress
+) -> Generator[list[Scored], None, None]:
+    """Pass scores on, and say at the end how many pictures had to be enlarged."""
+    small = done = 0
+    with closing(chunks):
+        for some in chunks:
+            good = [answer.shorter for answer in some if answer.error is None]
+            done, small = done + len(good), small + sum(shorter < needed for shorter in good)
+            yield some
+    said = (
+        f"{small} of {number_of(done, 'picture')} are smaller than {needed}×{needed} and were enlarged"
+    )
+    if small > done / 2:
+        progress.warning(f"{said}: the model has been trained on larger ones")
+    elif small:
+        progress.note(said)
 
 
 def rows_of(

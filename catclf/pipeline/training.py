@@ -17,7 +17,7 @@ import catclf
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
 from catclf.errors import ClusterError, ConfigError, DataError, TrainingError
-from catclf.features import FeaturesClass
+from catclf.features import Features, FeaturesClass, Viewing
 from catclf.fingerprints import MOST_KEPT, Marks, duplicates, fingerprint, kept
 from catclf.fitting import (
     Encoded,
@@ -34,17 +34,17 @@ from catclf.fitting import (
 from catclf.folds import held_out_mask
 from catclf.images.dataset import DataSet, opened
 from catclf.images.labelled import Labelled
-from catclf.images.picture import View
 from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model
 from catclf.pipeline.classes import binary, labels_by_name, negative_class, positive_class
 from catclf.pipeline.classifier import Classifier
-from catclf.pipeline.resuming import check_resumable
+from catclf.pipeline.resuming import check_resumable, check_same_rows
 from catclf.progress import Progress
 from catclf.provenance import Provenance
 from catclf.stores import Store
 from catclf.stores.here import InMemory
+from catclf.view import View
 from catclf.work.cluster import Cluster, connected
 
 
@@ -63,6 +63,8 @@ class Fit:
         Pictures that could not be read, here and in other data for validation.
     ignored : int
         Files not tried because of their names, likewise.
+    enlarged : int
+        Pictures trained on that are smaller than what the features take, and were enlarged.
     engine : str
     last : Step
         Cost and norms at the parameters of `model`.
@@ -90,6 +92,7 @@ class Fit:
     counts: dict[str, int]
     skipped: tuple[DataError, ...]
     ignored: int
+    enlarged: int
     engine: str
     last: Step
     stop_reason: str
@@ -113,6 +116,7 @@ class Fit:
             "classes": self.counts,
             "skipped": len(self.skipped),
             "ignored": self.ignored,
+            "enlarged": self.enlarged,
             "engine": self.engine,
             "iterations": self.iterations,
             "stop_reason": self.stop_reason,
@@ -207,6 +211,8 @@ class _Sources(NamedTuple):
     labelled : tuple of Labelled
         Of the data, and of other data if there is any.
     positive : str
+    enlarged : int
+        Pictures of the data that are smaller than what the features take.
     """
 
     problem: Problem
@@ -214,6 +220,7 @@ class _Sources(NamedTuple):
     marks: Marks
     labelled: tuple[Labelled, ...]
     positive: str
+    enlarged: int
 
     @property
     def held_out(self) -> Mask | None:
@@ -253,7 +260,10 @@ def _train(task: _Task, cluster: Cluster | None) -> Fit:
     if resume is not None:
         size, marks = problem.pictures.shape[1], sources.marks[trained_on]
         check_resumable(resume, settings, sources.labelled[0], size, sources.positive, marks)
-    progress.note(f"{problem.m} pictures read; computing {settings.features}")
+        if problem.encoded is not None:
+            check_same_rows(resume.features, problem.encoded.features)
+    computing = f"; computing {settings.features}" if problem.encoded is None else ""
+    progress.note(f"{problem.m} pictures read{computing}")
     prepared = _prepared(problem, trained_on, resume)
     cv = _cross_validated(prepared, trained_on)
     progress.note(f"descending with the engine {prepared.engine_name}")
@@ -280,12 +290,15 @@ class _Read(NamedTuple):
     encoded : Encoded or None
     marks : (m,) uint64
     labelled : Labelled
+    shorter : tuple of int
+        With rows, the shorter side of each picture.
     """
 
     pictures: Store
     encoded: Encoded | None
     marks: Marks
     labelled: Labelled
+    shorter: tuple[int, ...] = ()
 
     def joined(self, other: _Read) -> _Read:
         """Return these, then the others; `labelled` is of these alone."""
@@ -293,17 +306,23 @@ class _Read(NamedTuple):
         if encoded is not None and other.encoded is not None:
             encoded = Encoded(encoded.features, encoded.rows.joined(other.encoded.rows))
         pictures, marks = self.pictures.joined(other.pictures), np.append(self.marks, other.marks)
-        return _Read(pictures, encoded, marks, self.labelled)
+        return self._replace(pictures=pictures, encoded=encoded, marks=marks)
 
 
 def _read_all(task: _Task, cluster: Cluster | None) -> _Sources:
     """Read the data, unless its classes do not fit, and other data to validate with."""
     settings, progress, read = task.settings, task.progress, task.settings.read
-    usual = View(settings.kind.size, centre=settings.kind.centre)
+    features = _own_view(settings)
+    usual = View(settings.kind.size) if features is None else features.view
+    if features is not None:
+        read = replace(read, size=features.size)  # whatever that of the data is
     with opened(task.data, read, usual, cluster) as listed:
         progress.ignored(listed.labelled.ignored)
         positive_class(listed.labelled, settings.positive)  # before anything is decoded
-        found = _load(listed, task)
+        found = _load(listed, task, features)
+    enlarged = 0
+    if features is not None:
+        found, enlarged = _of_their_size(found, features)
     labelled = found.labelled
     positive = positive_class(labelled, settings.positive)  # one side may have been unreadable
     y = binary(labelled, positive)
@@ -318,50 +337,77 @@ def _read_all(task: _Task, cluster: Cluster | None) -> _Sources:
         ) as listed:
             progress.ignored(listed.labelled.ignored)
             labels_by_name(listed.labelled, positive, None)
-            other = _load(listed, task)
+            made = None if found.encoded is None else found.encoded.features
+            other = _load(listed, task, made)
         progress.note(f"{other.labelled.m} pictures read for validation")
         found, sources = found.joined(other), (labelled, other.labelled)
         y = np.append(y, labels_by_name(other.labelled, positive, None))
         trained_on = np.arange(len(y)) < labelled.m
     problem = Problem(found.pictures, y, settings, progress, found.encoded)
-    return _Sources(problem, trained_on, found.marks, sources, positive)
+    return _Sources(problem, trained_on, found.marks, sources, positive, enlarged)
 
 
-def _load(listed: DataSet, task: _Task) -> _Read:
-    """Decode all pictures, and keep them or, where that is enough, their rows."""
-    kind, progress = task.settings.kind, task.progress
-    if kind.learns or kind.anywhere:
-        pictures, labelled = listed.load(progress.advanced)
-        return _Read(pictures, None, pictures.each(fingerprint), labelled)
-    if task.settings.flip:
-        raise ConfigError("flip", True, f"left out: {kind.name} features are not made of mirror images")
-    from catclf.pipeline.scoring import RowMaker, rows_of  # only here: Pillow takes time to import
+def _own_view(settings: TrainSettings) -> Viewing | None:
+    """Features that say how pictures are cut, ready before any is read; None if those do not."""
+    if not settings.kind.own_view:
+        return None
+    code: FeaturesClass = settings.kind.load()
+    return code.chosen(settings.read)
 
-    code: FeaturesClass = kind.load()
-    features = code.of_size(listed.view.side)
-    maker, m = RowMaker(features, task.settings.read), listed.labelled.m
+
+def _load(listed: DataSet, task: _Task, features: Features | None) -> _Read:
+    """Decode all pictures, and keep them or, where that is enough, their rows by `features`."""
+    kind = task.settings.kind
+    if kind.at_reading:
+        code: FeaturesClass = kind.load()
+        return _load_rows(listed, task, features or code.of_size(listed.view.side))
+    pictures, labelled = listed.load(task.progress.advanced)
+    return _Read(pictures, None, pictures.each(fingerprint), labelled)
+
+
+def _load_rows(listed: DataSet, task: _Task, features: Features) -> _Read:
+    from catclf.pipeline.scoring import Row, RowMaker, rows_of  # only here: Pillow takes time to import
+
+    progress, m = task.progress, listed.labelled.m
+    maker = RowMaker(features, task.settings.read)
     empty = np.empty((0, features.size, features.size, 3), np.uint8)
     rows = np.empty((m, features.n_x), features.rows(empty).dtype)
-    read: list[int] = []
+    good: dict[int, Row] = {}
     skipped: list[DataError] = []
-    marks: list[int | None] = []
     done = 0
     with closing(rows_of(maker, listed.pictures(), task.processes, progress)) as chunks:
         for chunk in chunks:
-            for k, (_, numbers, error, mark) in enumerate(chunk, done):
-                if numbers is not None:
-                    rows[len(read)] = numbers
-                    read.append(k)
-                    marks.append(mark)
-                elif error is not None:
-                    if task.settings.read.on_error == "fail":
-                        raise error
-                    skipped.append(error)
+            for k, row in enumerate(chunk, done):
+                if row.error is None:
+                    rows[len(good)] = row.numbers
+                    good[k] = row._replace(numbers=None)
+                elif task.settings.read.on_error == "fail":
+                    raise row.error
+                else:
+                    skipped.append(row.error)
             done += len(chunk)
             progress.advanced("pictures encoded", done, m)
-    encoded = Encoded(features, InMemory(rows[: len(read)]))
-    labelled = listed.labelled.only(read, skipped)
-    return _Read(InMemory(empty), encoded, np.array(marks, np.uint64), labelled)
+    return _Read(
+        pictures=InMemory(empty),
+        encoded=Encoded(features, InMemory(rows[: len(good)])),
+        marks=np.array([row.mark for row in good.values()], np.uint64),
+        labelled=listed.labelled.only([*good], skipped),
+        shorter=tuple(row.shorter for row in good.values()),
+    )
+
+
+def _of_their_size(found: _Read, features: Viewing) -> tuple[_Read, int]:
+    """Have the features remember the size of small pictures; and how many were enlarged.
+
+    If all are smaller than what the network takes, a model of them shrinks larger ones to their size.
+    """
+    assert found.encoded is not None
+    largest, needed = max(found.shorter, default=0), features.view.needed
+    enlarged = sum(shorter < needed for shorter in found.shorter)
+    if 0 < largest < needed:
+        small = Encoded(features.of_small(largest), found.encoded.rows)
+        found = found._replace(encoded=small)
+    return found, enlarged
 
 
 def _prepared(problem: Problem, trained_on: Mask, resume: Model | None) -> Prepared:
@@ -404,14 +450,14 @@ def _model(
         positive=positive,
         negative=negative_class(sources.labelled[0].classes, positive),
         threshold=cv.threshold,
-        training=_provenance(sources, fitted, cv.scores, resume),
+        training=_provenance(sources, prepared, fitted, cv.scores, resume),
         fingerprints=kept(sources.marks[sources.trained_on]),
         history=_history_table(fitted.descent.history),
     )
 
 
 def _provenance(
-    sources: _Sources, fitted: Fitted, cv: Scores | None, resume: Model | None
+    sources: _Sources, prepared: Prepared, fitted: Fitted, cv: Scores | None, resume: Model | None
 ) -> Provenance:
     problem, trained_on, descent = sources.problem, sources.trained_on, fitted.descent
     settings, before = problem.settings, 0 if resume is None else resume.training.iterations or 0
@@ -432,6 +478,7 @@ def _provenance(
         seed=problem.descent.seed,
         positives=int(problem.y[trained_on].sum()),
         positive_share=float(problem.shares(trained_on) @ problem.y),
+        w_mean=prepared.w_mean(fitted.descent),
         cv=None if cv is None else _cv_facts(cv, settings.cv or USUAL_FOLDS),
     )
 
@@ -461,6 +508,7 @@ def _fit(
         counts=sources.labelled[0].counts(),
         skipped=tuple(error for labelled in sources.labelled for error in labelled.skipped),
         ignored=sum(len(labelled.ignored) for labelled in sources.labelled),
+        enlarged=sources.enlarged,
         engine=prepared.engine_name,
         last=descent.last,
         stop_reason=descent.stop_reason,

