@@ -1220,3 +1220,14 @@ def test_forty_photographs_are_enough_to_tell_cats_from_dogs(
     facts = json.loads(scored.out)
     assert facts["n"] == 60
     assert facts["accuracy"] >= 0.9
+
+
+@installed
+def test_rows_beyond_the_budget_of_memory_are_refused_before_a_picture_is_decoded(
+    catclf: Runner, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RowMaker, "__call__", lambda *_: pytest.fail("a picture was decoded"))
+    budget = ("--memory", "100kB")
+    result = catclf("train", album, "-o", tmp_path / "m.npz", *map(str, SMALL), *budget, "-j", "1")
+    assert result.code == 1
+    assert "has 40 pictures, whose rows take 0.1 MB; allow more --memory" in result.err

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import catclf
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
-from catclf.errors import ClusterError, ConfigError, DataError, TrainingError
+from catclf.errors import ClusterError, ConfigError, DataError, Setting, TrainingError
 from catclf.features import Features, FeaturesClass, Viewing
 from catclf.fingerprints import MOST_KEPT, Marks, duplicates, fingerprint, kept
 from catclf.fitting import (
@@ -371,7 +371,12 @@ def _load_rows(listed: DataSet, task: _Task, features: Features) -> _Read:
     progress, m = task.progress, listed.labelled.m
     maker = RowMaker(features, task.settings.read)
     empty = np.empty((0, features.size, features.size, 3), np.uint8)
-    rows = np.empty((m, features.n_x), features.rows(empty).dtype)
+    dtype = features.rows(empty).dtype
+    if m * features.n_x * dtype.itemsize > task.settings.read.memory:
+        needed = f"{m * features.n_x * dtype.itemsize / 1e6:.1f} MB"
+        reason = f"has {m} pictures, whose rows take {needed}; allow more "
+        raise DataError(listed.labelled.source, reason, Setting("memory"))
+    rows = np.empty((m, features.n_x), dtype)
     good: dict[int, Row] = {}
     skipped: list[DataError] = []
     done = 0
