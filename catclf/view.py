@@ -58,24 +58,33 @@ class View(NamedTuple):
     def box(self, width: int, height: int) -> tuple[float, float, float, float] | None:
         """Left, top, right and bottom of what is seen of a picture; None is all of it.
 
-        To resize this part to `side` is to resize all of the picture and cut out the centre: the longer
-        side becomes edge · longer / shorter, rounded down, and the part begins at a whole pixel.
+        To resize this part to `side` is to resize all of the picture and cut out the centre.
         """
-        edge = self.edge or self.side
-        if self.whole or (self.squashed and edge == self.side):
+        if not self.cuts:
             return None
-        shorter = min(width, height)
-        wide, high = edge, edge
-        if not self.squashed:
-            wide, high = edge * width // shorter, edge * height // shorter
-        left, top = (wide - self.side) // 2, (high - self.side) // 2
-        right, bottom = left + self.side, top + self.side
+        wide, high = self.resized(width, height)
+        left, top, right, bottom = self.centre(wide, high)
         return (
             left * width / wide,
             top * height / high,
             min(width, right * width / wide),
             min(height, bottom * height / high),
         )
+
+    @property
+    def cuts(self) -> bool:
+        """Whether something of a picture is left out."""
+        return not self.whole and not (self.squashed and self.edge in (None, self.side))
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of all of a picture before its centre is cut out, rounded down."""
+        edge, shorter = self.edge or self.side, min(width, height)
+        return (edge, edge) if self.squashed else (edge * width // shorter, edge * height // shorter)
+
+    def centre(self, wide: int, high: int) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the centre in whole pixels."""
+        left, top = (wide - self.side) // 2, (high - self.side) // 2
+        return left, top, left + self.side, top + self.side
 
 
 RESAMPLES = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")

@@ -129,15 +129,18 @@ def command(
 
     from catclf.model import load
     from catclf.pipeline.prediction import predict_chunks
+    from catclf.pipeline.scoring import loaded
 
-    classifier = load(model)
-    _check_model(classifier, only, explain)
+    found = load(model)
+    _check_model(found, only, explain)
+    read = with_encoder_of(read, [found])
+    (classifier,) = loaded([found], shifts["prior"], read)
     ignored = _Ignored(console)
     chunks = predict_chunks(
         classifier,
         _inputs(paths, files_from, null),
-        **shifts,
-        read=with_encoder_of(read, [classifier]),
+        threshold=shifts["threshold"],
+        read=read,
         keep_pixels=explain is not None,
         on_ignored=ignored.add,
         progress=LiveProgress(console),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -40,6 +41,10 @@ _HEIC = re.compile(rb"....ftyphe[iv]", re.DOTALL)
 _WHOLE_BYTES = 4_000_000  # files up to this size are read at once
 
 _STRIP_PIXELS = 1_000_000
+
+# Filters with edges: rounding the borders of what is cut out would move pixels to their other sides.
+_EDGED = (Image.Resampling.NEAREST, Image.Resampling.BOX)
+_MOST_WHOLE = 20_000_000  # pixels of a picture that is resized before it is cut
 
 # Without a handler Python would print Pillow's messages about broken files on standard error.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -238,7 +243,10 @@ def _viewed(image: Image.Image, view: View) -> Pixels:
     resample = Image.Resampling[view.resample.upper()]
     if (smaller := view.shrunk(*image.size)) is not None:
         image = image.resize(smaller, resample)
-    resized = image.resize(view.shape(*image.size), resample, view.box(*image.size))
+    if view.cuts and resample in _EDGED and math.prod(whole := view.resized(*image.size)) <= _MOST_WHOLE:
+        resized = image.resize(whole, resample).crop(view.centre(*whole))
+    else:
+        resized = image.resize(view.shape(*image.size), resample, view.box(*image.size))
     return np.asarray(resized if resized.mode == "RGB" else resized.convert("RGB"))
 
 

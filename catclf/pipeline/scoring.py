@@ -56,13 +56,22 @@ def loaded(
     if read.encoder is not None and not any(model.features.kind.own_view for model in found):
         rule = "left out: the model's features need no network"
         raise ConfigError("encoder", os.fspath(read.encoder), rule)
-    ready = [
-        replace(model, features=cast(Viewing, model.features).at_hand(read))
-        if model.features.kind.own_view
-        else model
-        for model in found
-    ]
+    wanted = any(_wants_file(model.features) for model in found)
+    ready = [_at_hand(model, read, wanted) for model in found]
     return ready if prior is None else [model.with_prior(prior) for model in ready]
+
+
+def _at_hand(model: Model, read: ReadOptions, wanted: bool) -> Model:
+    """Have a model ready; `wanted` is whether one of several needs the encoder."""
+    if not model.features.kind.own_view:
+        return model
+    if wanted and not _wants_file(model.features):  # it finds its network by itself
+        read = replace(read, encoder=None, encoder_output=None)
+    return replace(model, features=cast(Viewing, model.features).at_hand(read))
+
+
+def _wants_file(features: Features) -> bool:
+    return features.kind.own_view and cast(Viewing, features).wants_file
 
 
 class Scored(NamedTuple):
