@@ -647,7 +647,7 @@ def test_a_function_of_the_file_itself_is_no_custom_operator(tmp_path: Path) -> 
     assert_allclose(chosen(path).row(picture), 2 * once.row(picture), rtol=1e-6)
 
 
-def test_a_file_beyond_the_largest_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_beyond_the_largest_is_not_read(tmp_path: Path) -> None:
     path = network(tmp_path / "a.onnx")
     size = path.stat().st_size
     assert onnx_file.read(str(path), most=size) == path.read_bytes()
