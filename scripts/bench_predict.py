@@ -55,16 +55,33 @@ def make_photographs(folder: str, count: int) -> dict[str, Any]:
     return {}
 
 
-def make_model(path: str) -> dict[str, Any]:
+def make_model(path: str, features: str = "pixels") -> dict[str, Any]:
     """Write a model with seeded weights: its answers do not matter here."""
     import numpy as np
 
-    from catclf.features.pixels import Pixels
     from catclf.model import Model, save
 
-    w = np.random.default_rng(0).normal(0, 0.01, N_X)
-    save(Model(w, 0.0, Pixels(SIZE), "cat", "non-cat"), path)
+    made = _features(features)
+    w = np.random.default_rng(0).normal(0, 0.01, made.n_x)
+    save(Model(w, 0.0, made, "cat", "non-cat"), path)
     return {}
+
+
+def _features(name: str) -> Any:
+    if name == "network":
+        from catclf.features.encoder import built_in
+        from catclf.features.network import Network
+
+        return Network(built_in())
+    if name == "patches":
+        import numpy as np
+
+        from catclf.features.patches import Patches
+
+        return Patches.learn(np.random.default_rng(0).integers(0, 256, (20, SIZE, SIZE, 3), np.uint8))
+    from catclf.features.pixels import Pixels
+
+    return Pixels(SIZE)
 
 
 # ---------------------------------------------------------------- jobs: the peers
@@ -175,6 +192,47 @@ def _decode_only(paths: list[str], resized: bool) -> None:
                 image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
 
 
+def bare_network(listing: str) -> dict[str, Any]:
+    """Decode to the same size and call ONNX Runtime, a process with one thread on each core."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    paths, cores = _listed(listing), bench.core_count()
+    parts = [paths[k : k + 16] for k in range(0, len(paths), 16)]
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("fork"), _begin_network) as pool:
+        list(pool.map(_run_network, parts[:cores]))
+        return _timed(lambda: list(pool.map(_run_network, parts)), len(paths))
+
+
+_session: Any = None
+
+
+def _begin_network() -> None:
+    global _session
+    import onnxruntime
+
+    from catclf.features import encoder, lite0
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    weights = lite0.read_weights(Path(encoder.weights_path()).read_bytes())
+    _session = onnxruntime.InferenceSession(lite0.onnx_bytes(weights, 224), options)
+
+
+def _run_network(paths: list[str]) -> None:
+    import numpy as np
+    from PIL import Image
+
+    for path in paths:
+        with Image.open(path) as image:
+            image.draft("RGB", (224, 224))
+            short = min(image.size)
+            left, top = (image.width - short) // 2, (image.height - short) // 2
+            box = (left, top, left + short, top + short)
+            pixels = image.convert("RGB").resize((224, 224), Image.Resampling.BICUBIC, box)
+        _session.run(None, {"pictures": np.asarray(pixels)[np.newaxis]})
+
+
 # ---------------------------------------------------------------- parts
 
 
@@ -199,10 +257,10 @@ class Plan:
         path.write_text("".join(f"{p}\n" for p in self.pictures * whole + self.pictures[:rest]))
         return str(path)
 
-    def predict(self, count: int, *options: str) -> bench.Outcome:
+    def predict(self, count: int, *options: str, model: str | None = None) -> bench.Outcome:
         """Run catclf predict over so many pictures."""
         listed = ["--files-from", self.listing(count), "-F", "tsv", "-o", str(self.folder / "rows.tsv")]
-        command = [*bench.catclf_command(), "predict", "-m", self.model, *listed, *options]
+        command = [*bench.catclf_command(), "predict", "-m", model or self.model, *listed, *options]
         outcome = bench.run_command(command)
         return outcome._replace(values={"rate": count / outcome.wall})
 
@@ -262,6 +320,42 @@ def _rate_part(plan: Plan) -> Sections:
     yield bench.table(["", "pictures/s", "of the Pillow loop", "of the floor", "peak memory"], rows)
 
 
+FEATURES_MANY = 2000
+
+
+def _features_part(plan: Plan) -> Sections:
+    yield "## Patches and network"
+    many = 200 if plan.quick else FEATURES_MANY
+    yield (
+        f"A list of {many}; start-up is part of catclf's time, and not of the bare loop's, which decodes"
+        " to the same size and calls ONNX Runtime with one thread in a process on each core. *One"
+        " picture* is from a cold start."
+    )
+    runs: dict[str, bench.Run] = {}
+    singles: dict[str, bench.Run] = {}
+    for name in ("pixels", "patches", "network"):
+        if name == "network" and not bench.installed("onnxruntime"):
+            continue
+        model = str(plan.folder / f"{name}.npz")
+        run_job(make_model, path=model, features=name)
+        runs[f"catclf predict, {name}"] = partial(plan.predict, many, model=model)
+        singles[f"catclf predict, {name}"] = partial(plan.predict, 1, model=model)
+    if bench.installed("onnxruntime"):
+        runs["bare loop, ONNX Runtime"] = partial(run_job, bare_network, listing=plan.listing(many))
+    outcomes = alternate(runs, plan.repeats, "features")
+    starts = alternate(singles, plan.repeats, "one picture")
+    bare = outcomes.get("bare loop, ONNX Runtime")
+    rows = []
+    for name, sample in outcomes.items():
+        rates = bench.values(sample, "rate")
+        compared = bare is not None and name.endswith(("network", "Runtime"))
+        share = bench.ratio(rates, bench.values(bare, "rate")) if compared and bare else "–"
+        start = median(bench.walls(starts[name])) if name in starts else "–"
+        rows.append([name, median(rates), share, bench.peak(sample), start])
+    head = ["", "pictures/s", "of the bare loop", "peak memory", "one picture, s"]
+    yield bench.table(head, rows)
+
+
 def _start_part(plan: Plan) -> Sections:
     yield "## Start-up"
     predict = ["predict", "-m", plan.model, plan.pictures[0], "-o", str(plan.folder / "one.txt")]
@@ -299,6 +393,7 @@ def _memory_part(plan: Plan) -> Sections:
 
 PARTS: dict[str, Callable[[Plan], Sections]] = {
     "rate": _rate_part,
+    "features": _features_part,
     "start": _start_part,
     "memory": _memory_part,
 }
