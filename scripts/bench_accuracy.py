@@ -4,7 +4,7 @@
     python scripts/bench_accuracy.py train.h5=test.h5 photos/ --size 64   other data
     python scripts/bench_accuracy.py train.h5 --costs --append            what patch features cost
     python scripts/bench_accuracy.py photos/=other/ --few --append        by the number of pictures
-    python scripts/bench_accuracy.py photos/=other/ --fine-tuned --append against the whole network
+    python scripts/bench_accuracy.py photos/=other/ --fine-tuned          against the whole network
 
 Every contender is fitted anew in each fold, and whatever it learns or chooses, it learns and chooses
 from the pictures of the other folds. The test pictures are looked at once, by one fit to all training
@@ -285,7 +285,7 @@ CONDITIONS = f"""
   the components, the standardisation and the penalty are learned from the training pictures of the fold.
   The network, which learned from ImageNet, sees the pictures as they are stored and not the smaller
   ones that all others see. **ImageNet has cats, dogs, cars and fruit among its classes**, so these data
-  sets flatter it.
+  sets flatter it. [The same network, fine-tuned](fine_tuned.md) was measured once.
 - *scikit-learn* sees pixels / 255: logistic regression with C from 10⁻⁵, 10⁻⁴ … 1 by the log-loss of
   five inner folds, an SVM with C = 10 and gamma="scale", a forest of 300 trees.
 - *The course's four layers* are [n_x, {_listed(COURSE_LAYERS)}] with ReLU: {COURSE_STEPS} steps of
@@ -805,13 +805,12 @@ def _shown(argument: str) -> str:
     return f'"{shown}"' if " " in shown else shown
 
 
-def _report(path: Path, append: bool) -> Report:
+def _report(path: Path, append: bool, title: str, about_all: bool) -> Report:
     """Begin a page, or go on with the one that is there."""
-    title = "Accuracy, measured"
     if append and path.exists():
         return Report(path, title, [path.read_text(encoding="utf-8").partition("\n\n")[2].strip()])
     report = Report(path, title)
-    report.add(INTRODUCTION, bench.machine(), CONDITIONS)
+    report.add(*((INTRODUCTION, bench.machine(), CONDITIONS) if about_all else (bench.machine(),)))
     return report
 
 
@@ -834,7 +833,7 @@ _COUNT = click.IntRange(1)
 @click.option("--repeats", type=_COUNT, default=30, show_default=True, help="Rounds of --costs.")
 @click.option("--append", is_flag=True, help="Add to the page instead of beginning it anew.")
 @click.option("--output", type=click.Path(path_type=Path),
-              default=bench.ROOT / "docs" / "accuracy.md")  # fmt: skip
+              help="The page [default: docs/accuracy.md, or docs/fine_tuned.md].")  # fmt: skip
 def main(
     data: tuple[str, ...],
     contenders: tuple[str, ...],
@@ -843,7 +842,7 @@ def main(
     fine_tuned: bool,
     repeats: int,
     append: bool,
-    output: Path,
+    output: Path | None,
     **plan: Any,
 ) -> None:
     """Compare classifiers on DATA, scored on TEST as well, and write docs/accuracy.md.
@@ -851,7 +850,9 @@ def main(
     DATA and TEST are as for catclf train; without any, the drawings of the repository are taken.
     """
     chosen = Plan(contenders=contenders or tuple(CONTENDERS), **plan)
-    report = _report(output, append)
+    usual = bench.ROOT / "docs" / ("fine_tuned.md" if fine_tuned else "accuracy.md")
+    title = "Fine-tuned, measured" if fine_tuned else "Accuracy, measured"
+    report = _report(output or usual, append, title, not fine_tuned)
     command = " ".join(["python scripts/bench_accuracy.py", *map(_shown, sys.argv[1:])])
     for source, _, test in (argument.partition("=") for argument in data or (DRAWINGS,)):
         with tempfile.TemporaryDirectory() as name:

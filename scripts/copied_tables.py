@@ -24,6 +24,7 @@ CLASSIFIERS = (
     "always the more common class",
     "catclf, pixels",
     "catclf, patches",
+    "catclf, network",
     "scikit-learn, RBF SVM",
     "PyTorch, small CNN",
 )

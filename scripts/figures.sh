@@ -12,6 +12,7 @@ export CATCLF_REAL_DATA="$data"  # by which the pages call it
 "$python" scripts/bench_accuracy.py "$data/pets/train=$data/pets/test" --size 64 --append
 "$python" scripts/bench_accuracy.py "$data/natural_images" --size 32 --positive cat --append
 "$python" scripts/bench_accuracy.py data/drawings_train.h5=data/drawings_test.h5 --seeds 1 --append
+"$python" scripts/bench_accuracy.py "$data/pets/train=$data/pets/test" --few --append
 "$python" scripts/bench_accuracy.py "$data/catvnoncat/train_catvnoncat.h5" --costs --append
 "$python" scripts/bench_training.py --full --data "$data/catvnoncat/train_catvnoncat.h5" --data "$data/pets/train"
 "$python" scripts/bench_predict.py --folder "$data/pets" --length 50000

@@ -70,6 +70,7 @@ def shell(script: str) -> str:
 
 
 def test_the_commands_of_the_first_section_run(workshop: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="network features need the extra network")
     (script,) = blocks("Train, evaluate, predict", "sh")
     out = shell(script)
     assert "photo.jpg\tcat\t" in out
@@ -134,13 +135,15 @@ def test_the_line_for_bash_completes() -> None:
 @pytest.mark.parametrize("section", ["Many pictures", "Evaluation that cannot mislead", "Features"])
 def test_the_commands_of_a_section_run(workshop: Path, section: str) -> None:
     pytest.importorskip("matplotlib", reason="the page and the plot need the extra report")
+    pytest.importorskip("onnxruntime", reason="network features need the extra network")
     shell("catclf train photos/ -o cat.npz -q")
     (script,) = blocks(section, "sh")
     shell(script)
     if section == "Many pictures":
         assert (workshop / "packed.npz").read_bytes() == (workshop / "cat.npz").read_bytes()
     elif section == "Features":
-        assert (workshop / "patches.npz").exists()
+        assert (workshop / "net.npz").exists()
+        assert len(list((workshop / "why").iterdir())) == 1
     else:
         assert len(list((workshop / "why").iterdir())) == 4
         assert b"<!doctype html>" in (workshop / "page.html").read_bytes()
