@@ -21,6 +21,7 @@ from catclf.config import ReadOptions
 from catclf.errors import DataError
 from catclf.images import hdf5, hdf5_process
 from catclf.images.hdf5 import Hdf5Pictures
+from tests.conftest import Runner
 from tests.pictures import Pixels, course_h5, noise, open_files, save_h5
 
 X = noise(6, 4, 4, 3)
@@ -278,8 +279,8 @@ def test_the_range_of_floats_is_that_of_the_whole_file(
     [
         (np.nan, "has pixels that are not finite"),
         (-np.inf, "has pixels that are not finite"),
-        (256, "has pixels from 0 to 256; expected 0 to 1 or 0 to 255"),
-        (-0.5, "has pixels from -0.5 to"),
+        (256, "has pixels from 0 to 256, mostly 0 to"),
+        (-0.6, "has pixels from -0.6 to"),
     ],
 )
 def test_other_floats_are_refused_before_a_picture_is_read(
@@ -546,3 +547,52 @@ def test_files_in_the_folder_one_is_in_are_not_imported(
         (tmp_path / f"{name}.py").write_text("raise SystemExit(9)")
     monkeypatch.chdir(tmp_path)
     read_all(course_h5(tmp_path / "a.h5"))
+
+
+def pixels_of(path: Path) -> Pixels:
+    with pictures_in(path) as file:
+        return np.concatenate(list(file.blocks()))
+
+
+def test_one_picture_is_one_row(tmp_path: Path, catclf: Runner) -> None:
+    alone, stack = save_h5(tmp_path / "a.h5", a_set_x=X[0]), save_h5(tmp_path / "b.h5", a_set_x=X[:1])
+    assert_array_equal(pixels_of(alone), X[:1])
+    assert_array_equal(pixels_of(stack), X[:1])
+    assert_array_equal(pixels_of(save_h5(tmp_path / "c.h5", a_set_x=X[0] / 255)), X[:1])
+    labelled = save_h5(tmp_path / "d.h5", a_set_x=X[0], a_set_y=np.array([1]), list_classes=CLASSES)
+    assert read_all(labelled)[1] == [1]
+    model = tmp_path / "m.npz"
+    assert catclf("train", course_h5(tmp_path / "e.h5"), "-o", model, "-i", "3").code == 0
+    assert catclf("predict", "-m", model, alone).out.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 20), (6, 8, 20), (20, 6, 8)])
+def test_a_stack_of_grey_pictures_whose_count_cannot_be_told_is_refused(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    path = save_h5(tmp_path / "a.h5", a_set_x=noise(*shape))
+    with pytest.raises(DataError, match=r"expected \(m, side, side\), or \(m, height, width, 1\)"):
+        pixels_of(path)
+    whole = save_h5(tmp_path / "b.h5", a_set_x=noise(*shape)[..., np.newaxis])
+    assert len(pixels_of(whole)) == shape[0]
+
+
+@pytest.mark.parametrize("value", [1.02, 1.5, -0.3])
+def test_a_single_value_beyond_white_changes_no_other_picture(tmp_path: Path, value: float) -> None:
+    values = X / 255
+    values[3, 2, 2, 1] = value
+    expected = X.copy()
+    expected[3, 2, 2, 1] = 255 if value > 1 else 0
+    assert_array_equal(pixels_of(save_h5(tmp_path / "a.h5", a_set_x=values)), expected)
+
+
+def test_what_a_filter_overshoots_is_cut_off(tmp_path: Path) -> None:
+    values = X.astype(np.float32) * 1.1 - 10
+    found = pixels_of(save_h5(tmp_path / "a.h5", a_set_x=values))
+    assert_array_equal(found, np.rint(values.clip(0, 255)).astype(np.uint8))
+
+
+def test_the_one_picture_of_a_real_file(real_data: Path) -> None:
+    (place,) = (real_data / "cases").glob("12-*")
+    bad, good = (pixels_of(place / f"{name}.h5") for name in ("bad", "good"))
+    assert_array_equal(bad, good)

@@ -14,11 +14,13 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
+from catclf.images import tiff
 from catclf.images.effort import refusal
+from catclf.images.float_scale import full_scale, spread_of
 from catclf.images.picture import Decoded, Picture, Pixels
 from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.regular import open_regular
@@ -41,6 +43,7 @@ _HEIC = re.compile(rb"....ftyphe[iv]", re.DOTALL)
 _WHOLE_BYTES = 4_000_000  # files up to this size are read at once
 
 _STRIP_PIXELS = 1_000_000
+_MOST_SAMPLED = 1_000_000  # values that a scale is found from
 
 # Filters with edges: rounding the borders of what is cut out would move pixels to their other sides.
 _EDGED = (Image.Resampling.NEAREST, Image.Resampling.BOX)
@@ -101,7 +104,10 @@ class Decoder:
     def _decoded(self, stream: BinaryIO) -> tuple[tuple[Pixels, ...], int]:
         image = _identify(stream)
         shorter = min(image.size)
-        if (refused := refusal(image, stream, self.max_pixels)) is not None:
+        refused = refusal(image, stream, self.max_pixels)
+        if refused is None and image.format == "TIFF":
+            refused = tiff.refusal(image)
+        if refused is not None:
             raise _RefusedError(refused)
         if image.format not in ("JPEG", "MPO"):
             upright = _upright(image)
@@ -160,9 +166,10 @@ def _opened(picture: Picture) -> Iterator[BinaryIO]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    reading = tiff.reading(image) if image.format == "TIFF" else tiff.AS_IT_IS
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
-    return _plain(image.transpose(turn) if turn is not None else image)
+    return _plain(image.transpose(turn) if turn is not None else image, reading)
 
 
 def _identify(stream: BinaryIO) -> Image.Image:
@@ -170,10 +177,18 @@ def _identify(stream: BinaryIO) -> Image.Image:
         return Image.open(stream, formats=_COMMON_FORMATS)
     except UnidentifiedImageError:
         stream.seek(0)
-        if _HEIC.match(stream.read(12)):
+        head = stream.read(12)
+        if _HEIC.match(head):
             raise _RefusedError("is HEIC, which is not read: convert it to JPEG first") from None
+        if head.startswith(tiff.BIG_ENDIAN_BIG):
+            raise _RefusedError(tiff.unread(stream)) from None
         stream.seek(0)
-        return Image.open(stream, formats=_import_other_formats())
+        try:
+            return Image.open(stream, formats=_import_other_formats())
+        except UnidentifiedImageError:
+            if head.startswith(tiff.BEGINNINGS):
+                raise _RefusedError(tiff.unread(stream)) from None
+            raise
 
 
 def _import_other_formats() -> tuple[str, ...]:
@@ -196,12 +211,17 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def _plain(image: Image.Image, reading: tiff.Reading) -> Image.Image:
     """Colours or grey without transparency, 8 bits each: mode RGB or L."""
+    if image.mode.startswith(("I", "F")):
+        return _eight_bits(image, reading)
+    if reading.palette is not None:
+        image = image.copy()
+        image.putpalette(reading.palette)
+    if reading.inverted:
+        image = ImageOps.invert(image.convert("L"))
     if image.mode == "L" and not image.has_transparency_data:
         return image  # grey is resized as one channel instead of three equal ones
-    if image.mode.startswith(("I", "F")):
-        return _eight_bits(image)
     if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         paper = Image.new("RGB", layer.size, "white")
@@ -210,32 +230,41 @@ def _plain(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, reading: tiff.Reading) -> Image.Image:
     """Scale deep grey values to 0–255; Pillow's own conversion would clip them to white."""
-    tops = []
-    for _, values in _strips(image):
-        if not np.isfinite(values).all():
-            raise _RefusedError("has pixel values that are not finite")
-        tops.append(values.max(initial=0.0))
-    full = _full_scale(image.mode, max(tops, default=0.0))
+    full = reading.full or _full_scale(image, reading.unsigned)
     scaled = np.empty((image.height, image.width), dtype=np.uint8)
-    for top, values in _strips(image):
-        scaled[top : top + len(values)] = np.rint(np.clip(values / full, 0, 1) * 255)
+    for top, values in _strips(image, reading.unsigned):
+        share = np.clip(values / full, 0, 1)
+        scaled[top : top + len(values)] = np.rint((1 - share if reading.inverted else share) * 255)
     return Image.fromarray(scaled)
 
 
-def _full_scale(mode: str, top: float) -> float:
-    if mode == "F":
-        return 1.0 if top <= 1 else 255.0 if top <= 255 else 65535.0
-    return 65535.0 if top <= 65535 else 2.0**31 - 1
+def _full_scale(image: Image.Image, unsigned: bool) -> float:
+    """What white is in deep grey values, as far as they show it."""
+    least, most, some = 0.0, 0.0, []
+    step = max(1, image.width * image.height // _MOST_SAMPLED)
+    for _, values in _strips(image, unsigned):
+        if not np.isfinite(values).all():
+            raise _RefusedError("has pixel values that are not finite")
+        least, most = min(least, values.min(initial=0.0)), max(most, values.max(initial=0.0))
+        some.append(values.reshape(-1)[::step])
+    if image.mode == "F":
+        try:
+            return full_scale(spread_of(np.concatenate(some), least, most))
+        except ValueError as exc:
+            raise _RefusedError(str(exc)) from exc
+    if least < 0:
+        raise _RefusedError(f"has negative pixel values, down to {least:g}: convert them first")
+    return 65535.0 if most <= 65535 else 2.0**32 - 1 if unsigned else 2.0**31 - 1
 
 
-def _strips(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
+def _strips(image: Image.Image, unsigned: bool) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """Yield some rows at a time with the number of the first: as float64 all would take much memory."""
     step = max(1, _STRIP_PIXELS // max(1, image.width))
     for top in range(0, image.height, step):
-        strip = image.crop((0, top, image.width, min(image.height, top + step)))
-        yield top, np.asarray(strip).astype(np.float64)
+        strip = np.asarray(image.crop((0, top, image.width, min(image.height, top + step))))
+        yield top, (strip.view(np.uint32) if unsigned else strip).astype(np.float64)
 
 
 def _viewed(image: Image.Image, view: View) -> Pixels:

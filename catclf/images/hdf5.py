@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from catclf.config import ReadOptions
 from catclf.errors import DataError, Setting, system_reason
 from catclf.images import hdf5_process
+from catclf.images.float_scale import full_scale, spread_of
 from catclf.images.picture import Picture, Pixels
 from catclf.images.stored import StoredPixels
 from catclf.progress import Advanced
@@ -27,6 +28,9 @@ SECONDS_LIMIT = 10.0
 
 _BLOCK_BYTES = 16_000_000
 
+_SAMPLED_BLOCKS, _SAMPLED_VALUES = 64, 100_000
+"""How much of floating-point pictures says what white is: blocks, and values of each."""
+
 
 class Hdf5Pictures:
     """An HDF5 file of pictures, in the layout of the course's files, open in a child process.
@@ -34,8 +38,8 @@ class Hdf5Pictures:
     One data set of pictures (m, h, w, 3) named ``*_set_x``; for training and evaluation one of
     labels, (m,) or (1, m) integers, named ``*_set_y``; and the class names ``list_classes``.
 
-    Pictures are uint8, or floating-point numbers from 0 to 1 or from 0 to 255: those whose largest
-    value in the whole file is at most 1 are multiplied by 255. Grey ones, (m, h, w) or (m, h, w, 1),
+    Pictures are uint8, or floating-point numbers from 0 to 1, 255 or 65535, which nearly all pixels of
+    the file decide: see `catclf.images.float_scale`. Grey ones, (m, h, w) or (m, h, w, 1),
     become RGB.
 
     Parameters
@@ -169,17 +173,31 @@ class Hdf5Pictures:
             yield start, min(last, start + many)
 
     def _scale(self) -> float:
-        """What floating-point pictures are multiplied by."""
-        lowest, highest = 0.0, 0.0
-        for start, stop in self._spans():
+        """What floating-point pictures are multiplied by, as nearly all pixels of the file show it."""
+        spans = list(self._spans())
+        sampled = set(
+            np.linspace(0, len(spans) - 1, min(len(spans), _SAMPLED_BLOCKS)).round().astype(int)
+        )
+        least, most, some = 0.0, 0.0, []
+        for k, (start, stop) in enumerate(spans):
             span = self._ask("span", start, stop)["span"]
             if span is None:
                 raise DataError(self.path, "has pixels that are not finite")
-            lowest, highest = min(lowest, span[0]), max(highest, span[1])
-        if lowest < 0 or highest > 255:
-            found = f"has pixels from {lowest:g} to {highest:g}"
-            raise DataError(self.path, f"{found}; expected 0 to 1 or 0 to 255")
-        return 255.0 if highest <= 1 else 1.0
+            least, most = min(least, float(span[0])), max(most, float(span[1]))
+            if k in sampled:
+                some.append(self._some(start, stop))
+        try:
+            return 255.0 / full_scale(spread_of(np.concatenate(some), least, most))
+        except ValueError as exc:
+            raise DataError(self.path, str(exc)) from exc
+
+    def _some(self, start: int, stop: int) -> NDArray[np.float64]:
+        """Some values of these pictures."""
+        count = (stop - start) * int(np.prod(self._stored_shape[1:]))
+        step = max(1, -(-count // _SAMPLED_VALUES))
+        values = np.empty(-(-count // step), dtype="<f8")
+        self._read("some", start, stop, _SAMPLED_VALUES, into=values)
+        return values
 
     def _read(self, *question: Any, into: NDArray[Any]) -> None:
         self._ask(*question, size=into.nbytes)

@@ -66,29 +66,43 @@ class Reader:
         self._y_key = y_key
         self._x = self._dataset(x_key, "_set_x", "x_key")
         _check_pictures(self._x)
+        shape = self._x.shape
+        self._alone = len(shape) == 3 and shape[2] == 3  # one picture, and not many of width 3
+        self._shape = (1, *shape) if self._alone else shape
 
     def structure(self) -> Answer:
         """Shape and kind of the pictures."""
-        return {"shape": self._x.shape, "kind": self._x.dtype.kind}, b""
+        return {"shape": self._shape, "kind": self._x.dtype.kind}, b""
+
+    def _block(self, start: int, stop: int) -> NDArray[Any]:
+        block: NDArray[Any] = self._x[()][np.newaxis] if self._alone else self._x[start:stop]
+        return block
 
     def span(self, start: int, stop: int) -> Answer:
         """Smallest and largest value of some rows, None if one is not finite."""
-        block = self._x[start:stop]
+        block = self._block(start, stop)
         finite = bool(np.isfinite(block).all())
         return {"span": [float(block.min()), float(block.max())] if finite else None}, b""
 
+    def some(self, start: int, stop: int, most: int) -> Answer:
+        """Values that are spread evenly over some rows, as little-endian float64; at most so many."""
+        block = self._block(start, stop).reshape(-1)
+        data = block[:: max(1, -(-block.size // most))].astype("<f8")
+        return {"bytes": data.nbytes}, data.tobytes()
+
     def rows(self, start: int, stop: int, factor: float) -> Answer:
         """Some rows as uint8, C order; floating-point numbers are multiplied by `factor`."""
-        block = self._x[start:stop]
+        block = self._block(start, stop)
         if block.dtype.kind == "f":
-            block = np.rint(block * factor)
+            block = np.rint(np.clip(block * factor, 0, 255))
         data = np.ascontiguousarray(block, dtype=np.uint8).reshape(-1)
         return {"bytes": data.size}, data.data
 
     def together(self) -> Answer:
         """Number of pictures that lie together as plain bytes; None if they do not."""
         x, created = self._x, self._x.id.get_create_plist()
-        plain = x.dtype == np.uint8 and x.shape[3:] == (3,) and not created.get_nfilters()
+        rgb = x.shape[3:] == (3,)  # and not one alone
+        plain = x.dtype == np.uint8 and rgb and not created.get_nfilters()
         whole = x.chunks is None or x.chunks[1:] == x.shape[1:]
         moved = self._file.userblock_size > 0
         count = x.shape[0] if x.chunks is None else x.chunks[0]
@@ -110,13 +124,13 @@ class Reader:
 
     def labels(self) -> Answer:
         """Class numbers, one a picture, as little-endian int64."""
-        m = self._x.shape[0]
+        m = self._shape[0]
         y = self._dataset(self._y_key, "_set_y", "y_key")
-        if y.dtype.kind not in "iub" or y.shape not in ((m,), (1, m), (m, 1)):
+        if y.dtype.kind not in "iub" or y.shape not in ((m,), (1, m), (m, 1), *([()] if m == 1 else [])):
             found = f"{y.shape} {y.dtype}"
             raise _RefusedError(f"{y.name} is {found}; expected ({m},) integers")
         _check_storage(y)
-        values: NDArray[Any] = y[:].reshape(-1)
+        values: NDArray[Any] = y[()].reshape(-1)
         if values.dtype.kind == "u" and values.max(initial=0) > np.iinfo(np.int64).max:
             raise _RefusedError(f"{y.name} has the label {values.max()}")
         data = values.astype("<i8")
@@ -180,6 +194,12 @@ def _check_pictures(x: h5py.Dataset) -> None:
     if not (grey or rgb) or not known or 0 in shape:
         expected = "expected (m, height, width, 3) uint8"
         raise _RefusedError(f"{x.name} is {shape} {dtype}; {expected}")
+    if len(shape) == 3 and shape[1] != shape[2] and shape[2] != 3:
+        # Their numbers do not say which of them counts the pictures.
+        expected = (
+            "expected (m, side, side), or (m, height, width, 1) where grey pictures are not square"
+        )
+        raise _RefusedError(f"{x.name} is {shape}; {expected}")
     _check_storage(x)
 
 
