@@ -32,6 +32,12 @@ class Progress:
         if len(paths) > _NAMED:
             self.note(f"and {number_of(len(paths) - _NAMED, 'more file')} ignored")
 
+    def endless(self, count: int) -> None:
+        """Hear how many pictures lack the end of their file, and nothing else."""
+        if count:
+            lacking = "picture lacks" if count == 1 else "pictures lack"
+            self.warning(f"{count} {lacking} the end of the file, but nothing of what is in it: read")
+
     def warning(self, message: str) -> None:
         """Hear a sentence that must not be missed; another thread may say it."""
 

@@ -5,13 +5,15 @@ python scripts/run_hostile.py FOLDER --batch 200     many files a run
 
 Files called *.h5 are HDF5 data, all others pictures. Exits 1 and says what is wrong if a run takes
 over 10 s a file or 1 GB, dies, writes anything to stderr that is no message of catclf, or does not
-answer each picture that Pillow decodes with a probability and each other one with a reason.
+answer each picture that Pillow decodes with a probability and each other one with a reason. Pillow
+decodes some TIFF files wrongly, which catclf names, and no JPEG that lacks only its end, which it reads.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import os
 import subprocess
@@ -40,6 +42,16 @@ MESSAGES = (
     *("stopped", "converged"),
 )
 ENDS = ("could not be read",)
+
+# What Pillow decodes wrongly, by the beginning of the reason.
+NAMED = (
+    "is a TIFF",
+    "is an uncompressed TIFF",
+    "is a compressed TIFF",
+    "has pixels from",
+    "has negative",
+)
+JPEG_END = b"\xff\xd9"
 
 # Lists what is in an HDF5 file; run in a process of its own, since that may crash.
 VISIT = """
@@ -95,12 +107,12 @@ def complaints(done: Run, codes: Sequence[int], seconds: float) -> Iterator[str]
             yield f"stderr: {line}"
 
 
-def decodable(path: Path) -> bool:
+def decodable(path: Path, end: bytes = b"") -> bool:
     """Whether Pillow decodes the whole picture."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(io.BytesIO(path.read_bytes() + end), formats=FORMATS) as image:
                 image.load()
                 image.convert("RGB")
     except Exception:
@@ -115,6 +127,10 @@ def wrong_answers(done: Run, files: Sequence[Path]) -> Iterator[str]:
         return
     for path, row in zip(files, rows, strict=True):
         good = path.suffix != ".h5" and decodable(path)
+        if good and str(row["error"]).startswith(NAMED):
+            continue
+        if not good and row["error"] is None and decodable(path, JPEG_END):
+            continue
         if (row["probability"] is None) == good or (row["error"] is None) != good:
             yield f"{path}: {row}, and Pillow {'decodes' if good else 'does not decode'} it"
 

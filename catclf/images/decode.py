@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
-from catclf.images import tiff
+from catclf.images import jpeg, oddities, tiff
 from catclf.images.effort import refusal
 from catclf.images.float_scale import full_scale, spread_of
 from catclf.images.picture import Decoded, Picture, Pixels
@@ -37,6 +37,8 @@ UNKNOWN_FORMAT = "is not a picture in a known format (JPEG, PNG, GIF, BMP, WebP,
 _SIGNATURE = re.compile(
     rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|....ftyp|\0\0\0\x0cjP", re.DOTALL
 )
+
+_JPEG = b"\xff\xd8\xff"
 
 _HEIC = re.compile(rb"....ftyphe[iv]", re.DOTALL)
 
@@ -91,27 +93,42 @@ class Decoder:
         try:
             if picture.pixels is not None:
                 views = tuple(viewed(picture.pixels, view) for view in self.views)
-                shorter = min(picture.pixels.shape[:2])
-            else:
-                with _opened(picture) as stream:
-                    views, shorter = self._decoded(stream)
+                return Decoded(picture.path, views, shorter=min(picture.pixels.shape[:2]))
+            with _opened(picture) as stream:
+                return self._decoded(stream)._replace(path=picture.path)
         except Exception as exc:  # subtle: a broken file can raise anything at all in a decoder
             missing_url = isinstance(exc, FileNotFoundError) and is_url(picture.path)
+            if isinstance(exc, Image.DecompressionBombError):  # Pillow's own limit is checked first
+                exc = _RefusedError(f"has more pixels than the {self.max_pixels} allowed")
             reason = NEEDS_SCHEDULER if missing_url else (_reason(exc),)
             return Decoded(picture.path, error=DataError(picture.path, *reason))
-        return Decoded(picture.path, views, shorter=shorter)
 
-    def _decoded(self, stream: BinaryIO) -> tuple[tuple[Pixels, ...], int]:
+    def _decoded(self, stream: BinaryIO) -> Decoded:
+        _allow(self.max_pixels)
         image = _identify(stream)
         shorter = min(image.size)
         refused = refusal(image, stream, self.max_pixels)
-        if refused is None and image.format == "TIFF":
-            refused = tiff.refusal(image)
+        if refused is None:
+            is_tiff = image.format == "TIFF"
+            refused = tiff.refusal(image) if is_tiff else oddities.refusal(image, stream)
         if refused is not None:
             raise _RefusedError(refused)
         if image.format not in ("JPEG", "MPO"):
             upright = _upright(image)
-            return tuple(_viewed(upright, view) for view in self.views), shorter
+            return Decoded("", tuple(_viewed(upright, view) for view in self.views), shorter=shorter)
+        try:
+            return Decoded("", self._of_jpeg(stream, image), shorter=shorter)
+        except OSError as exc:
+            if "truncated" not in str(exc):
+                raise
+            stream.seek(0)
+            ended = [io.BytesIO(data) for data in jpeg.ended(stream.read())]
+            views, others = (self._of_jpeg(data, _identify(data)) for data in ended)
+            if not all(map(np.array_equal, views, others)):
+                raise
+            return Decoded("", views, shorter=shorter, endless=True)
+
+    def _of_jpeg(self, stream: BinaryIO, image: Image.Image) -> tuple[Pixels, ...]:
         views: dict[View, Pixels] = {}
         for view in self.views:
             if view not in views:
@@ -120,7 +137,7 @@ class Decoder:
                     image = _identify(stream)
                 image.draft(None, (view.needed, view.needed))  # at 1/2, 1/4 or 1/8, never below that
                 views[view] = _viewed(_upright(image), view)
-        return tuple(views[view] for view in self.views), shorter
+        return tuple(views[view] for view in self.views)
 
 
 def viewed(pixels: Pixels, view: View) -> Pixels:
@@ -172,12 +189,22 @@ def _upright(image: Image.Image) -> Image.Image:
     return _plain(image.transpose(turn) if turn is not None else image, reading)
 
 
+def _allow(max_pixels: int) -> None:
+    """Raise Pillow's own limit, which it checks first, to ours."""
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels
+
+
 def _identify(stream: BinaryIO) -> Image.Image:
     try:
         return Image.open(stream, formats=_COMMON_FORMATS)
     except UnidentifiedImageError:
         stream.seek(0)
         head = stream.read(12)
+        if head.startswith(_JPEG):
+            stream.seek(0)
+            tidied = jpeg.tidied(stream.read())
+            return Image.open(io.BytesIO(tidied or b""), formats=("JPEG",))
         if _HEIC.match(head):
             raise _RefusedError("is HEIC, which is not read: convert it to JPEG first") from None
         if head.startswith(tiff.BIG_ENDIAN_BIG):
@@ -236,6 +263,8 @@ def _eight_bits(image: Image.Image, reading: tiff.Reading) -> Image.Image:
     scaled = np.empty((image.height, image.width), dtype=np.uint8)
     for top, values in _strips(image, reading.unsigned):
         share = np.clip(values / full, 0, 1)
+        if image.info.get("transparency") is not None:  # the one value that is
+            share[values == image.info["transparency"]] = 1.0
         scaled[top : top + len(values)] = np.rint((1 - share if reading.inverted else share) * 255)
     return Image.fromarray(scaled)
 

@@ -31,6 +31,8 @@ class Labelled:
         The files that were not tried because of their names.
     skipped : tuple of DataError
         The pictures that could not be read.
+    endless : int
+        Pictures read that lack the end of their file, and nothing else.
     """
 
     source: str
@@ -40,6 +42,7 @@ class Labelled:
     usual_positive: str | None
     ignored: tuple[str, ...] = ()
     skipped: tuple[DataError, ...] = ()
+    endless: int = 0
 
     @property
     def m(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -68,17 +69,20 @@ class FileDataSet:
         pixels = np.empty((m, size, size, 3), dtype=np.uint8)
         read: list[int] = []
         skipped: list[DataError] = []
+        endless = 0
         with contextlib.closing(ordered_map(decoder.one, self._listed, self.options.cores)) as decoded:
-            for number, (_, views, error, _) in enumerate(decoded):
-                if error is None:
-                    pixels[len(read)] = views[0]
+            for number, found in enumerate(decoded):
+                if found.error is None:
+                    pixels[len(read)] = found.views[0]
                     read.append(number)
+                    endless += found.endless
                 elif self.options.on_error == "fail":
-                    raise error
+                    raise found.error
                 else:
-                    skipped.append(error)
+                    skipped.append(found.error)
                 advanced("pictures read", number + 1, m)
-        return Loaded(InMemory(pixels[: len(read)]), self.labelled.only(read, skipped))
+        labelled = replace(self.labelled.only(read, skipped), endless=endless)
+        return Loaded(InMemory(pixels[: len(read)]), labelled)
 
 
 class Hdf5DataSet:

@@ -123,7 +123,7 @@ def _load_files(pictures: list[Picture], decoder: DecoderAnywhere) -> _Loaded:
     size = decoder.views[0].side
     pixels = np.zeros((len(pictures), size, size, 3), dtype=np.uint8)
     failures = {}
-    for number, (_, views, error, _) in enumerate(decoder(pictures)):
+    for number, (_, views, error, *_) in enumerate(decoder(pictures)):
         if error is None:
             pixels[number] = views[0]
         else:

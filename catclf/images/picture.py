@@ -43,9 +43,12 @@ class Decoded(NamedTuple):
     error : DataError or None
     shorter : int
         The shorter side of the picture as it is stored, in pixels.
+    endless : bool
+        Whether the file lacks its end, but nothing of the picture.
     """
 
     path: str
     views: tuple[Pixels, ...] = ()
     error: DataError | None = None
     shorter: int = 0
+    endless: bool = False

@@ -98,7 +98,7 @@ def reading(image: Image.Image) -> Reading:
 
 
 def _tags(image: Image.Image) -> Mapping[int, Any]:
-    tags: Mapping[int, Any] = getattr(image, "tag_v2")  # noqa: B009 - only TIFF images have tags
+    tags: Mapping[int, Any] = getattr(image, "tag_v2")  # noqa: B009 - only TIFF has tags
     return tags
 
 

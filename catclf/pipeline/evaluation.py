@@ -284,7 +284,7 @@ def _collected(
     marks: list[int] = []
     done = 0
     for some in answers:
-        for _, z, error, mark, views, _ in some:
+        for _, z, error, mark, views, *_ in some:
             if error is None:
                 read.append(done)
                 scores.append(z)

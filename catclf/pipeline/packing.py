@@ -166,7 +166,7 @@ def _digest(source: DataSet, first: int, stop: int) -> str:
 def _decode_rest(source: DataSet, spool: Spool, read: ReadOptions, progress: Progress) -> None:
     """Decode what the spool does not have yet, as many pictures at a time as a chunk will hold."""
     m, size = source.labelled.m, source.view.side
-    decoder = Decoder((source.view,), read.max_pixels)
+    decoder, endless = Decoder((source.view,), read.max_pixels), 0
     with contextlib.closing(
         ordered_map(decoder.one, source.pictures(spool.taken), read.cores)
     ) as decoded:
@@ -179,7 +179,9 @@ def _decode_rest(source: DataSet, spool: Spool, read: ReadOptions, progress: Pro
                         raise picture.error
                     failures.append((k, picture.error.reason))
             good = [picture.views[0] for picture in pictures if picture.error is None]
+            endless += sum(picture.endless for picture in pictures)
             spool.append(np.array(good, dtype=np.uint8).reshape(-1, size, size, 3), failures)
+    progress.endless(endless)
 
 
 def _write(

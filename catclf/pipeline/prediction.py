@@ -135,5 +135,5 @@ def _predictions(model: Model, some: list[Scored], threshold: float | None) -> l
         Prediction(path, None, None, error)
         if error is not None
         else Prediction(path, model.label(p := next(probabilities), threshold), p, None, *views)
-        for path, _, error, _, views, _ in some
+        for path, _, error, _, views, *_ in some
     ]

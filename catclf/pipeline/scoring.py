@@ -87,8 +87,8 @@ class Scored(NamedTuple):
         Fingerprint of what the first model sees, if that was asked for.
     views : tuple of (h, w, 3) uint8
         Those that were to be kept.
-    shorter : int
-        The shorter side of the picture as it is stored, in pixels.
+    shorter, endless
+        See `catclf.images.picture.Decoded`.
     """
 
     path: str
@@ -97,6 +97,7 @@ class Scored(NamedTuple):
     mark: int | None = None
     views: tuple[Pixels, ...] = ()
     shorter: int = 0
+    endless: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,7 @@ class Scorer:
     def __call__(self, pictures: list[Picture], decoder: Decoder | None = None) -> list[Scored]:
         """Score some pictures; the scores of a picture do not depend on those beside it."""
         decoded = list((decoder or self.decoder)(pictures))
-        good = [views for _, views, error, _ in decoded if error is None]
+        good = [one.views for one in decoded if one.error is None]
         scores, marks = [], None
         for k, model in enumerate(self.models):
             images = [views[k] for views in good]
@@ -141,10 +142,17 @@ class Scorer:
         found = zip(*scores, strict=True)
         kept = slice(len(self.models), None)
         return [
-            Scored(path, (), error)
-            if error is not None
-            else Scored(path, next(found), None, marks and next(marks), views[kept], shorter)
-            for path, views, error, shorter in decoded
+            Scored(one.path, (), one.error)
+            if one.error is not None
+            else Scored(
+                one.path,
+                next(found),
+                mark=marks and next(marks),
+                views=one.views[kept],
+                shorter=one.shorter,
+                endless=one.endless,
+            )
+            for one in decoded
         ]
 
 
@@ -158,8 +166,8 @@ class Row(NamedTuple):
     error : DataError or None
     mark : int or None
         Fingerprint of what the features see.
-    shorter : int
-        The shorter side of the picture as it is stored, in pixels.
+    shorter, endless
+        See `catclf.images.picture.Decoded`.
     """
 
     path: str
@@ -167,6 +175,7 @@ class Row(NamedTuple):
     error: DataError | None = None
     mark: int | None = None
     shorter: int = 0
+    endless: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,13 +191,13 @@ class RowMaker:
 
         decoder = Decoder((view_of(self.features),), self.options.max_pixels)
         rows = []
-        for path, views, error, shorter in decoder(pictures):
-            if error is not None:
-                rows.append(Row(path, None, error))
+        for one in decoder(pictures):
+            if one.error is not None:
+                rows.append(Row(one.path, None, one.error))
                 continue
-            seen = np.array(views)
+            seen = np.array(one.views)
             (numbers,), (mark,) = self.features.rows(seen), fingerprint(seen).tolist()
-            rows.append(Row(path, numbers, None, mark, shorter))
+            rows.append(Row(one.path, numbers, None, mark, one.shorter, one.endless))
         return rows
 
 
@@ -217,19 +226,21 @@ def scored(
     else:
         chunks = _here(scorer, scorer.options.cores, _lost_scores, pictures, processes, progress)
     needed = [view_of(model.features).needed for model in scorer.models if model.features.kind.own_view]
-    return _told_of_small(chunks, max(needed), progress) if needed else chunks
+    return _told(chunks, max(needed, default=0), progress)
 
 
-def _told_of_small(
+def _told(
     chunks: Generator[list[Scored], None, None], needed: int, progress: Progress
 ) -> Generator[list[Scored], None, None]:
-    """Pass scores on, and say at the end how many pictures had to be enlarged."""
-    small = done = 0
+    """Pass scores on, and say at the end how many pictures were enlarged, or lacked their end."""
+    small = done = endless = 0
     with closing(chunks):
         for some in chunks:
-            good = [answer.shorter for answer in some if answer.error is None]
-            done, small = done + len(good), small + sum(shorter < needed for shorter in good)
+            good = [answer for answer in some if answer.error is None]
+            done, small = done + len(good), small + sum(answer.shorter < needed for answer in good)
+            endless += sum(answer.endless for answer in good)
             yield some
+    progress.endless(endless)
     said = (
         f"{small} of {number_of(done, 'picture')} are smaller than {needed}×{needed} and were enlarged"
     )

@@ -362,6 +362,7 @@ def _load(listed: DataSet, task: _Task, features: Features | None) -> _Read:
         code: FeaturesClass = kind.load()
         return _load_rows(listed, task, features or code.of_size(listed.view.side))
     pictures, labelled = listed.load(task.progress.advanced)
+    task.progress.endless(labelled.endless)
     return _Read(pictures, None, pictures.each(fingerprint), labelled)
 
 
@@ -392,6 +393,7 @@ def _load_rows(listed: DataSet, task: _Task, features: Features) -> _Read:
                     skipped.append(row.error)
             done += len(chunk)
             progress.advanced("pictures encoded", done, m)
+    progress.endless(sum(row.endless for row in good.values()))
     return _Read(
         pictures=InMemory(empty),
         encoded=Encoded(features, InMemory(rows[: len(good)])),
