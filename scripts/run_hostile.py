@@ -45,11 +45,8 @@ ENDS = ("could not be read",)
 
 # What Pillow decodes wrongly, by the beginning of the reason.
 NAMED = (
-    "is a TIFF",
-    "is an uncompressed TIFF",
-    "is a compressed TIFF",
-    "has pixels from",
-    "has negative",
+    *("is a TIFF", "is an uncompressed TIFF", "is a compressed TIFF", "has pixels from", "has negative"),
+    *("is a PNG of 16 bits a colour in which", "is an AVIF of which only a part"),
 )
 JPEG_END = b"\xff\xd9"
 

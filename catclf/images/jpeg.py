@@ -26,7 +26,7 @@ class Segment(NamedTuple):
 
 
 def segments(data: bytes) -> Iterator[Segment]:
-    """Yield the segments before and between the scans; bytes that belong to none are passed over.
+    """Yield the segments before and between the scans; bytes that belong to none are skipped over.
 
     The compressed data of a scan is part of no segment.
     """
