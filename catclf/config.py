@@ -226,6 +226,10 @@ class ReadOptions:
     scheduler : str or None
         Address of a Dask scheduler whose workers read the pictures, or "local" for worker processes on
         this machine.
+    exclude : tuple of str
+        Patterns of files and folders that are left out, as in .gitignore, relative to the data's folder.
+    follow : bool
+        Whether linked folders are entered.
     encoder : path or None
         For features of a network another one than the package's: an ONNX file, or a folder with
         ``model.onnx``; or the package's file itself.
@@ -242,6 +246,8 @@ class ReadOptions:
     on_error: str = "skip"
     jobs: int | None = None
     scheduler: str | None = None
+    exclude: tuple[str, ...] = ()
+    follow: bool = False
     encoder: str | PathLike[str] | None = None
     encoder_output: str | None = None
 

@@ -32,6 +32,11 @@ class Progress:
         if len(paths) > _NAMED:
             self.note(f"and {number_of(len(paths) - _NAMED, 'more file')} ignored")
 
+    def united(self, sentences: Sequence[str]) -> None:
+        """Hear of classes whose names were taken for one."""
+        for sentence in sentences:
+            self.warning(sentence)
+
     def endless(self, count: int) -> None:
         """Hear how many pictures lack the end of their file, and nothing else."""
         if count:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from catclf.errors import DataError
 from catclf.images import hdf5_process
-from catclf.images.folder import class_folders, is_junk, is_picture_name, walk
+from catclf.images.folder import class_folders, is_picture_name, walk
 from catclf.images.picture import Picture
+from catclf.images.taken import LEFT_BEHIND, Taken, is_left_behind
 
 
 def touch(folder: Path, *names: str | bytes) -> None:
@@ -103,12 +104,12 @@ def test_other_names_are_no_pictures(name: str) -> None:
 
 @pytest.mark.parametrize("name", [".hidden.jpg", "._a.jpg", "Thumbs.db", "thumbs.DB", "desktop.ini"])
 def test_junk_is_known_by_its_name(name: str) -> None:
-    assert is_junk(name)
+    assert is_left_behind(name)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "Thumbs.jpg", "a.db", "_a.jpg"])
 def test_other_names_are_no_junk(name: str) -> None:
-    assert not is_junk(name)
+    assert not is_left_behind(name)
 
 
 def test_hdf5_files_are_known_by_their_suffix() -> None:
@@ -226,3 +227,85 @@ def test_a_folder_that_cannot_be_listed_is_an_error(
     refuse_to_list(monkeypatch, tmp_path)
     with pytest.raises(DataError, match="permission denied"):
         class_folders(str(tmp_path), lambda path: None)
+
+
+# --- what systems leave behind, what is excluded, what is linked ---
+
+LEFT = [
+    *("@eaDir", ".@__thumb", "@Recycle", "#recycle", "$RECYCLE.BIN", "System Volume Information"),
+    *("lost+found", ".Trash-1000", ".picasaoriginals", "__MACOSX", ".ipynb_checkpoints", "found.000"),
+    *("Previews.lrdata", "Catalog Smart Previews.lrdata", "@tmp", "#snapshot", "CaptureOne"),
+]
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_systems_leave_behind_is_neither_a_picture_nor_a_class(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "cat/a.jpg", f"cat/{name}/a.jpg", f"cat/b/{name}/c/d.jpg", f"{name}/e.jpg")
+    pictures, ignored = walked(tmp_path)
+    assert [picture.path for picture in pictures] == [f"{tmp_path}/cat/a.jpg"]
+    assert sorted(ignored) == sorted(f"{tmp_path}/{place}{name}" for place in ("cat/", "cat/b/", ""))
+    passed: list[str] = []
+    assert class_folders(str(tmp_path), passed.append) == ["cat"]
+    assert passed == [f"{tmp_path}/{name}"]
+
+
+def test_previews_inside_a_library_are_left_and_originals_are_taken(tmp_path: Path) -> None:
+    library = "Mine.photoslibrary"
+    touch(
+        tmp_path,
+        f"{library}/originals/a.jpg",
+        f"{library}/resources/derivatives/a.jpg",
+        "resources/b.jpg",
+    )
+    pictures, _ = walked(tmp_path)
+    assert [picture.path for picture in pictures] == [
+        f"{tmp_path}/{library}/originals/a.jpg",
+        f"{tmp_path}/resources/b.jpg",
+    ]
+
+
+def test_every_kind_that_is_left_behind_says_what_it_is() -> None:
+    assert all(LEFT_BEHIND.values())
+    assert all(name == name.lower() for name in LEFT_BEHIND)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("b.jpg", ["a.jpg", "sub/deep/c.png"]),
+        ("*.jpg", ["sub/deep/c.png"]),
+        ("?.png", ["a.jpg", "b.jpg", "sub/b.jpg"]),
+        ("[ab].jpg", ["sub/deep/c.png"]),
+        ("[!a].jpg", ["a.jpg", "sub/deep/c.png"]),
+        ("sub", ["a.jpg", "b.jpg"]),
+        ("sub/", ["a.jpg", "b.jpg"]),
+        ("b.jpg/", ["a.jpg", "b.jpg", "sub/b.jpg", "sub/deep/c.png"]),
+        ("/b.jpg", ["a.jpg", "sub/b.jpg", "sub/deep/c.png"]),
+        ("sub/*.jpg", ["a.jpg", "b.jpg", "sub/deep/c.png"]),
+        ("sub/*.png", ["a.jpg", "b.jpg", "sub/b.jpg", "sub/deep/c.png"]),
+        ("sub/**", ["a.jpg", "b.jpg"]),
+        ("**/deep", ["a.jpg", "b.jpg", "sub/b.jpg"]),
+        ("deep/", ["a.jpg", "b.jpg", "sub/b.jpg"]),
+        ("nothing", ["a.jpg", "b.jpg", "sub/b.jpg", "sub/deep/c.png"]),
+    ],
+)
+def test_patterns_leave_out_what_they_say(tmp_path: Path, pattern: str, expected: list[str]) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg", "sub/b.jpg", "sub/deep/c.png")
+    taken = Taken((pattern,))
+    found = [picture.path for picture in walk(str(tmp_path), lambda path: None, taken)]
+    assert [path.removeprefix(f"{tmp_path}/") for path in found] == expected
+    every = ["a.jpg", "b.jpg", "sub/b.jpg", "sub/deep/c.png"]
+    assert [path for path in every if not taken.excludes_any(path)] == expected
+
+
+def test_linked_folders_are_entered_if_that_is_wanted_and_each_once(tmp_path: Path) -> None:
+    touch(tmp_path, "album/a.jpg", "elsewhere/b.jpg", "elsewhere/deep/c.jpg")
+    (tmp_path / "album" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "album")
+    (tmp_path / "elsewhere" / "self").symlink_to(tmp_path / "elsewhere" / "self")
+    ignored: list[str] = []
+    album = str(tmp_path / "album")
+    found = [picture.path for picture in walk(album, ignored.append, Taken(follow=True))]
+    assert found == [f"{album}/a.jpg", f"{album}/link/b.jpg", f"{album}/link/deep/c.jpg"]
+    assert sorted(ignored) == [f"{album}/link/back", f"{album}/link/self"]
+    assert [picture.path for picture in walk(album, lambda path: None)] == [f"{album}/a.jpg"]

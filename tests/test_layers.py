@@ -16,6 +16,7 @@ LEVELS = {
     "printable": 0,
     "regular": 0,
     "view": 0,
+    "class_names": 0,
     "work": 1,
     "config": 2,
     "logistic": 2,

@@ -257,23 +257,40 @@ def test_the_negative_class_is_the_other_one_or_all_others() -> None:
         (("dog", "cat"), "dog", [0, 1]),
         (("Cats", "DOGS"), "dog", [1, 0]),
         (("cats", "plane"), "dog", [1, 0]),  # everything else is negative
-        (("dog", "plane"), "dog", [0, 0]),  # no cats at all, but a name that is known
+        (("dogs", "Plane "), "dog", [0, 0]),  # no cats at all, but names that are known
         (("cats", "dogs"), None, [1, 0]),
     ],
 )
 def test_labels_follow_the_names_and_not_the_numbers(
     classes: tuple[str, ...], negative: str | None, expected: list[int]
 ) -> None:
-    y = labels_by_name(labelled(classes, [0, 1], None), "cat", negative)
+    negatives = () if negative is None else (negative, "plane")
+    y = labels_by_name(labelled(classes, [0, 1], None), "cat", negatives)
     assert y.tolist() == expected
 
 
-@pytest.mark.parametrize(("negative", "known"), [("dog", "cat, dog"), (None, "cat")])
-def test_names_that_do_not_match_are_both_listed(negative: str | None, known: str) -> None:
+@pytest.mark.parametrize(
+    "classes", [("bird", "fish"), ("kitty", "dogs"), ("dog", "plane"), ("my cats", "other")]
+)
+@pytest.mark.parametrize("negatives", [("dog",), ()])
+def test_names_that_do_not_match_are_both_listed(
+    classes: tuple[str, ...], negatives: tuple[str, ...]
+) -> None:
     with pytest.raises(DataError) as caught:
-        labels_by_name(labelled(("bird", "fish"), [0, 1], None), "cat", negative)
-    expected = f"photos: has the classes bird, fish; expected those of the model, {known}: "
-    assert str(caught.value) == expected + "rename the folders, or use a CSV with path,label"
+        labels_by_name(labelled(classes, [0, 1], None), "cat", negatives)
+    known = ", ".join(("cat", *negatives))
+    expected = f"photos: has the classes {', '.join(classes)}; the model knows {known}: "
+    assert str(caught.value) == f"{expected}rename the folders, or use a CSV with path,label"
+    with pytest.raises(DataError) as caught:
+        labels_by_name(labelled(classes, [0, 1], None), "cat", negatives, nameable=True)
+    assert str(caught.value) == f"{expected}name the class that is 'cat' with positive='NAME'"
+    y = labels_by_name(labelled(classes, [0, 1], None), "cat", negatives, named=classes[0].upper())
+    assert y.tolist() == [1, 0]
+
+
+def test_a_class_that_is_named_must_be_there() -> None:
+    with pytest.raises(DataError, match=r"has no class 'cow'; it has bird, fish"):
+        labels_by_name(labelled(("bird", "fish"), [0, 1], None), "cat", ("dog",), named="cow")
 
 
 @pytest.mark.parametrize(
@@ -307,9 +324,7 @@ def test_who_names_the_folder_above_the_data_is_told(
 
 def test_who_evaluates_on_the_folder_above_the_data_is_told(tmp_path: Path, fitted: Fit) -> None:
     class_folder(tmp_path / "nest" / "pets", m=4)
-    with pytest.raises(
-        DataError, match=r"those of the model, cat, non-cat; did you mean .*/nest/pets\?$"
-    ):
+    with pytest.raises(DataError, match=r"the model knows cat, non-cat; did you mean .*/nest/pets\?$"):
         evaluate(fitted.model, tmp_path / "nest")
 
 
@@ -321,7 +336,7 @@ def test_classes_that_do_not_fit_are_told_before_a_picture_is_decoded(
         (tmp_path / name / "broken.png").write_bytes(b"broken")
     with pytest.raises(DataError, match="say which is positive"):
         train(tmp_path, settings(on_error="fail"))
-    with pytest.raises(DataError, match="expected those of the model"):
+    with pytest.raises(DataError, match="the model knows cat"):
         evaluate(fitted.model, tmp_path, read=OR_FAIL)
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "a.heic").touch()
@@ -352,7 +367,7 @@ def test_other_classes_for_validation_are_told_before_a_picture_of_them_is_decod
     data = class_folder(tmp_path / "data", m=4)
     (tmp_path / "other" / "dog").mkdir(parents=True)
     (tmp_path / "other" / "dog" / "broken.png").write_bytes(b"broken")
-    with pytest.raises(DataError, match="expected those of the model"):
+    with pytest.raises(DataError, match="the model knows cat"):
         train(data, settings(validation=str(tmp_path / "other"), on_error="fail"))
 
 

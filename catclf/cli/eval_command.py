@@ -64,6 +64,10 @@ _memory_option = memory_option("Budget for the pictures that are worked on at a 
 @click.command("eval", cls=OfOneDataSet, epilog=_EPILOG)
 @click.argument("data", type=PathName())
 @model_option("eval")
+@option(
+    "--positive", metavar="NAME", help="The class of DATA that is the model's positive one, if it is"
+    " called otherwise.",
+)  # fmt: skip
 @shifts
 @format_option(*_FORMATS, by_suffix=True)
 @option(
@@ -87,13 +91,15 @@ _memory_option = memory_option("Budget for the pictures that are worked on at a 
     help="Exit 4 if a score is below X; may be repeated.",
 )  # fmt: skip
 @read_options(
-    *("encoder", "encoder_output", "x_key", "y_key", "on_error", "max_pixels", "scheduler", "jobs"),
+    *("encoder", "encoder_output", "x_key", "y_key", "on_error", "exclude", "follow"),
+    *("max_pixels", "scheduler", "jobs"),
     others=[_memory_option],
 )
 @console_option
 def command(
     data: str,
     model: str,
+    positive: str | None,
     shifts: dict[str, Any],
     format_name: str,
     output: str | None,
@@ -121,6 +127,7 @@ def command(
             **shifts,
             against=models[1] if against is not None else None,
             read=with_encoder_of(read, models),
+            positive=positive,
             gallery=report is not None,
             progress=progress,
             processes=True,

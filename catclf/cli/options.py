@@ -140,6 +140,14 @@ _READING: dict[str, Decorator[Any]] = {
         help="Have the work done by a Dask cluster: the address of its scheduler, or local for a process"
         " a core on this machine.",
     ),
+    "exclude": option(
+        "--exclude",
+        metavar="PATTERN",
+        multiple=True,
+        help="Leave out files or folders, as in .gitignore: a name such as '*_small.jpg' or 'drafts/',"
+        " or a path below the data's folder; may be repeated.",
+    ),
+    "follow": option("--follow", is_flag=True, help="Enter linked folders."),
     "encoder": option(
         "--encoder",
         type=PathName(),

@@ -45,7 +45,7 @@ Example:
         metavar="NAME",
         help="Of two classes the one that comes second, as y = 1 [default: cat or cats].",
     ),
-    read_options("size", "x_key", "y_key", "on_error", "max_pixels", "jobs"),
+    read_options("size", "x_key", "y_key", "on_error", "max_pixels", "exclude", "follow", "jobs"),
 )
 @format_option("text", "json", synonym=True)
 @console_option

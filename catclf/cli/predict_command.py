@@ -100,7 +100,8 @@ _errors_option = option(
     " cell of the grid; for a network it lies over the picture, and the rest of z is written below.",
 )
 @read_options(
-    *("encoder", "encoder_output", "x_key", "max_pixels", "scheduler", "jobs"), others=[_errors_option]
+    *("encoder", "encoder_output", "x_key", "exclude", "follow", "max_pixels", "scheduler", "jobs"),
+    others=[_errors_option],
 )
 @console_option
 def command(

@@ -171,7 +171,7 @@ Example:
     config.TrainSettings,
     _settings_options,
     read_options(
-        *("encoder", "encoder_output", "size", "x_key", "y_key", "on_error"),
+        *("encoder", "encoder_output", "size", "x_key", "y_key", "on_error", "exclude", "follow"),
         *("max_pixels", "memory", "scheduler", "jobs"),
     ),
     _descent_options,

@@ -13,6 +13,7 @@ from catclf.images.listing import list_labelled
 from catclf.images.local import FileDataSet, Hdf5DataSet, Loaded
 from catclf.images.paths import kind_of
 from catclf.images.picture import Picture
+from catclf.images.taken import Taken
 from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.progress import Advanced
 from catclf.view import View
@@ -91,7 +92,8 @@ def opened(
 
                 yield Hdf5OnWorkers(file, options, None if keeps_own else view, cluster)
         return
-    listing = list_labelled(source, urls=options.scheduler is not None)
+    taken = Taken(options.exclude, options.follow)
+    listing = list_labelled(source, options.scheduler is not None, taken)
     if cluster is None:
         yield FileDataSet(listing, options, view)
     else:

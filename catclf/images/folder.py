@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from catclf.errors import DataError, system_reason
 from catclf.images.picture import Picture
+from catclf.images.taken import Taken, is_left_behind
 
 PICTURE_SUFFIXES = frozenset(
     [
@@ -38,10 +39,7 @@ PICTURE_SUFFIXES = frozenset(
 
 OnIgnored = Callable[[str], None]
 
-
-def is_junk(name: str) -> bool:
-    """Whether an entry of a folder is ignored by its name: hidden, or an operating system's own."""
-    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
+EVERYTHING = Taken()
 
 
 def is_picture_name(name: str) -> bool:
@@ -49,29 +47,61 @@ def is_picture_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
 
 
-def walk(folder: str, on_ignored: OnIgnored) -> Iterator[Picture]:
+def walk(
+    folder: str, on_ignored: OnIgnored, taken: Taken = EVERYTHING, above: str = ""
+) -> Iterator[Picture]:
     """Yield the pictures below `folder`, sorted by their paths' bytes, not yet decoded.
 
-    Everything without the suffix of a picture is handed to `on_ignored`. A sub-folder that cannot be
-    listed is yielded as a `Picture` with an error. Sub-folders that are symbolic links are ignored: they
-    can form loops.
+    Everything without the suffix of a picture is handed to `on_ignored`, and so is what is excluded or
+    was left behind by a system. A sub-folder that cannot be listed is yielded as a `Picture` with an
+    error. Sub-folders that are symbolic links are ignored, unless they are to be followed: then each
+    folder is entered once.
+
+    Parameters
+    ----------
+    folder : str
+    on_ignored : (path) -> None
+    taken : Taken
+    above : str
+        Where `folder` is below the folder that patterns are for, with a slash at its end.
     """
     # Not recursive: folders can be nested deeper than Python's calls.
-    listings = [_listing(folder)]
+    listings = [(_listing(folder), above, os.path.basename(os.path.abspath(folder)))]
+    entered = {_identity(folder)} if taken.follow else set()
     while listings:
-        entry = next(listings[-1], None)
+        entries, below, name = listings[-1]
+        entry = next(entries, None)
         if entry is None:
             listings.pop()
-        elif isinstance(entry, DataError):
+            continue
+        if isinstance(entry, DataError):
             yield Picture(entry.path, error=entry)
-        elif is_junk(entry.name):
+            continue
+        linked = taken.follow and entry.is_symlink() and _leads_to_folder(entry)
+        is_folder = linked or entry.is_dir(follow_symlinks=False)
+        path = below + entry.name
+        if is_left_behind(entry.name, name) or taken.excludes(path, is_folder):
             on_ignored(entry.path)
-        elif entry.is_dir(follow_symlinks=False):
-            listings.append(_listing(entry.path))
+        elif is_folder:
+            identity = _identity(entry.path) if taken.follow else None
+            if identity is not None and identity in entered:
+                on_ignored(entry.path)
+                continue
+            entered.add(identity)
+            listings.append((_listing(entry.path), f"{path}/", entry.name))
         elif is_picture_name(entry.name) and not _leads_to_folder(entry):
             yield Picture(entry.path)
         else:
             on_ignored(entry.path)
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    """What is the same of a folder by whatever path it is reached; None if nobody knows."""
+    try:
+        status = os.stat(folder)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _listing(folder: str) -> Iterator[os.DirEntry[str] | DataError]:
@@ -97,7 +127,7 @@ def _path_order(entry: os.DirEntry[str]) -> bytes:
     return os.fsencode(entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name)
 
 
-def class_folders(folder: str, on_ignored: OnIgnored) -> list[str]:
+def class_folders(folder: str, on_ignored: OnIgnored, taken: Taken = EVERYTHING) -> list[str]:
     """Names of the sub-folders of `folder`, sorted: one a class. Symbolic links to folders count.
 
     Raises
@@ -109,9 +139,10 @@ def class_folders(folder: str, on_ignored: OnIgnored) -> list[str]:
         entries = sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name))
     except OSError as exc:
         raise DataError(folder, system_reason(exc)) from exc
-    names = []
+    names, here = [], os.path.basename(os.path.abspath(folder))
     for entry in entries:
-        if _leads_to_folder(entry) and not is_junk(entry.name):
+        left_out = is_left_behind(entry.name, here) or taken.excludes(entry.name, True)
+        if _leads_to_folder(entry) and not left_out:
             names.append(entry.name)
         else:
             on_ignored(entry.path)

@@ -14,6 +14,7 @@ from catclf.errors import DataError
 from catclf.images.folder import OnIgnored, walk
 from catclf.images.paths import kind_of
 from catclf.images.picture import Picture
+from catclf.images.taken import Taken
 from catclf.images.urls import files_below
 from catclf.work.spread import Waiting
 
@@ -64,9 +65,9 @@ def _at(path: str, options: ReadOptions, on_ignored: OnIgnored) -> Iterator[Pict
     if kind == "hdf5":
         yield from _rows_of_hdf5(path, options)
     elif kind == "folder":
-        yield from walk(path, on_ignored)
+        yield from walk(path, on_ignored, Taken(options.exclude, options.follow))
     elif kind == "url" and path.endswith("/") and options.scheduler is not None:
-        yield from _below(path)
+        yield from _below(path, Taken(options.exclude), on_ignored)
     else:
         yield Picture(path)
 
@@ -88,8 +89,12 @@ def _rows_of_hdf5(path: str, options: ReadOptions) -> Iterator[Picture]:
         yield Picture(path, error=exc)
 
 
-def _below(url: str) -> Iterator[Picture]:
+def _below(url: str, taken: Taken, on_ignored: OnIgnored) -> Iterator[Picture]:
     try:
-        yield from map(Picture, files_below(url))
+        for file in files_below(url):
+            if taken.excludes_any(file.removeprefix(url)):
+                on_ignored(file)
+            else:
+                yield Picture(file)
     except DataError as exc:
         yield Picture(url, error=exc)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.errors import DataError
+from catclf.class_names import bare, told, united
+from catclf.errors import DataError, Setting
 from catclf.printable import number_of
 
 
@@ -31,6 +32,8 @@ class Labelled:
         The files that were not tried because of their names.
     skipped : tuple of DataError
         The pictures that could not be read.
+    united : tuple of str
+        Sentences on classes of which the names differ only in case, space or Unicode form.
     endless : int
         Pictures read that lack the end of their file, and nothing else.
     """
@@ -42,6 +45,7 @@ class Labelled:
     usual_positive: str | None
     ignored: tuple[str, ...] = ()
     skipped: tuple[DataError, ...] = ()
+    united: tuple[str, ...] = ()
     endless: int = 0
 
     @property
@@ -79,8 +83,43 @@ class Labelled:
             raise DataError(self.source, f"has no pictures{seen}")
 
 
+class Classes(NamedTuple):
+    """The classes of some data.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Those that differ.
+    numbers : dict
+        Index into `names` for each name that is in the data.
+    united : tuple of str
+        See `Labelled`.
+    """
+
+    names: tuple[str, ...]
+    numbers: dict[str, int]
+    united: tuple[str, ...]
+
+
+def classes_of(source: str, found: Sequence[str]) -> Classes:
+    """Unite names that are alike, in the order in which they are found.
+
+    Raises
+    ------
+    DataError
+        If one is the plural of another.
+    """
+    try:
+        written = united(found)
+    except ValueError as exc:
+        remedy = "rename one, or leave one out with "
+        raise DataError(source, f"{exc}: {remedy}", Setting("exclude")) from exc
+    names = tuple(dict.fromkeys(written[name] for name in found))
+    numbers = {name: names.index(written[name]) for name in found}
+    return Classes(names, numbers, tuple(told(found, written)))
+
+
 def usual_positive(classes: Sequence[str]) -> str | None:
     """Find the class that is positive if nobody says otherwise: cat or cats, in any case."""
-    exact = [name for name in ("cat", "cats") if name in classes]
-    alike = [name for name in classes if name.casefold() in ("cat", "cats")]
-    return exact[0] if exact else alike[0] if len(alike) == 1 else None
+    alike = [name for name in classes if bare(name) in ("cat", "cats")]
+    return alike[0] if len(alike) == 1 else None

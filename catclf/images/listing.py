@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from catclf.errors import DataError, system_reason
-from catclf.images.folder import class_folders, walk
-from catclf.images.labelled import Labelled, usual_positive
+from catclf.images.folder import EVERYTHING, OnIgnored, class_folders, walk
+from catclf.images.labelled import Classes, Labelled, classes_of, usual_positive
 from catclf.images.paths import Kind, kind_of
 from catclf.images.picture import Picture
+from catclf.images.taken import Taken
 from catclf.images.urls import NEEDS_SCHEDULER, class_files, is_url, read
 
 
@@ -32,7 +33,7 @@ class Listing(NamedTuple):
     labelled: Labelled
 
 
-def list_labelled(source: str, urls: bool = False) -> Listing:
+def list_labelled(source: str, urls: bool = False, taken: Taken = EVERYTHING) -> Listing:
     """List the pictures of a folder or a CSV file.
 
     Parameters
@@ -42,6 +43,8 @@ def list_labelled(source: str, urls: bool = False) -> Listing:
         URL for fsspec, and so may the paths of a CSV file.
     urls : bool
         Whether there are workers that can read what is at a URL.
+    taken : Taken
+        What is wanted of a folder; of a CSV file the paths are those in it.
 
     Raises
     ------
@@ -55,24 +58,26 @@ def list_labelled(source: str, urls: bool = False) -> Listing:
         other = "is neither a folder, nor an .h5 file, nor a .csv of paths and labels"
         raise DataError(source, other if os.path.exists(source) else "no such file or directory")
     ignored: list[str] = []
-    found = list(_LISTERS[kind](source, ignored.append))
+    found = list(_LISTERS[kind](source, ignored.append, taken))
     names = {name for _, name in found}
-    classes = tuple(sorted(names) if kind == "csv" else dict.fromkeys(name for _, name in found))
-    return _listing(source, found, classes, ignored)
+    ordered = sorted(names) if kind == "csv" else dict.fromkeys(name for _, name in found)
+    return _listing(source, found, classes_of(source, [*ordered]), ignored)
 
 
 def _listing(
-    source: str, found: list[tuple[Picture | None, str]], classes: tuple[str, ...], ignored: list[str]
+    source: str, found: list[tuple[Picture | None, str]], classes: Classes, ignored: list[str]
 ) -> Listing:
-    number = {name: k for k, name in enumerate(classes)}
     pictures = [picture for picture, _ in found if picture is not None]
     labelled = Labelled(
         source=source,
-        labels=np.array([number[name] for picture, name in found if picture is not None], np.intp),
-        classes=classes,
+        labels=np.array(
+            [classes.numbers[name] for picture, name in found if picture is not None], np.intp
+        ),
+        classes=classes.names,
         paths=tuple(picture.path for picture in pictures),
-        usual_positive=usual_positive(classes),
+        usual_positive=usual_positive(classes.names),
         ignored=tuple(ignored),
+        united=classes.united,
     )
     labelled.refuse_none()
     return Listing(pictures, labelled)
@@ -82,36 +87,44 @@ _Found = Iterator[tuple[Picture | None, str]]
 """Pictures with their classes in order; None is that of a class without any."""
 
 
-def _in_folders(folder: str, on_ignored: Callable[[str], None]) -> _Found:
-    for name in class_folders(folder, on_ignored):
+def _in_folders(folder: str, on_ignored: OnIgnored, taken: Taken) -> _Found:
+    for name in class_folders(folder, on_ignored, taken):
         yield None, name
-        for picture in walk(os.path.join(folder, name), on_ignored):
+        for picture in walk(os.path.join(folder, name), on_ignored, taken, f"{name}/"):
             yield picture, name
 
 
-def _in_store(url: str, on_ignored: Callable[[str], None]) -> _Found:
+def _in_store(url: str, on_ignored: OnIgnored, taken: Taken) -> _Found:
     found, ignored = class_files(url)
     for path in ignored:
         on_ignored(path)
     for name, files in found.items():
+        if taken.excludes(name, is_folder=True):
+            on_ignored(f"{url.rstrip('/')}/{name}")
+            continue
         yield None, name
         for file in files:
-            yield Picture(file), name
+            if taken.excludes_any(file[file.index(f"/{name}/") + 1 :]):
+                on_ignored(file)
+            else:
+                yield Picture(file), name
 
 
-def _in_csv(path: str, on_ignored: Callable[[str], None]) -> _Found:
-    del on_ignored
+def _in_csv(path: str, on_ignored: OnIgnored, taken: Taken) -> _Found:
     folder = os.path.dirname(path)
     for line, row in _csv_rows(path):
         if None in row:
             raise DataError(path, f"line {line}: more fields than columns; quote a path with commas")
         if not row["path"] or not row["label"]:
             raise DataError(path, f"line {line}: expected a path and a label")
+        if taken.excludes_any(row["path"]):
+            on_ignored(row["path"])
+            continue
         beside = not is_url(row["path"])
         yield Picture(os.path.join(folder, row["path"]) if beside else row["path"]), row["label"]
 
 
-_LISTERS: dict[Kind, Callable[[str, Callable[[str], None]], _Found]] = {
+_LISTERS: dict[Kind, Callable[[str, OnIgnored, Taken], _Found]] = {
     "folder": _in_folders,
     "csv": _in_csv,
     "url": _in_store,

@@ -12,7 +12,7 @@ import numpy as np
 
 from catclf.config import ReadOptions
 from catclf.errors import DataError, Setting
-from catclf.images.labelled import Labelled, usual_positive
+from catclf.images.labelled import Labelled, classes_of, usual_positive
 from catclf.images.listing import Listing
 from catclf.images.picture import Picture
 from catclf.progress import Advanced
@@ -107,12 +107,15 @@ class Hdf5DataSet:
         if labels.min() < 0 or labels.max() >= len(classes):
             found = f"labels from {labels.min()} to {labels.max()}"
             raise DataError(path, f"has {found} and {len(classes)} class names")
+        known = classes_of(path, classes)
+        names = known.names
         self.labelled = Labelled(
             source=path,
-            labels=labels,
-            classes=classes,
+            labels=np.array([known.numbers[name] for name in classes], np.intp)[labels],
+            classes=names,
             paths=tuple(f"{path}[{k}]" for k in range(m)),
-            usual_positive=classes[1] if len(classes) == 2 else usual_positive(classes),
+            usual_positive=usual_positive(names) or (names[1] if len(names) == 2 else None),
+            united=known.united,
         )
 
     def pictures(self, first: int = 0) -> Iterator[Picture]:

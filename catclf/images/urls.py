@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from catclf.errors import DataError, Setting
-from catclf.images.folder import is_junk, is_picture_name
+from catclf.images.folder import is_picture_name
+from catclf.images.taken import is_left_behind
 
 NEEDS_SCHEDULER = ("is a URL; train, eval and predict read those with a ", Setting("scheduler"))
 
@@ -35,7 +36,7 @@ def class_files(url: str) -> tuple[dict[str, list[str]], list[str]]:
         ignored: list[str] = []
         for entry in entries:
             name = _name(entry["name"])
-            if entry["type"] == "directory" and not is_junk(name):
+            if entry["type"] == "directory" and not is_left_behind(name):
                 files = system.find(entry["name"])
                 kept = [file for file in files if _is_wanted(file, entry["name"])]
                 ignored += map(system.unstrip_protocol, sorted(set(files) - set(kept)))
@@ -116,4 +117,4 @@ def _name(path: str) -> str:
 
 def _is_wanted(file: str, folder: str) -> bool:
     below = file.removeprefix(folder).strip("/").split("/")
-    return is_picture_name(below[-1]) and not any(is_junk(name) for name in below)
+    return is_picture_name(below[-1]) and not any(is_left_behind(name) for name in below)

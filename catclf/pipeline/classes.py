@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from catclf.class_names import bare, is_same
 from catclf.errors import DataError, Setting
 from catclf.images.labelled import Labelled, usual_positive
 from catclf.images.listing import folders_with
@@ -40,6 +41,8 @@ def named_class(labelled: Labelled, wanted: str | None) -> str:
     classes, data = labelled.classes, labelled.source
     shown = ", ".join(classes)
     if wanted is not None and wanted not in classes:
+        wanted = next((name for name in classes if bare(name) == bare(wanted)), wanted)
+    if wanted is not None and wanted not in classes:
         meant = did_you_mean(data, lambda names: wanted in names)
         raise DataError(data, f"has no class {wanted!r}; it has {shown}{meant}")
     positive = wanted or labelled.usual_positive
@@ -73,29 +76,49 @@ def negative_class(classes: tuple[str, ...], positive: str) -> str:
     return others[0] if len(others) == 1 else f"non-{positive}"
 
 
-def labels_by_name(labelled: Labelled, positive: str, negative: str | None) -> Vector:
+def labels_by_name(
+    labelled: Labelled,
+    positive: str,
+    negatives: Iterable[str] = (),
+    named: str | None = None,
+    nameable: bool = False,
+) -> Vector:
     """y (m,) of pictures whose classes carry the names that a model knows.
 
-    Case and a plural s do not matter. Every class other than the positive one counts as negative, but
-    one of the model's two names must be there.
+    Case, space around a name and a plural s do not matter. If the positive class is there all others
+    count as negative; otherwise each must be one that the model knows as negative.
+
+    Parameters
+    ----------
+    labelled : Labelled
+    positive : str
+        The model's positive class.
+    negatives : iterable of str
+        Names that the model knows for the other classes.
+    named : str or None
+        The class of the data that is the positive one, if its name is another.
+    nameable : bool
+        Whether the user can name it.
 
     Raises
     ------
     DataError
         With the names of both, if they do not match.
     """
-    data = labelled.source
-    names = [_bare(name) for name in labelled.classes]
-    known = {_bare(positive)} | ({_bare(negative)} if negative is not None else set())
-    if not known & set(names):
-        wanted = positive if negative is None else f"{positive}, {negative}"
-        found = f"has the classes {', '.join(labelled.classes)}; expected those of the model, {wanted}"
-        meant = did_you_mean(data, lambda names: bool(known & {_bare(name) for name in names}))
-        raise DataError(data, found + (meant or ": rename the folders, or use a CSV with path,label"))
-    y_of_class = np.array([name == _bare(positive) for name in names], dtype=np.float64)
-    y: Vector = y_of_class[labelled.labels]
+    data, classes = labelled.source, labelled.classes
+    wanted = positive if named is None else named
+    is_positive = [is_same(name, wanted) for name in classes]
+    known = [*negatives]
+    if named is not None and not any(is_positive):
+        raise DataError(data, f"has no class {named!r}; it has {', '.join(classes)}")
+    if not any(is_positive) and not all(any(is_same(name, one) for one in known) for name in classes):
+        found = f"has the classes {', '.join(classes)}; the model knows {', '.join([positive, *known])}"
+        meant = did_you_mean(data, lambda names: any(is_same(name, positive) for name in names))
+        if meant or not nameable:
+            raise DataError(
+                data, found + (meant or ": rename the folders, or use a CSV with path,label")
+            )
+        name = Setting("positive", "NAME")
+        raise DataError(data, f"{found}: name the class that is {positive!r} with ", name)
+    y: Vector = np.array(is_positive, dtype=np.float64)[labelled.labels]
     return y
-
-
-def _bare(name: str) -> str:
-    return name.casefold().removesuffix("s")

@@ -166,6 +166,7 @@ def evaluate(
     prior: float | None = None,
     against: Model | str | os.PathLike[str] | None = None,
     read: ReadOptions | None = None,
+    positive: str | None = None,
     gallery: bool = False,
     progress: Progress | None = None,
     processes: bool = False,
@@ -185,6 +186,8 @@ def evaluate(
         Another model to compare with, picture by picture.
     read : ReadOptions or None
         How the pictures are read; None is the defaults. Only some are in memory at a time.
+    positive : str or None
+        The class of the data that is the model's positive one, if it is called otherwise.
     gallery : bool
         Whether to keep the worst mistakes and the most doubtful pictures.
     progress : Progress or None
@@ -206,7 +209,8 @@ def evaluate(
     scorer = _scorer(models, read, marked, gallery)
     with opened(os.fspath(data), read, view_of(models[0].features)) as pictures:
         progress.ignored(pictures.labelled.ignored)
-        y = _labels(models, pictures.labelled)  # before anything is decoded
+        progress.united(pictures.labelled.united)
+        y = _labels(models, pictures.labelled, positive)  # before anything is decoded
         with closing(scored(scorer, pictures.pictures(), processes, progress)) as answers:
             found = _collected(answers, scorer, y, shown, progress)
     labelled, y = pictures.labelled.only(found.read, found.skipped), y[found.read]
@@ -238,15 +242,24 @@ def _scorer(models: list[Model], read: ReadOptions, marked: bool, gallery: bool)
     return Scorer(tuple(models), replace(read, jobs=cores), marked, kept)
 
 
-def _labels(models: list[Model], labelled: Labelled) -> Vector:
+def _labels(models: list[Model], labelled: Labelled, positive: str | None) -> Vector:
     """y (m,) of the pictures listed, the same by the names of all models."""
-    y, *others = (labels_by_name(labelled, one.positive, one.negative) for one in models)
+    y, *others = (
+        labels_by_name(labelled, one.positive, _negatives(one), positive, nameable=True)
+        for one in models
+    )
     if any(not np.array_equal(y, other) for other in others):
         found = " and ".join(repr(one.positive) for one in models)
         raise DataError(
             labelled.source, f"the positive classes of the models are {found}; expected the same class"
         )
     return y
+
+
+def _negatives(model: Model) -> list[str]:
+    """Names of the classes that a model knows as negative."""
+    trained = model.training.classes or {}
+    return [model.negative, *(name for name in trained if name not in (model.positive, model.negative))]
 
 
 class _Found(NamedTuple):

@@ -318,6 +318,7 @@ def _read_all(task: _Task, cluster: Cluster | None) -> _Sources:
         read = replace(read, size=features.size)  # whatever that of the data is
     with opened(task.data, read, usual, cluster) as listed:
         progress.ignored(listed.labelled.ignored)
+        progress.united(listed.labelled.united)
         positive_class(listed.labelled, settings.positive)  # before anything is decoded
         found = _load(listed, task, features)
     enlarged = 0
@@ -336,12 +337,13 @@ def _read_all(task: _Task, cluster: Cluster | None) -> _Sources:
             os.fspath(settings.validation), replace(read, size=size, memory=left), usual, cluster
         ) as listed:
             progress.ignored(listed.labelled.ignored)
-            labels_by_name(listed.labelled, positive, None)
+            progress.united(listed.labelled.united)
+            labels_by_name(listed.labelled, positive)
             made = None if found.encoded is None else found.encoded.features
             other = _load(listed, task, made)
         progress.note(f"{other.labelled.m} pictures read for validation")
         found, sources = found.joined(other), (labelled, other.labelled)
-        y = np.append(y, labels_by_name(other.labelled, positive, None))
+        y = np.append(y, labels_by_name(other.labelled, positive))
         trained_on = np.arange(len(y)) < labelled.m
     problem = Problem(found.pictures, y, settings, progress, found.encoded)
     return _Sources(problem, trained_on, found.marks, sources, positive, enlarged)
