@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import subprocess
 import threading
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from catclf.images.decode import viewed
 from catclf.images.labelled import Labelled
 from catclf.images.paths import Kind, kind_of
 from catclf.view import View
+from tests.conftest import Runner
 from tests.pictures import (
     Pixels,
     cats_and_dogs,
@@ -205,7 +208,8 @@ def test_data_without_a_readable_picture_is_an_error(tmp_path: Path) -> None:
     assert error_of(tmp_path) == f"{tmp_path}: has no pictures"
     (tmp_path / "cat" / "a.png").write_bytes(b"")
     (tmp_path / "cat" / "b.png").write_bytes(b"")
-    assert error_of(tmp_path) == f"{tmp_path}: has no picture that can be read (2 tried)"
+    reasons = f"{tmp_path}/cat/a.png: is empty; {tmp_path}/cat/b.png: is empty"
+    assert error_of(tmp_path) == f"{tmp_path}: has no picture that can be read (2 tried): {reasons}"
 
 
 def test_what_is_no_source_says_what_is(tmp_path: Path) -> None:
@@ -393,3 +397,66 @@ def test_counts_of_the_real_image_folders(real_data: Path) -> None:
     pets = load_labelled(real_data / "pets" / "test", 16, jobs=2).labelled
     assert pets.counts() == {"cats": 100, "dogs": 100}
     assert pets.usual_positive == "cats"
+
+
+# --- what is named otherwise than it should be ---
+
+
+def test_a_sheet_of_which_no_path_exists_says_what_it_has_tried(tmp_path: Path, catclf: Runner) -> None:
+    sheet = tmp_path / "a.csv"
+    sheet.write_text(
+        "path,label\n" + "".join(f"{k}.jpg,{'cat' if k % 2 else 'dog'}\n" for k in range(9))
+    )
+    result = catclf("train", sheet, "-o", tmp_path / "m.npz")
+    assert result.code == 1
+    tried = "; ".join(f"{tmp_path}/{k}.jpg: no such file or directory" for k in range(3))
+    assert (
+        f"has no picture that can be read (9 tried): {tried}; paths in it are relative to {tmp_path}"
+        in result.err
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_sheet_in_utf_16_is_named(tmp_path: Path, catclf: Runner, encoding: str) -> None:
+    mark = "\ufeff" if encoding.endswith("be") else ""
+    (tmp_path / "a.csv").write_bytes(f"{mark}path,label\na.jpg,cat\n".encode(encoding))
+    result = catclf("train", tmp_path / "a.csv", "-o", tmp_path / "m.npz")
+    assert result.err.endswith("a.csv: is text in UTF-16: save it as UTF-8\n")
+
+
+def test_files_without_a_suffix_are_named_with_the_remedy(tmp_path: Path, catclf: Runner) -> None:
+    album = class_folder(tmp_path / "album", m=8)
+    for file in [*(album / "cat").iterdir()]:
+        file.rename(file.with_suffix(""))
+    result = catclf("train", album, "-o", tmp_path / "m.npz")
+    assert result.code == 1
+    assert (
+        "4 files without a suffix were ignored: call them .jpg or .png, or list them in a CSV"
+        in result.err
+    )
+
+
+def test_a_folder_of_files_named_by_class_comes_with_the_command_that_helps(
+    tmp_path: Path, catclf: Runner
+) -> None:
+    flat = tmp_path / "it's flat"
+    pixels, y = cats_and_dogs(24, 8)
+    for k, picture in enumerate(pixels):
+        save_picture(flat / f"{('dog', 'cat')[y[k]]}.{k}.png", picture)
+    save_picture(flat / "cover.png", pixels[0])
+    result = catclf("train", flat, "-o", tmp_path / "m.npz", "--size", "8")
+    assert result.code == 1
+    command = result.err.partition("make a CSV and train from it: ")[2]
+    assert subprocess.run(["sh", "-c", command]).returncode == 0
+    trained = catclf(
+        "train", flat / "labels.csv", "-o", tmp_path / "m.npz", "--size", "8", "-i", "50", "-F", "json"
+    )
+    assert trained.code == 0, trained.err
+    assert json.loads(trained.out)["classes"] == {"cat": 12, "dog": 12}
+
+
+def test_a_folder_of_other_names_does_not(tmp_path: Path, catclf: Runner) -> None:
+    for k in range(20):
+        save_picture(tmp_path / "flat" / f"IMG_{k}.png", cats_and_dogs(1)[0][0])
+    result = catclf("train", tmp_path / "flat", "-o", tmp_path / "m.npz")
+    assert result.err.endswith("has no sub-folders; expected one for each class, as in cat/, dog/\n")

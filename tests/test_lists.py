@@ -336,3 +336,37 @@ def test_each_byte_is_looked_at_once_and_no_block_is_kept(
     assert Block.searched == len(data)
     assert Block.most <= 3
     assert Block.alive == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"a.png\r\n", "the list has the line ends of Windows; take them out, as with dos2unix"),
+        (b"\xef\xbb\xbfa.png\n", "the list begins with a byte order mark; save it as UTF-8 without one"),
+        (
+            b"\xef\xbb\xbfa.png\r\n",
+            "the list begins with a byte order mark; save it as UTF-8 without one",
+        ),
+    ],
+)
+def test_what_editors_write_beside_a_path_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes, reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").touch()
+    (found,) = [
+        entry for entry in listed(io.BytesIO(text), "list", null=False) if not isinstance(entry, Waiting)
+    ]
+    assert isinstance(found, Picture)
+    assert found.error is not None
+    assert found.error.reason == f"no such file or directory: {reason}"
+    (tmp_path / "a.png").unlink()
+    (plain,) = [
+        entry for entry in listed(io.BytesIO(text), "list", null=False) if not isinstance(entry, Waiting)
+    ]
+    assert isinstance(plain, str)
+
+
+def test_a_list_in_utf_16_is_named() -> None:
+    with pytest.raises(DataError, match="is text in UTF-16: save it as UTF-8"):
+        list(listed(io.BytesIO("a.png\n".encode("utf-16")), "list", null=False))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from catclf.errors import DataError, system_reason
+from catclf.images.listing import IS_UTF_16, UTF_16
 from catclf.images.picture import Picture
 from catclf.work.pools import await_readable
 from catclf.work.spread import Waiting
@@ -18,6 +19,7 @@ LONGEST = 65_536
 _SHOWN = 60  # bytes of what is no path
 _HEAD = 16  # bytes that tell a picture
 _BLOCK = 65_536
+_MARK = "\ufeff"  # byte order mark
 
 Listed = Iterator[str | Picture | Waiting]
 
@@ -75,8 +77,21 @@ class _Entry:
         elif b"\0" in self._kept:
             reason = "has a NUL byte, so it is not a path; if the list is separated by NUL, use -0"
         else:
-            return path
+            wrong = _line_ends(path)
+            if wrong is None:
+                return path
+            path, reason = path.rstrip("\r").removeprefix(_MARK), f"no such file or directory: {wrong}"
         return Picture(path, error=DataError(path, reason))
+
+
+def _line_ends(path: str) -> str | None:
+    """Say why a path does not exist that would without what some editors write beside it."""
+    meant = path.rstrip("\r").removeprefix(_MARK)
+    if meant == path or os.path.lexists(path) or not os.path.lexists(meant):
+        return None
+    if path.startswith(_MARK):
+        return "the list begins with a byte order mark; save it as UTF-8 without one"
+    return "the list has the line ends of Windows; take them out, as with dos2unix"
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes | Waiting]:
@@ -100,5 +115,7 @@ def _refuse_picture(head: bytes, name: str) -> None:
     """Refuse by its first bytes what is a picture and no list."""
     from catclf.images.decode import begins_like_picture
 
+    if head[:2] in UTF_16:
+        raise DataError(name, IS_UTF_16)
     if begins_like_picture(head):
         raise DataError(name, "is a picture and no list of paths; leave --files-from out")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Callable, Iterator
 
 from catclf.errors import DataError, system_reason
@@ -147,5 +149,21 @@ def class_folders(folder: str, on_ignored: OnIgnored, taken: Taken = EVERYTHING)
         else:
             on_ignored(entry.path)
     if not names:
-        raise DataError(folder, "has no sub-folders; expected one for each class, as in cat/, dog/")
+        raise DataError(folder, _no_classes(folder, [entry.name for entry in entries]))
     return names
+
+
+_FLAT = re.compile(r"([A-Za-z]+)[._ -]?[0-9].*")
+_MAKES_CSV = r"(echo path,label; ls | sed -nE 's/^([A-Za-z]+)[._ -]?[0-9].*/&,\1/p') > labels.csv"
+
+
+def _no_classes(folder: str, names: list[str]) -> str:
+    """Say what a folder without sub-folders lacks; if its files are named by class, what makes a CSV."""
+    expected = "has no sub-folders; expected one for each class, as in cat/, dog/"
+    pictures = [name for name in names if is_picture_name(name)]
+    begins = {found[1] for found in map(_FLAT.fullmatch, pictures) if found is not None}
+    if not 2 <= len(begins) <= 20 or 10 * len(begins) > max(20, len(pictures)):
+        return expected
+    shown = ", ".join(sorted(begins)[:5])
+    made = f"cd {shlex.quote(folder)} && {_MAKES_CSV}"
+    return f"{expected}. Its files are named by class ({shown}): make a CSV and train from it: {made}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.class_names import bare, told, united
-from catclf.errors import DataError, Setting
+from catclf.errors import DataError, Setting, Text
 from catclf.printable import number_of
+
+_REASONS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Labelled:
         The files that were not tried because of their names.
     skipped : tuple of DataError
         The pictures that could not be read.
+    relative_to : str or None
+        The folder that the paths of a CSV file are relative to.
     united : tuple of str
         Sentences on classes of which the names differ only in case, space or Unicode form.
     endless : int
@@ -45,6 +50,7 @@ class Labelled:
     usual_positive: str | None
     ignored: tuple[str, ...] = ()
     skipped: tuple[DataError, ...] = ()
+    relative_to: str | None = None
     united: tuple[str, ...] = ()
     endless: int = 0
 
@@ -67,11 +73,19 @@ class Labelled:
             If there are none.
         """
         if not len(read):
-            raise DataError(self.source, f"has no picture that can be read ({self.m} tried)")
+            raise DataError(self.source, *self._nothing_read(skipped))
         if len(read) == self.m:
             return self
         paths = tuple(self.paths[k] for k in read)
         return replace(self, labels=self.labels[read], paths=paths, skipped=tuple(skipped))
+
+    def _nothing_read(self, skipped: Sequence[DataError]) -> Iterator[Text]:
+        yield f"has no picture that can be read ({self.m} tried)"
+        for k, error in enumerate(skipped[:_REASONS_SHOWN]):
+            yield f"{'; ' if k else ': '}{error.path}: "
+            yield error.reason
+        if self.relative_to is not None:
+            yield f"; paths in it are relative to {self.relative_to or 'the current folder'}"
 
     def refuse_none(self) -> None:
         """Raise a DataError if there are no pictures, with a file that is not taken for one."""
@@ -80,7 +94,16 @@ class Labelled:
             seen = (
                 f", but {number_of(len(others), 'other file')}, such as {others[-1]}" if others else ""
             )
-            raise DataError(self.source, f"has no pictures{seen}")
+            raise DataError(self.source, f"has no pictures{seen}{self.unnamed}")
+
+    @property
+    def unnamed(self) -> str:
+        """The end of a sentence on ignored files that have no suffix, or nothing."""
+        count = sum("." not in os.path.basename(path).lstrip(".") for path in self.ignored)
+        if not count:
+            return ""
+        found = f"{number_of(count, 'file')} without a suffix {'was' if count == 1 else 'were'} ignored"
+        return f"; {found}: call them .jpg or .png, or list them in a CSV with path,label"
 
 
 class Classes(NamedTuple):

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,11 @@ from catclf.images.paths import Kind, kind_of
 from catclf.images.picture import Picture
 from catclf.images.taken import Taken
 from catclf.images.urls import NEEDS_SCHEDULER, class_files, is_url, read
+
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""Beginnings of a text."""
+
+IS_UTF_16 = "is text in UTF-16: save it as UTF-8"
 
 
 class Listing(NamedTuple):
@@ -61,7 +67,11 @@ def list_labelled(source: str, urls: bool = False, taken: Taken = EVERYTHING) ->
     found = list(_LISTERS[kind](source, ignored.append, taken))
     names = {name for _, name in found}
     ordered = sorted(names) if kind == "csv" else dict.fromkeys(name for _, name in found)
-    return _listing(source, found, classes_of(source, [*ordered]), ignored)
+    listing = _listing(source, found, classes_of(source, [*ordered]), ignored)
+    if kind != "csv":
+        return listing
+    labelled = replace(listing.labelled, relative_to=os.path.dirname(source))
+    return listing._replace(labelled=labelled)
 
 
 def _listing(
@@ -150,6 +160,11 @@ def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
 
 def _opened_text(path: str) -> io.TextIOWrapper:
     raw = io.BytesIO(read(path)) if is_url(path) else open(path, "rb")  # noqa: SIM115 - the caller's
+    begins = raw.read(2)
+    raw.seek(0)
+    if begins in UTF_16:
+        raw.close()
+        raise DataError(path, IS_UTF_16)
     return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 

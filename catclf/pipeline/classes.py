@@ -26,7 +26,8 @@ def positive_class(labelled: Labelled, wanted: str | None) -> str:
     if count in (0, labelled.m):
         readable = "readable " if labelled.skipped else ""
         found = f"no {readable}picture" if count == 0 else f"only {readable}pictures"
-        raise DataError(labelled.source, f"has {found} of {positive!r}; training needs both classes")
+        needed = f"; training needs both classes{labelled.unnamed}"
+        raise DataError(labelled.source, f"has {found} of {positive!r}{needed}")
     return positive
 
 
