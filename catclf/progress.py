@@ -32,8 +32,8 @@ class Progress:
         if len(paths) > _NAMED:
             self.note(f"and {number_of(len(paths) - _NAMED, 'more file')} ignored")
 
-    def united(self, sentences: Sequence[str]) -> None:
-        """Hear of classes whose names were taken for one."""
+    def warnings(self, sentences: Sequence[str]) -> None:
+        """Hear several sentences that must not be missed."""
         for sentence in sentences:
             self.warning(sentence)
 

@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 import catclf as library
 from catclf.cli import COMMANDS, main
@@ -863,16 +864,59 @@ def test_train_tells_of_duplicates_and_of_torn_labels(
     assert "1 picture found with different labels" in err
 
 
-def test_eval_gates_exit_4_when_missed(catclf: Runner, album: Path, model: Path) -> None:
-    assert catclf("eval", "-m", model, album, "--fail-under", "accuracy=0.9").code == 0
+@pytest.fixture
+def others(tmp_path: Path) -> Path:
+    """Pictures that the model has not seen: ten of each class."""
+    folder = tmp_path / "others"
+    for kind in ("cat", "dog"):
+        (folder / kind).mkdir(parents=True)
+        for k in range(100, 110):
+            picture(kind, k).save(folder / kind / f"{k}.png")
+    return folder
+
+
+def test_eval_gates_exit_4_when_missed(catclf: Runner, others: Path, model: Path) -> None:
+    assert catclf("eval", "-m", model, others, "--fail-under", "accuracy=0.9").code == 0
     for gates in (["accuracy=0.9"], ["f1=0.1", "recall=0.2"]):
         flags = [flag for gate in gates for flag in ("--fail-under", gate)]
         # with the threshold at 1 every picture is called a dog: no precision, no recall
-        result = catclf("eval", "-m", model, album, "-t", "1", *flags)
+        result = catclf("eval", "-m", model, others, "-t", "1", *flags)
         assert result.code == 4
         assert "of --fail-under" in result.err
-    assert catclf("eval", "-m", model, album, "--fail-under", "beauty=1").code == 2
-    assert catclf("eval", "-m", model, album, "--fail-under", "f1=high").code == 2
+    assert catclf("eval", "-m", model, others, "--fail-under", "beauty=1").code == 2
+    assert catclf("eval", "-m", model, others, "--fail-under", "f1=high").code == 2
+
+
+def test_gates_are_about_pictures_that_the_model_has_not_seen(
+    catclf: Runner, album: Path, others: Path, model: Path
+) -> None:
+    gate = ("--fail-under", "accuracy=0.5")
+    seen = catclf("eval", "-m", model, album, *gate)
+    assert seen.code == 4
+    assert "accuracy of 0 pictures (without the 12 trained on) is undefined, below the 0.5" in seen.err
+    (others / "cat" / "wrong.png").write_bytes((others / "dog" / "100.png").read_bytes())
+    for file in [*(album / "cat").iterdir()]:
+        (others / "cat" / file.name).write_bytes(file.read_bytes())
+    mixed = catclf("eval", "-m", model, others, "--fail-under", "accuracy=0.96", "-F", "json")
+    assert mixed.code == 4  # 20 of 21, and not 26 of 27
+    facts = json.loads(mixed.out)
+    assert facts["accuracy"] == pytest.approx(26 / 27)
+    assert facts["fail_under"] == {
+        "accuracy": {"wanted": 0.96, "found": pytest.approx(20 / 21), "n": 21, "passed": False}
+    }
+
+
+def test_the_lower_end_of_the_interval_can_be_a_gate(catclf: Runner, others: Path, model: Path) -> None:
+    low = json.loads(catclf("eval", "-m", model, others, "-F", "json").out)["accuracy_ci95"][0]
+    assert 0.8 < low < 0.9  # 20 of 20
+    for bound, code in ((0.8, 0), (0.9, 4)):
+        result = catclf(
+            "eval", "-m", model, others, "--fail-under", f"accuracy_low={bound}", "-F", "json"
+        )
+        assert result.code == code
+        outcome = json.loads(result.out)["fail_under"]["accuracy_low"]
+        assert outcome == {"wanted": bound, "found": low, "n": 20, "passed": code == 0}
+    assert json.loads(catclf("eval", "-m", model, others, "-F", "json").out)["fail_under"] is None
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
@@ -883,9 +927,11 @@ def test_eval_writes_every_picture_with_its_loss(
     assert catclf("eval", "-m", model, album, "--predictions", table).code == 0
     lines = table.read_text().splitlines()
     rows = list(csv.DictReader(lines)) if suffix == "csv" else [json.loads(line) for line in lines]
-    assert [row["label"] for row in rows] == ["cat"] * 6 + ["dog"] * 6
+    assert [row["actual"] for row in rows] == ["cat"] * 6 + ["dog"] * 6
     for row in rows:
-        p = float(row["probability"]) if row["label"] == "cat" else 1 - float(row["probability"])
+        called = "cat" if float(row["probability"]) >= 0.5 else "dog"
+        assert row["label"] == row["predicted"] == called
+        p = float(row["probability"]) if row["actual"] == "cat" else 1 - float(row["probability"])
         assert float(row["loss"]) == pytest.approx(-np.log(p), abs=1e-4)
     assert catclf("eval", "-m", model, album, "--predictions", tmp_path / "t.txt").code == 2
 
@@ -1216,3 +1262,53 @@ def test_too_few_pictures_for_patches_are_not_laid_to_an_option(
     assert "auto" not in result.err
     assert "the positive class has too few pictures to choose the penalty l2 (1)" in result.err
     assert "add pictures of it, or choose the penalty yourself, as in --l2 0.001" in result.err
+
+
+def test_rows_of_predict_that_somebody_has_edited_are_data(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    (album / "cat" / "broken.png").write_bytes(b"broken")
+    rows = catclf("predict", "-m", model, album, "-F", "csv")
+    assert rows.code == 3
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_bytes(rows.out)
+    trained = catclf("train", sheet, "-o", tmp_path / "again.npz", "-i", "5", "-F", "json")
+    assert trained.code == 0, trained.err
+    assert json.loads(trained.out)["classes"] == {"cat": 6, "dog": 6}
+    assert f"1 row of {sheet} has an error and no label: skipped" in trained.err
+    assert "has a column probability: its labels may be answers of a model, not of people" in trained.err
+    assert catclf("eval", "-m", model, sheet).code == 0
+    with sheet.open(newline="") as file:
+        kept = [(row["path"], row["label"]) for row in csv.DictReader(file) if not row["error"]]
+    sheet.write_text("path,label\n" + "".join(f"{path},{label}\n" for path, label in kept))
+    assert "probability" not in catclf("eval", "-m", model, sheet).err
+
+
+def test_a_tuned_threshold_comes_with_what_it_costs(catclf: Runner, album: Path, tmp_path: Path) -> None:
+    for kind in ("cat", "dog"):
+        for k in range(20):
+            noisy = np.random.default_rng(k).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(noisy).save(album / kind / f"noise{kind}{k}.png")
+    begin = (
+        "train",
+        album,
+        "-o",
+        tmp_path / "m.npz",
+        "-f",
+        "-i",
+        "20",
+        "--tune-threshold",
+        "recall=0.9",
+    )
+    said = catclf(*begin).err
+    facts = json.loads(catclf(*begin, "-F", "json").out)["tuned"]
+    assert facts["recall"] >= 0.9
+    assert facts["precision"] < 1
+    numbers = f"precision {facts['precision']:.3f}, recall {facts['recall']:.3f}"
+    assert f"threshold tuned to {facts['threshold']:.4g}: there {numbers}" in said
+
+
+def test_a_baseline_that_is_missing_says_why(catclf: Runner, album: Path, model: Path) -> None:
+    assert (
+        "in training both classes were equally common" in catclf("eval", "-m", model, album).out.decode()
+    )

@@ -31,7 +31,6 @@ from catclf.config import ReadOptions
 from catclf.printable import number_of
 
 if TYPE_CHECKING:
-    from catclf.metrics import Scores
     from catclf.pipeline.evaluation import Evaluation
 
 _EPILOG = """\b
@@ -42,7 +41,10 @@ Example:
 
 _FORMATS = ("text", "json")
 
-GATES = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "average_precision")
+GATES = (
+    *("accuracy", "accuracy_low", "balanced_accuracy", "precision", "recall", "f1", "roc_auc"),
+    "average_precision",
+)
 
 
 def _parse_gates(
@@ -88,7 +90,8 @@ _memory_option = memory_option("Budget for the pictures that are worked on at a 
 )
 @option(
     "--fail-under", metavar="METRIC=X", multiple=True, callback=_parse_gates,
-    help="Exit 4 if a score is below X; may be repeated.",
+    help="Exit 4 if a score of the pictures that the model was not trained on is below X; accuracy_low"
+    " is the lower end of the accuracy's interval. May be repeated.",
 )  # fmt: skip
 @read_options(
     *("encoder", "encoder_output", "x_key", "y_key", "on_error", "exclude", "follow"),
@@ -136,8 +139,9 @@ def command(
     if predictions is not None:
         evaluation_report.write_predictions(evaluation, predictions)
     _write_page(evaluation, report)
-    evaluation_report.show(evaluation, format_name, output)
-    missed = _missed(evaluation.scores, fail_under, console)
+    gates = _judged(evaluation, fail_under)
+    evaluation_report.show(evaluation, format_name, output, gates)
+    missed = _missed(evaluation, gates, console)
     return 4 if missed else 3 if evaluation.failed else 0
 
 
@@ -169,13 +173,28 @@ def _write_page(evaluation: Evaluation, path: str | None) -> None:
         file.write(render(evaluation).encode())
 
 
-def _missed(scores: Scores, gates: dict[str, float], console: Console) -> int:
+def _judged(evaluation: Evaluation, wanted: dict[str, float]) -> dict[str, Any]:
+    """What was found for each score that is wanted, of pictures that the model was not trained on."""
+    scores = evaluation.scores_without_overlap
+    judged: dict[str, Any] = {}
+    for metric, bound in wanted.items():
+        if metric == "accuracy_low":
+            found = None if scores.accuracy_ci95 is None else scores.accuracy_ci95[0]
+        else:
+            found = getattr(scores, metric)
+        passed = found is not None and found >= bound
+        judged[metric] = {"wanted": bound, "found": found, "n": scores.n, "passed": passed}
+    return judged
+
+
+def _missed(evaluation: Evaluation, gates: dict[str, Any], console: Console) -> int:
     """Count the scores that are too low, and say which."""
     missed = 0
-    for metric, wanted in gates.items():
-        found = getattr(scores, metric)
-        if found is None or found < wanted:
-            shown = "undefined" if found is None else format(found, ".4f")
-            console.warn(f"{metric} is {shown}, below the {wanted:g} of --fail-under")
+    seen = f" (without the {len(evaluation.overlap)} trained on)" if evaluation.overlap else ""
+    for metric, gate in gates.items():
+        if not gate["passed"]:
+            shown = "undefined" if gate["found"] is None else format(gate["found"], ".4f")
+            of = f"of {number_of(gate['n'], 'picture')}{seen}"
+            console.warn(f"{metric} {of} is {shown}, below the {gate['wanted']:g} of --fail-under")
             missed += 1
     return missed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from catclf.cli.output import print_json, print_text, write_table
 from catclf.cli.tables import Column, Table, six_digits
@@ -13,10 +13,12 @@ from catclf.pipeline.evaluation import Duel, Evaluation
 from catclf.printable import number_of, printable
 
 
-def show(evaluation: Evaluation, format_name: str, output: str | None) -> None:
-    """Write the report to `output`, or print it."""
+def show(
+    evaluation: Evaluation, format_name: str, output: str | None, gates: dict[str, Any] | None = None
+) -> None:
+    """Write the report to `output`, or print it; JSON with what became of the `gates`."""
     if format_name == "json":
-        print_json(evaluation.to_dict(), output)
+        print_json({**evaluation.to_dict(), "fail_under": gates or None}, output)
     else:
         print_text("\n".join(_page(evaluation)), output)
 
@@ -32,8 +34,7 @@ def _page(evaluation: Evaluation) -> Iterator[str]:
     yield ""
     yield _line("accuracy", scores.accuracy, scores.accuracy_ci95)
     yield _line("baseline", scores.baseline_accuracy, note="always the more common class here")
-    note = "always that of the training data"
-    yield _line("baseline", evaluation.training_baseline, note=note)
+    yield _line("baseline", evaluation.training_baseline, note=_training_note(evaluation))
     yield _line("balanced accuracy", scores.balanced_accuracy)
     yield _line("precision", scores.precision)
     yield _line("recall", scores.recall)
@@ -52,6 +53,15 @@ def _page(evaluation: Evaluation) -> Iterator[str]:
     if evaluation.duel is not None:
         yield ""
         yield from _duel(evaluation.duel)
+
+
+def _training_note(evaluation: Evaluation) -> str:
+    training = evaluation.model.training
+    if evaluation.training_baseline is not None:
+        return "always that of the training data"
+    if training.m is None or training.positives is None:
+        return "the model does not say which class was more common in training"
+    return "in training both classes were equally common"
 
 
 def _confusion(evaluation: Evaluation) -> Iterator[str]:
@@ -103,7 +113,8 @@ def _duel(duel: Duel) -> Iterator[str]:
 
 class _Row(NamedTuple):
     path: str
-    label: str
+    actual: str
+    predicted: str
     probability: float
     loss: float
 
@@ -111,7 +122,9 @@ class _Row(NamedTuple):
 _PREDICTIONS = Table(
     [
         Column("path", attrgetter("path"), is_path=True),
-        Column("label", attrgetter("label")),
+        Column("label", attrgetter("predicted")),  # what a row proposes, as in the rows of predict
+        Column("actual", attrgetter("actual")),
+        Column("predicted", attrgetter("predicted")),
         Column("probability", attrgetter("probability"), six_digits),
         Column("loss", attrgetter("loss"), six_digits),
     ]
@@ -120,10 +133,11 @@ _PREDICTIONS = Table(
 
 def write_predictions(evaluation: Evaluation, path: str) -> None:
     """Write every picture with its label, probability and loss to a .csv or .jsonl file."""
-    names = (evaluation.negative, evaluation.positive)
-    labels = (names[int(value)] for value in evaluation.y)
+    names, limit = (evaluation.negative, evaluation.positive), evaluation.scores.threshold
+    actual = (names[int(value)] for value in evaluation.y)
+    predicted = (names[int(p >= limit)] for p in evaluation.probabilities)
     numbers = evaluation.probabilities.tolist(), evaluation.losses.tolist()
-    write_table(_PREDICTIONS, map(_Row, evaluation.paths, labels, *numbers), path)
+    write_table(_PREDICTIONS, map(_Row, evaluation.paths, actual, predicted, *numbers), path)
 
 
 def _line(

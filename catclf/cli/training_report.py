@@ -144,8 +144,11 @@ def _summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
     yield from _few_pictures(fit)
     if min(fit.counts.values()) < _FEW:
         yield f"with fewer than {_FEW} pictures of a class no score is worth much: add more"
-    if fit.model.threshold != 0.5:
-        yield f"threshold tuned on the cross-validated probabilities: {fit.model.threshold:.4g}"
+    if fit.tuned is not None:
+        at = [
+            f"{name} {_share(getattr(fit.tuned, name))}" for name in ("precision", "recall", "accuracy")
+        ]
+        yield f"threshold tuned to {fit.model.threshold:.4g}: there {', '.join(at)}, cross-validated"
     yield f"saved {output}: says {fit.model.positive!r} or {fit.model.negative!r}"
     yield f"next: catclf eval -m {shlex.quote(output)} OTHER_DATA"
 
@@ -179,6 +182,10 @@ def _few_pictures(fit: Fit) -> Iterator[str]:
             f"{rare!r} has so much fewer pictures than {common!r} that many of it will be called"
             f" {common!r}: --prior 0.5 of predict and eval makes up for that"
         )
+
+
+def _share(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
 
 
 def _exact(number: float) -> str:

@@ -37,8 +37,9 @@ class Labelled:
         The pictures that could not be read.
     relative_to : str or None
         The folder that the paths of a CSV file are relative to.
-    united : tuple of str
-        Sentences on classes of which the names differ only in case, space or Unicode form.
+    warnings : tuple of str
+        Sentences that the user should read: on classes that are taken for one, on labels that may be a
+        model's own.
     endless : int
         Pictures read that lack the end of their file, and nothing else.
     """
@@ -51,7 +52,7 @@ class Labelled:
     ignored: tuple[str, ...] = ()
     skipped: tuple[DataError, ...] = ()
     relative_to: str | None = None
-    united: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     endless: int = 0
 
     @property
@@ -115,13 +116,13 @@ class Classes(NamedTuple):
         Those that differ.
     numbers : dict
         Index into `names` for each name that is in the data.
-    united : tuple of str
+    warnings : tuple of str
         See `Labelled`.
     """
 
     names: tuple[str, ...]
     numbers: dict[str, int]
-    united: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def classes_of(source: str, found: Sequence[str]) -> Classes:

@@ -18,6 +18,7 @@ from catclf.images.paths import Kind, kind_of
 from catclf.images.picture import Picture
 from catclf.images.taken import Taken
 from catclf.images.urls import NEEDS_SCHEDULER, class_files, is_url, read
+from catclf.printable import number_of
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """Beginnings of a text."""
@@ -64,14 +65,14 @@ def list_labelled(source: str, urls: bool = False, taken: Taken = EVERYTHING) ->
         other = "is neither a folder, nor an .h5 file, nor a .csv of paths and labels"
         raise DataError(source, other if os.path.exists(source) else "no such file or directory")
     ignored: list[str] = []
-    found = list(_LISTERS[kind](source, ignored.append, taken))
+    warnings: list[str] = []
+    found = list(_LISTERS[kind](source, ignored.append, taken, warnings.append))
     names = {name for _, name in found}
     ordered = sorted(names) if kind == "csv" else dict.fromkeys(name for _, name in found)
     listing = _listing(source, found, classes_of(source, [*ordered]), ignored)
-    if kind != "csv":
-        return listing
-    labelled = replace(listing.labelled, relative_to=os.path.dirname(source))
-    return listing._replace(labelled=labelled)
+    relative_to = os.path.dirname(source) if kind == "csv" else None
+    said = (*listing.labelled.warnings, *warnings)
+    return listing._replace(labelled=replace(listing.labelled, relative_to=relative_to, warnings=said))
 
 
 def _listing(
@@ -87,24 +88,28 @@ def _listing(
         paths=tuple(picture.path for picture in pictures),
         usual_positive=usual_positive(classes.names),
         ignored=tuple(ignored),
-        united=classes.united,
+        warnings=classes.warnings,
     )
     labelled.refuse_none()
     return Listing(pictures, labelled)
 
 
+Warn = Callable[[str], None]
+
 _Found = Iterator[tuple[Picture | None, str]]
 """Pictures with their classes in order; None is that of a class without any."""
 
 
-def _in_folders(folder: str, on_ignored: OnIgnored, taken: Taken) -> _Found:
+def _in_folders(folder: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Found:
+    del warn
     for name in class_folders(folder, on_ignored, taken):
         yield None, name
         for picture in walk(os.path.join(folder, name), on_ignored, taken, f"{name}/"):
             yield picture, name
 
 
-def _in_store(url: str, on_ignored: OnIgnored, taken: Taken) -> _Found:
+def _in_store(url: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Found:
+    del warn
     found, ignored = class_files(url)
     for path in ignored:
         on_ignored(path)
@@ -120,11 +125,18 @@ def _in_store(url: str, on_ignored: OnIgnored, taken: Taken) -> _Found:
                 yield Picture(file), name
 
 
-def _in_csv(path: str, on_ignored: OnIgnored, taken: Taken) -> _Found:
-    folder = os.path.dirname(path)
+def _in_csv(path: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Found:
+    """Rows of a sheet, which predict may have written: with an error where there is no label."""
+    folder, failed, told = os.path.dirname(path), 0, False
     for line, row in _csv_rows(path):
         if None in row:
             raise DataError(path, f"line {line}: more fields than columns; quote a path with commas")
+        if row["path"] and not row["label"] and row.get("error"):
+            failed += 1
+            continue
+        if "probability" in row and not told:
+            warn(f"{path} has a column probability: its labels may be answers of a model, not of people")
+            told = True
         if not row["path"] or not row["label"]:
             raise DataError(path, f"line {line}: expected a path and a label")
         if taken.excludes_any(row["path"]):
@@ -132,9 +144,13 @@ def _in_csv(path: str, on_ignored: OnIgnored, taken: Taken) -> _Found:
             continue
         beside = not is_url(row["path"])
         yield Picture(os.path.join(folder, row["path"]) if beside else row["path"]), row["label"]
+    if failed:
+        warn(
+            f"{number_of(failed, 'row')} of {path} {'has' if failed == 1 else 'have'} an error and no label: skipped"
+        )
 
 
-_LISTERS: dict[Kind, Callable[[str, OnIgnored, Taken], _Found]] = {
+_LISTERS: dict[Kind, Callable[[str, OnIgnored, Taken, Warn], _Found]] = {
     "folder": _in_folders,
     "csv": _in_csv,
     "url": _in_store,

@@ -115,7 +115,7 @@ class Hdf5DataSet:
             classes=names,
             paths=tuple(f"{path}[{k}]" for k in range(m)),
             usual_positive=usual_positive(names) or (names[1] if len(names) == 2 else None),
-            united=known.united,
+            warnings=known.warnings,
         )
 
     def pictures(self, first: int = 0) -> Iterator[Picture]:

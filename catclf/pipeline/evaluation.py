@@ -209,7 +209,7 @@ def evaluate(
     scorer = _scorer(models, read, marked, gallery)
     with opened(os.fspath(data), read, view_of(models[0].features)) as pictures:
         progress.ignored(pictures.labelled.ignored)
-        progress.united(pictures.labelled.united)
+        progress.warnings(pictures.labelled.warnings)
         y = _labels(models, pictures.labelled, positive)  # before anything is decoded
         with closing(scored(scorer, pictures.pictures(), processes, progress)) as answers:
             found = _collected(answers, scorer, y, shown, progress)

@@ -118,7 +118,7 @@ def pack(
     with opened(data, settings.read, View(FEATURES["pixels"].size)) as source:
         labelled = source.labelled
         progress.ignored(labelled.ignored)
-        progress.united(labelled.united)
+        progress.warnings(labelled.warnings)
         classes = _ordered_classes(labelled, settings.positive)
         kept_by = {"max_pixels": settings.read.max_pixels}
         spool = Spool(output + PARTIAL_SUFFIX, source.view.side, kept_by, partial(_digest, source))

@@ -81,6 +81,8 @@ class Fit:
         Of the held-out pictures.
     cv : Scores or None
         Cross-validated, at the threshold 1/2 even if another one was tuned on the same probabilities.
+    tuned : Scores or None
+        The same at the threshold that was tuned on them, which flatters.
     warnings : tuple of str
         Sentences that the user should read.
     seconds : float
@@ -105,6 +107,7 @@ class Fit:
     history: tuple[Step, ...]
     validation: Scores | None
     cv: Scores | None
+    tuned: Scores | None
     warnings: tuple[str, ...]
     seconds: float
 
@@ -135,6 +138,8 @@ class Fit:
             summary["validation"] = self.validation.to_dict()
         if self.cv is not None:
             summary["cv"] = self.cv.to_dict()
+        if self.tuned is not None:
+            summary["tuned"] = self.tuned.to_dict()
         return summary
 
 
@@ -242,12 +247,15 @@ class _Validated(NamedTuple):
         At the threshold 1/2.
     threshold : float
         For the model.
+    tuned : Scores or None
+        At that threshold, where it was tuned.
     diverged : list of TrainingError
         What happened in folds whose descent diverged.
     """
 
     scores: Scores | None
     threshold: float
+    tuned: Scores | None
     diverged: list[TrainingError]
 
 
@@ -277,7 +285,7 @@ def _train(task: _Task, cluster: Cluster | None) -> Fit:
         exc.model = model
         raise
     warnings = (*differences, *_warnings(sources, fitted, cv))
-    return _fit(sources, prepared, fitted, model, scored, cv.scores, warnings, begun)
+    return _fit(sources, prepared, fitted, model, scored, cv, warnings, begun)
 
 
 class _Read(NamedTuple):
@@ -318,7 +326,7 @@ def _read_all(task: _Task, cluster: Cluster | None) -> _Sources:
         read = replace(read, size=features.size)  # whatever that of the data is
     with opened(task.data, read, usual, cluster) as listed:
         progress.ignored(listed.labelled.ignored)
-        progress.united(listed.labelled.united)
+        progress.warnings(listed.labelled.warnings)
         positive_class(listed.labelled, settings.positive)  # before anything is decoded
         found = _load(listed, task, features)
     enlarged = 0
@@ -337,7 +345,7 @@ def _read_all(task: _Task, cluster: Cluster | None) -> _Sources:
             os.fspath(settings.validation), replace(read, size=size, memory=left), usual, cluster
         ) as listed:
             progress.ignored(listed.labelled.ignored)
-            progress.united(listed.labelled.united)
+            progress.warnings(listed.labelled.warnings)
             labels_by_name(listed.labelled, positive)
             made = None if found.encoded is None else found.encoded.features
             other = _load(listed, task, made)
@@ -431,20 +439,20 @@ def _prepared(problem: Problem, trained_on: Mask, resume: Model | None) -> Prepa
 def _cross_validated(prepared: Prepared, trained_on: Mask) -> _Validated:
     problem, settings = prepared.problem, prepared.problem.settings
     if settings.cv is None and settings.tune_threshold is None:
-        return _Validated(None, 0.5, [])
+        return _Validated(None, 0.5, None, [])
     folds = settings.cv or USUAL_FOLDS
     problem.progress.note(f"cross-validating in {folds} folds")
     diverged: list[TrainingError] = []
     probabilities = cross_validate(prepared, trained_on, folds, diverged.append)
-    y, threshold = problem.y[trained_on], 0.5
+    y, threshold, at_it = problem.y[trained_on], 0.5, None
     if settings.tune_threshold is not None:
         goal, at = parse_threshold_goal(settings.tune_threshold)
         tuned = choose_threshold(y, probabilities, goal, at)
         if tuned is None:
             rule = "within reach: no threshold gives that in cross-validation"
             raise ConfigError("tune_threshold", settings.tune_threshold, rule)
-        threshold = tuned
-    return _Validated(score(y, probabilities), threshold, diverged)
+        threshold, at_it = tuned, score(y, probabilities, tuned)
+    return _Validated(score(y, probabilities), threshold, at_it, diverged)
 
 
 def _model(
@@ -503,7 +511,7 @@ def _fit(
     fitted: Fitted,
     model: Classifier,
     scored: Vector,
-    cv: Scores | None,
+    cv: _Validated,
     warnings: tuple[str, ...],
     begun: float,
 ) -> Fit:
@@ -529,7 +537,8 @@ def _fit(
         train_accuracy=accuracy,
         history=descent.history,
         validation=None if held_out is None else score(y[held_out], scored[held_out], limit),
-        cv=cv,
+        cv=cv.scores,
+        tuned=cv.tuned,
         warnings=warnings,
         seconds=time.perf_counter() - begun,
     )
