@@ -268,10 +268,10 @@ def is_installed() -> bool:
 
 def weights_path() -> str:
     """Where the weights of the package are; the package is not imported."""
+    _require(PACKAGE)  # on another machine, too, where a worker runs
     spec = importlib.util.find_spec(PACKAGE)
-    assert spec is not None  # `_require` has looked
-    assert spec.origin is not None
-    return os.path.join(os.path.dirname(spec.origin), WEIGHTS)
+    assert spec is not None
+    return os.path.join(os.path.dirname(spec.origin or ""), WEIGHTS)
 
 
 def built_in_session(path: str, side: int) -> Session:

@@ -145,9 +145,8 @@ def _in_csv(path: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Foun
         beside = not is_url(row["path"])
         yield Picture(os.path.join(folder, row["path"]) if beside else row["path"]), row["label"]
     if failed:
-        warn(
-            f"{number_of(failed, 'row')} of {path} {'has' if failed == 1 else 'have'} an error and no label: skipped"
-        )
+        have = "has" if failed == 1 else "have"
+        warn(f"{number_of(failed, 'row')} of {path} {have} an error and no label: skipped")
 
 
 _LISTERS: dict[Kind, Callable[[str, OnIgnored, Taken, Warn], _Found]] = {
