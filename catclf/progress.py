@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from catclf.printable import number_of
+from catclf.unread import sentences
 
 if TYPE_CHECKING:  # only the name of a type: this module stays below the descent
     from catclf.descent import Step
@@ -31,6 +32,11 @@ class Progress:
             self.note(f"{path}: ignored")
         if len(paths) > _NAMED:
             self.note(f"and {number_of(len(paths) - _NAMED, 'more file')} ignored")
+        for sentence in sentences(paths):
+            self.hint(sentence)
+
+    def hint(self, message: str) -> None:
+        """Hear a sentence on what could be done."""
 
     def warnings(self, sentences: Sequence[str]) -> None:
         """Hear several sentences that must not be missed."""

@@ -801,10 +801,11 @@ def test_what_is_ignored_is_counted_unless_quiet(
 ) -> None:
     for name in ("IMG_0001.HEIC", "notes.txt"):
         (album / "cat" / name).write_bytes(b"x")
-    told = "2 other files ignored (1 HEIC: convert them to JPEG first); -v names them\n"
+    hint = "1 HEIC picture was not read: convert HEIC to JPEG first, as with heif-convert\n"
+    told = f"2 other files ignored; -v names them\n{hint}"
     assert catclf("predict", "-m", model, album).err == told
     assert f"{album}/cat/notes.txt: ignored" in catclf("predict", "-m", model, album, "-v").err
-    assert catclf("eval", "-m", model, album).err == "2 other files ignored\n"
+    assert catclf("eval", "-m", model, album).err == f"{hint}2 other files ignored\n"
     (tmp_path / "empty").mkdir()
     assert catclf("predict", "-m", model, tmp_path / "empty").err == "no pictures found\n"
     for command in ("predict", "eval"):

@@ -382,7 +382,8 @@ def test_of_a_folder_of_other_files_one_is_named(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     assert error_of(tmp_path) == f"{tmp_path}: has no pictures"
     (tmp_path / "cat" / "IMG_1.HEIC").write_bytes(b"x")
-    expected = f"has no pictures, but 1 other file, such as {tmp_path}/cat/IMG_1.HEIC"
+    found = f"has no pictures, but 1 other file, such as {tmp_path}/cat/IMG_1.HEIC"
+    expected = f"{found}; 1 HEIC picture was not read: convert HEIC to JPEG first, as with heif-convert"
     assert error_of(tmp_path) == f"{tmp_path}: {expected}"
 
 

@@ -15,6 +15,7 @@ LEVELS = {
     "errors": 0,
     "printable": 0,
     "regular": 0,
+    "unread": 1,
     "view": 0,
     "class_names": 0,
     "work": 1,

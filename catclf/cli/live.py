@@ -64,6 +64,11 @@ class LiveProgress(Progress):
         self.erase()
         self._console.detail(message)
 
+    def hint(self, message: str) -> None:
+        """See `Progress`."""
+        self.erase()
+        self._console.say(message)
+
     def warning(self, message: str) -> None:
         """See `Progress`."""
         self.erase()

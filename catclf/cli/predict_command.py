@@ -34,6 +34,7 @@ from catclf.cli.tables import FORMATS, Column, Table, escaped, six_digits, writt
 from catclf.config import ReadOptions
 from catclf.errors import DataError, OutputError, system_reason
 from catclf.printable import number_of
+from catclf.unread import sentences
 from catclf.work.signals import signals
 
 if TYPE_CHECKING:
@@ -236,18 +237,20 @@ class _Ignored:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._count = 0
-        self._heic = 0
+        self._pictures: list[str] = []
 
     def add(self, path: str) -> None:
         self._console.detail(f"{path}: ignored")
         self._count += 1
-        self._heic += path.lower().endswith((".heic", ".heif"))
+        if sentences([path]):
+            self._pictures.append(path)
 
     def say(self) -> None:
         if self._count:
-            heic = f" ({self._heic} HEIC: convert them to JPEG first)" if self._heic else ""
             more = "" if self._console.verbose else "; -v names them"
-            self._console.say(f"{number_of(self._count, 'other file')} ignored{heic}{more}")
+            self._console.say(f"{number_of(self._count, 'other file')} ignored{more}")
+        for sentence in sentences(self._pictures):
+            self._console.say(sentence)
 
 
 class _Tally:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from catclf.class_names import bare, told, united
 from catclf.errors import DataError, Setting, Text
 from catclf.printable import number_of
+from catclf.unread import sentences
 
 _REASONS_SHOWN = 3
 
@@ -95,7 +96,8 @@ class Labelled:
             seen = (
                 f", but {number_of(len(others), 'other file')}, such as {others[-1]}" if others else ""
             )
-            raise DataError(self.source, f"has no pictures{seen}{self.unnamed}")
+            unread = "".join(f"; {sentence}" for sentence in sentences(others))
+            raise DataError(self.source, f"has no pictures{seen}{self.unnamed}{unread}")
 
     @property
     def unnamed(self) -> str:
