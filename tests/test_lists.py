@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from catclf.cli import lists
 from catclf.cli.lists import LONGEST, listed
 from catclf.errors import DataError
-from catclf.images.decode import begins_like_picture
+from catclf.images.formats import begins_like_picture
 from catclf.images.picture import Picture
 from catclf.work.spread import Waiting
 from tests.conftest import picture

@@ -113,7 +113,7 @@ def _blocks(file: BinaryIO) -> Iterator[bytes | Waiting]:
 
 def _refuse_picture(head: bytes, name: str) -> None:
     """Refuse by its first bytes what is a picture and no list."""
-    from catclf.images.decode import begins_like_picture
+    from catclf.images.formats import begins_like_picture
 
     if head[:2] in UTF_16:
         raise DataError(name, IS_UTF_16)

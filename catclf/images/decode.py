@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
-from catclf.images import jpeg, oddities, tiff
+from catclf.images import formats, jpeg, oddities, tiff
 from catclf.images.effort import refusal
 from catclf.images.float_scale import full_scale, spread_of
 from catclf.images.picture import Decoded, Picture, Pixels
@@ -26,17 +26,7 @@ from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.regular import open_regular
 from catclf.view import View
 
-# Formats whose decoders are in Pillow itself; the most usual ones first, as they are tried in order.
-# EPS is left out because its decoder runs an external program, TGA because it has no magic number.
-_COMMON_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM")
-_OTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "JPEG2000", "ICO")
-
 UNKNOWN_FORMAT = "is not a picture in a known format (JPEG, PNG, GIF, BMP, WebP, TIFF, PPM, AVIF …)"
-
-# Of JPEG, PNG, GIF, WebP, TIFF, AVIF and HEIC, JPEG 2000.
-_SIGNATURE = re.compile(
-    rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|....ftyp|\0\0\0\x0cjP", re.DOTALL
-)
 
 _JPEG = b"\xff\xd8\xff"
 
@@ -149,11 +139,6 @@ def viewed(pixels: Pixels, view: View) -> Pixels:
     return _viewed(Image.fromarray(pixels), view)
 
 
-def begins_like_picture(head: bytes) -> bool:
-    """Whether the first bytes of a file, a dozen or more, are those of a picture in a usual format."""
-    return _SIGNATURE.match(head) is not None
-
-
 class _RefusedError(Exception):
     """A reason of our own for not decoding a file."""
 
@@ -197,7 +182,7 @@ def _allow(max_pixels: int) -> None:
 
 def _identify(stream: BinaryIO) -> Image.Image:
     try:
-        return Image.open(stream, formats=_COMMON_FORMATS)
+        return Image.open(stream, formats=formats.USUAL)
     except UnidentifiedImageError:
         stream.seek(0)
         head = stream.read(12)
@@ -211,22 +196,11 @@ def _identify(stream: BinaryIO) -> Image.Image:
             raise _RefusedError(tiff.unread(stream)) from None
         stream.seek(0)
         try:
-            return Image.open(stream, formats=_import_other_formats())
+            return Image.open(stream, formats=formats.import_others())
         except UnidentifiedImageError:
             if head.startswith(tiff.BEGINNINGS):
                 raise _RefusedError(tiff.unread(stream)) from None
             raise
-
-
-def _import_other_formats() -> tuple[str, ...]:
-    """Import the plugins of the rarer formats, and only these: Pillow itself would import all 45."""
-    from PIL import IcoImagePlugin, Jpeg2KImagePlugin, TiffImagePlugin, WebPImagePlugin
-
-    with contextlib.suppress(ImportError):
-        from PIL import AvifImagePlugin  # noqa: F401 - imported for its registration
-
-    del IcoImagePlugin, Jpeg2KImagePlugin, TiffImagePlugin, WebPImagePlugin
-    return tuple(name for name in _OTHER_FORMATS if name in Image.OPEN)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -7,8 +7,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-_MEMORY_WEIGHT = {"WEBP": 2, "JPEG2000": 2}
-"""Their decoders take up to 20 bytes a pixel, the others up to 10."""
+from catclf.images.formats import WEIGHTS
 
 MOST_SCANNED = 5_000_000_000
 """Scans × pixels of a JPEG: some 5 s. Each of any number of scans of a few bytes visits every pixel."""
@@ -35,7 +34,7 @@ def refusal(image: Image.Image, stream: BinaryIO, max_pixels: int) -> str | None
         The reason, as a phrase that follows the path.
     """
     width, height = image.size
-    allowed = max_pixels // _MEMORY_WEIGHT.get(image.format or "", 1)
+    allowed = max_pixels // WEIGHTS.get(image.format or "", 1)
     if width * height > allowed:
         return f"has {width}×{height} pixels, more than the {allowed} allowed"
     if image.format in ("JPEG", "MPO"):

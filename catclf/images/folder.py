@@ -8,36 +8,9 @@ import shlex
 from collections.abc import Callable, Iterator
 
 from catclf.errors import DataError, system_reason
+from catclf.images.formats import SUFFIXES
 from catclf.images.picture import Picture
 from catclf.images.taken import Taken, is_left_behind
-
-PICTURE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".mpo",
-        ".png",
-        ".apng",
-        ".gif",
-        ".bmp",
-        ".dib",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".pfm",
-        ".avif",
-        ".jp2",
-        ".j2k",
-        ".jpx",
-        ".ico",
-    ]
-)
 
 OnIgnored = Callable[[str], None]
 
@@ -46,7 +19,7 @@ EVERYTHING = Taken()
 
 def is_picture_name(name: str) -> bool:
     """Whether the suffix is that of a picture format, in either case."""
-    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def walk(
