@@ -173,7 +173,8 @@ def _few_pictures(fit: Fit) -> Iterator[str]:
         return
     n, share = measured[-1]
     pictures = number_of(n, "picture")
-    yield f"of cats and dogs in photographs, {pictures} a class got {share:.0%} of others right"
+    network = "the package's network got"
+    yield f"with {pictures} a class {network} {share:.0%} of other photographs of cats and dogs right"
     if larger >= 2 * smaller:
         rare, common = fit.model.positive, fit.model.negative
         if positives > m - positives:

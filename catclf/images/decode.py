@@ -175,8 +175,8 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _allow(max_pixels: int) -> None:
-    """Raise Pillow's own limit, which it checks first, to ours."""
-    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
+    """Raise Pillow's own limit, of which it refuses the double, where ours is above that."""
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels
 
 
