@@ -6,7 +6,7 @@ import importlib.util
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,6 @@ from catclf.cli.parameters import ByteSize, Decorator, FiniteRange, PathName, ga
 from catclf.config import LARGEST_SIZE, ON_ERROR, ReadOptions
 
 if TYPE_CHECKING:
-    from catclf.features import Viewing
     from catclf.model import Model
 
 
@@ -175,8 +174,9 @@ def with_encoder(read: ReadOptions, needed: bool) -> ReadOptions:
 
 def with_encoder_of(read: ReadOptions, models: Iterable[Model]) -> ReadOptions:
     """Do so for models that do not find their network by themselves."""
-    found = (model.features for model in models if model.features.kind.own_view)
-    return with_encoder(read, any(cast("Viewing", features).wants_file for features in found))
+    from catclf.features import wants_file  # imports numpy, which --help does without
+
+    return with_encoder(read, any(wants_file(model.features) for model in models))
 
 
 def format_option(*formats: str, by_suffix: bool = False, synonym: bool = False) -> Decorator[Any]:

@@ -119,6 +119,11 @@ def view_of(features: Features) -> View:
     return cast(Viewing, features).view if features.kind.own_view else View(features.size)
 
 
+def wants_file(features: Features) -> bool:
+    """Whether somebody has to name a file before these features can make rows."""
+    return features.kind.own_view and cast(Viewing, features).wants_file
+
+
 def checked_integer(settings: Mapping[str, Any], name: str, least: int, most: int | None = None) -> int:
     """Return a whole number among the settings of a model file; a ValueError says what it is instead."""
     value = settings.get(name)

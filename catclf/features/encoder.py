@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from catclf.config import LARGEST_SIZE
 from catclf.errors import ConfigError, DataError, MissingExtraError, Setting
 from catclf.features import checked_integer, lite0, onnx_file, onnx_output, preprocessing
-from catclf.features.onnx_file import Files
+from catclf.features.onnx_file import Files, Input
 from catclf.features.onnx_session import Session, kept
 from catclf.features.preprocessing import Preprocessing, Three
 from catclf.view import RESAMPLES, View
@@ -81,15 +81,18 @@ class Encoder:
 
     def row(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Numbers (n_x,) of a picture (side, side, 3)."""
-        session, name = self._session(), onnx_output.name_of(self.output)
-        raw = session.run(picture, name)[name]
-        return onnx_output.row_of(raw, self.output, session.taken.channels_first)
+        raw, channels_first = self._run(picture)
+        return onnx_output.row_of(raw, self.output, channels_first)
 
     def map(self, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Numbers (rows, columns, n_x) whose mean is the row of a picture; None if there are none."""
+        raw, channels_first = self._run(picture)
+        return onnx_output.map_of(raw, channels_first) if raw.ndim == 4 else None
+
+    def _run(self, picture: NDArray[np.uint8]) -> tuple[NDArray[Any], bool]:
+        """The output for a picture as it comes, and whether the channels of the picture are first."""
         session, name = self._session(), onnx_output.name_of(self.output)
-        raw = session.run(picture, name)[name]
-        return onnx_output.map_of(raw, session.taken.channels_first) if raw.ndim == 4 else None
+        return session.run(picture, name)[name], session.taken.channels_first
 
     def settings(self) -> dict[str, Any]:
         """What a model file says, ready for JSON."""
@@ -173,6 +176,8 @@ class Encoder:
             return self
         _require(*_RUNTIME)
         file = onnx_file.find(path).network
+        if self.path == os.path.abspath(file):
+            return self  # it has been looked at
         digest = onnx_file.sha256(onnx_file.read(file))
         if digest != self.sha256:
             raise DataError(
@@ -192,7 +197,8 @@ class Encoder:
         data = onnx_file.read(self.path)
         if onnx_file.sha256(data) != self.sha256:
             raise DataError(self.path, "has been changed since the start of this command")
-        return _session_of(self.path, data, Preprocessing(self.view, self.mean, self.deviation))
+        prepared = Preprocessing(self.view, self.mean, self.deviation)
+        return _session_of(self.path, data, _looked_at(self.path, data, True), prepared)
 
 
 def built_in(size: int | None = None, path: str | None = None) -> Encoder:
@@ -250,8 +256,9 @@ def chosen(path: str | None, size: int | None, output: str | None) -> Encoder:
     data = onnx_file.read(files.network)
     if len(data) == lite0.SIZE and onnx_file.sha256(data) == lite0.SHA256:
         return _with_own_output(built_in(size, os.path.abspath(path)), output)
-    prepared = _preprocessing(files, data, size)
-    return _tried(files, data, prepared, output)
+    taken = _looked_at(files.network, data, None if files.config is None else True)
+    prepared = _preprocessing(files, taken, size)
+    return _tried(files, data, _session_of(files.network, data, taken, prepared), prepared, output)
 
 
 def _with_own_output(encoder: Encoder, output: str | None) -> Encoder:
@@ -283,11 +290,10 @@ def built_in_session(path: str, side: int) -> Session:
         If it is another file, or cannot be read.
     """
     try:
-        weights = lite0.read_weights(onnx_file.read(path))
+        weights = lite0.read_weights(onnx_file.read(path, lite0.SIZE + 1))
     except ValueError as exc:
         raise DataError(path, f"is not the network's file of weights ({exc})") from exc
-    model = lite0.onnx_bytes(weights, side)
-    return Session(model, onnx_file.checked(model))
+    return Session(lite0.onnx_bytes(weights, side), Input(lite0.PICTURES, "uint8", False, side))
 
 
 def _require(*modules: str) -> None:
@@ -296,12 +302,16 @@ def _require(*modules: str) -> None:
         raise MissingExtraError("network features", missing, "network")
 
 
-def _preprocessing(files: Files, data: bytes, size: int | None) -> Preprocessing:
-    """How pictures are prepared: as a file beside the network says, or as bytes of a centre square."""
+def _looked_at(path: str, data: bytes, channels_first: bool | None) -> Input:
+    """What a network takes; see `onnx_file.checked` for what may be wrong."""
     try:
-        taken = onnx_file.checked(data, None if files.config is None else True)
+        return onnx_file.checked(data, channels_first)
     except ValueError as exc:
-        raise DataError(files.network, str(exc)) from exc
+        raise DataError(path, str(exc)) from exc
+
+
+def _preprocessing(files: Files, taken: Input, size: int | None) -> Preprocessing:
+    """How pictures are prepared: as a file beside the network says, or as bytes of a centre square."""
     if files.config is None:
         if taken.dtype != "uint8":
             reason = f"takes {taken.dtype}, and nothing says how pictures become that:"
@@ -314,8 +324,6 @@ def _preprocessing(files: Files, data: bytes, size: int | None) -> Preprocessing
             text = onnx_file.read(files.config, preprocessing.LARGEST_FILE)
             prepared = preprocessing.parse(text)
         except ValueError as exc:
-            if isinstance(exc, DataError):
-                raise
             raise DataError(files.config, str(exc)) from exc
         if taken.dtype == "uint8" and prepared.mean is not None:
             reason = "rescales or normalises pictures, but the network beside it takes them as uint8"
@@ -329,13 +337,15 @@ def _preprocessing(files: Files, data: bytes, size: int | None) -> Preprocessing
     return prepared
 
 
-def _tried(files: Files, data: bytes, prepared: Preprocessing, output: str | None) -> Encoder:
+def _tried(
+    files: Files, data: bytes, session: Session, prepared: Preprocessing, output: str | None
+) -> Encoder:
     """Run a network on two pictures to see what it gives, and take one of its outputs."""
-    session, side = _session_of(files.network, data, prepared), prepared.view.side
+    side = prepared.view.side
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     try:
         one, other = (session.run(picture) for picture in (noise, noise // 4))
-    except Exception as exc:
+    except Exception as exc:  # what ONNX Runtime raises has no class in common
         reason = f"cannot be run on a picture of {side}×{side} ({_first_line(exc)})"
         raise DataError(files.network, reason) from exc
     taken = onnx_output.choose(one, output)
@@ -363,14 +373,10 @@ def _tried(files: Files, data: bytes, prepared: Preprocessing, output: str | Non
     )
 
 
-def _session_of(path: str, data: bytes, prepared: Preprocessing) -> Session:
-    try:
-        taken = onnx_file.checked(data, channels_first=True)
-    except ValueError as exc:
-        raise DataError(path, str(exc)) from exc
+def _session_of(path: str, data: bytes, taken: Input, prepared: Preprocessing) -> Session:
     try:
         return Session(data, taken, prepared.mean, prepared.deviation)
-    except Exception as exc:  # what ONNX Runtime raises has no class in common
+    except Exception as exc:  # as above
         raise DataError(path, f"cannot be run by ONNX Runtime ({_first_line(exc)})") from exc
 
 

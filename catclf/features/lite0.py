@@ -23,6 +23,8 @@ SIZE = 18_826_032
 """Of the file, in bytes."""
 
 FEATURES = 1280
+PICTURES = "pictures"
+"""Name of the input of its graph."""
 MEAN, DEVIATION = 127.0, 128.0
 """A pixel x goes in as (x − MEAN) / DEVIATION."""
 
@@ -160,7 +162,7 @@ def onnx_bytes(weights: Weights, side: int) -> bytes:
     from onnx import TensorProto, helper, numpy_helper
 
     nodes: list[Any] = [
-        helper.make_node("Cast", ["pictures"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", [PICTURES], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["floats", "mean"], ["centred"]),
         helper.make_node("Transpose", ["centred"], ["x"], perm=[0, 3, 1, 2]),
     ]
@@ -199,7 +201,7 @@ def onnx_bytes(weights: Weights, side: int) -> bytes:
     graph = helper.make_graph(
         nodes,
         "efficientnet-lite0",
-        [helper.make_tensor_value_info("pictures", TensorProto.UINT8, [1, side, side, 3])],
+        [helper.make_tensor_value_info(PICTURES, TensorProto.UINT8, [1, side, side, 3])],
         [
             helper.make_tensor_value_info("rows", TensorProto.FLOAT, [1, FEATURES]),
             helper.make_tensor_value_info("map", TensorProto.FLOAT, [1, FEATURES, places, places]),

@@ -6,14 +6,13 @@ import contextlib
 import io
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from catclf.errors import DataError, system_reason
 from catclf.images.folder import EVERYTHING, OnIgnored, class_folders, walk
-from catclf.images.labelled import Classes, Labelled, classes_of, usual_positive
+from catclf.images.labelled import Labelled, classes_of, usual_positive
 from catclf.images.paths import Kind, kind_of
 from catclf.images.picture import Picture
 from catclf.images.taken import Taken
@@ -69,15 +68,7 @@ def list_labelled(source: str, urls: bool = False, taken: Taken = EVERYTHING) ->
     found = list(_LISTERS[kind](source, ignored.append, taken, warnings.append))
     names = {name for _, name in found}
     ordered = sorted(names) if kind == "csv" else dict.fromkeys(name for _, name in found)
-    listing = _listing(source, found, classes_of(source, [*ordered]), ignored)
-    relative_to = os.path.dirname(source) if kind == "csv" else None
-    said = (*listing.labelled.warnings, *warnings)
-    return listing._replace(labelled=replace(listing.labelled, relative_to=relative_to, warnings=said))
-
-
-def _listing(
-    source: str, found: list[tuple[Picture | None, str]], classes: Classes, ignored: list[str]
-) -> Listing:
+    classes = classes_of(source, [*ordered])
     pictures = [picture for picture, _ in found if picture is not None]
     labelled = Labelled(
         source=source,
@@ -88,7 +79,8 @@ def _listing(
         paths=tuple(picture.path for picture in pictures),
         usual_positive=usual_positive(classes.names),
         ignored=tuple(ignored),
-        warnings=classes.warnings,
+        relative_to=os.path.dirname(source) if kind == "csv" else None,
+        warnings=(*classes.warnings, *warnings),
     )
     labelled.refuse_none()
     return Listing(pictures, labelled)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
 from catclf.errors import ConfigError, DataError, system_reason
-from catclf.features import Features, Viewing, view_of
+from catclf.features import Features, Viewing, view_of, wants_file
 from catclf.images.decode import Decoder
 from catclf.images.picture import Picture, Pixels
 from catclf.model import Model, load
@@ -56,7 +56,7 @@ def loaded(
     if read.encoder is not None and not any(model.features.kind.own_view for model in found):
         rule = "left out: the model's features need no network"
         raise ConfigError("encoder", os.fspath(read.encoder), rule)
-    wanted = any(_wants_file(model.features) for model in found)
+    wanted = any(wants_file(model.features) for model in found)
     ready = [_at_hand(model, read, wanted) for model in found]
     return ready if prior is None else [model.with_prior(prior) for model in ready]
 
@@ -65,13 +65,9 @@ def _at_hand(model: Model, read: ReadOptions, wanted: bool) -> Model:
     """Have a model ready; `wanted` is whether one of several needs the encoder."""
     if not model.features.kind.own_view:
         return model
-    if wanted and not _wants_file(model.features):  # it finds its network by itself
+    if wanted and not wants_file(model.features):  # it finds its network by itself
         read = replace(read, encoder=None, encoder_output=None)
     return replace(model, features=cast(Viewing, model.features).at_hand(read))
-
-
-def _wants_file(features: Features) -> bool:
-    return features.kind.own_view and cast(Viewing, features).wants_file
 
 
 class Scored(NamedTuple):
