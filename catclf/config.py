@@ -456,6 +456,12 @@ class TrainSettings:
         return FEATURES[self.features]
 
     @property
+    def holds_out(self) -> bool:
+        """Whether pictures are held out of a fit, for scores or to choose something."""
+        scored = (self.cv, self.validation, self.tune_threshold) != (None, None, None)
+        return scored or self.usual_descent.l2 == "auto"
+
+    @property
     def usual_descent(self) -> DescentSettings:
         """`descent` with the features' penalty and momentum in the place of None."""
         return self.descent.usual_for(self.kind)

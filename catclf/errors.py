@@ -114,11 +114,17 @@ class OutputError(_FileError):
 
 
 class TooFewPicturesError(CatclfError):
-    """A class is too small to be divided: `found` pictures for `purpose`; `advice` says what to do."""
+    """A class is too small to be divided: `found` pictures for `purpose`; `advice` says what to do.
 
-    def __init__(self, found: int, positive: bool, purpose: str, *advice: Text) -> None:
+    With `pictures` it has so many, of `found` scenes only.
+    """
+
+    def __init__(
+        self, found: int, positive: bool, purpose: str, *advice: Text, pictures: int | None = None
+    ) -> None:
         super().__init__(found, positive, purpose, *advice)
         self.found = found
+        self.pictures = pictures
         self.positive = positive
         self.purpose = purpose
         self.advice = advice or ("add some",)
@@ -126,7 +132,10 @@ class TooFewPicturesError(CatclfError):
     def parts(self) -> Iterable[Text]:
         """See `CatclfError`."""
         name = "positive" if self.positive else "negative"
-        yield f"the {name} class has too few pictures {self.purpose} ({self.found}): "
+        what, of = "pictures", ""
+        if self.pictures is not None:
+            what, of = "groups of near-duplicates", f", of {self.pictures} pictures"
+        yield f"the {name} class has too few {what} {self.purpose} ({self.found}{of}): "
         yield from self.advice
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from catclf.config import Auto, DescentSettings, FeatureKind, ReadOptions, TrainSettings
 from catclf.errors import ConfigError
-from catclf.features import FeaturesClass, view_of
+from catclf.features import FeaturesClass
 from catclf.fitting import Encoded, Problem, divergence, fit, prepare
 from catclf.logistic import Vector, sigmoid
 from catclf.model import Model
@@ -146,7 +146,7 @@ class PictureClassifier:
                 )
             raise ValueError(f"X is {inputs.shape}; expected (m, {', '.join(map(str, self._shape))})")
         if self._model.features.kind.own_view:
-            inputs = _seen(inputs, view_of(self._model.features))
+            inputs = _seen(inputs, self._model.view)
         return self._model.scores(inputs, self.jobs)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -244,9 +244,9 @@ def _encoded(problem: Problem) -> Encoded:
 
 
 def _seen(images: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
-    from catclf.images.decode import viewed  # only where it is needed: Pillow takes time to import
+    from catclf.images.decode import seen  # only where it is needed: Pillow takes time to import
 
-    return np.array([viewed(image, view) for image in images])
+    return seen(images, view)
 
 
 def _inputs(X: ArrayLike) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from catclf.engines import Engine, MakeEngine
 from catclf.engines.choice import choose_engine
 from catclf.errors import ConfigError, Setting, TooFewPicturesError, TrainingError
 from catclf.features import Features, FeaturesClass
-from catclf.folds import fold_numbers
+from catclf.folds import Groups, fold_numbers, most_folds
 from catclf.logistic import Vector, sigmoid
 from catclf.objective import Objective
 from catclf.progress import Progress
@@ -44,6 +44,8 @@ class Problem:
     progress : Progress
     encoded : Encoded or None
         The rows, where they are known; then no pictures are needed.
+    groups : (m,) intp or None
+        Pictures with the same number stay together when some are held out.
     """
 
     pictures: Store
@@ -51,6 +53,7 @@ class Problem:
     settings: TrainSettings
     progress: Progress = field(default_factory=Progress)
     encoded: Encoded | None = None
+    groups: Groups | None = None
 
     @property
     def m(self) -> int:
@@ -61,6 +64,15 @@ class Problem:
     def descent(self) -> DescentSettings:
         """Settings of the descent, with what is usual for the features."""
         return self.settings.usual_descent
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether any pictures stay together."""
+        return self.groups is not None and len(np.unique(self.groups)) < self.m
+
+    def groups_of(self, train: Mask) -> Groups | None:
+        """Groups of the pictures `train` (m,)."""
+        return None if self.groups is None else self.groups[train]
 
     def shares(self, train: Mask) -> Vector:
         """Each picture's share in the cost (m,), sum 1: equal, or equal for the two classes."""
@@ -355,10 +367,13 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
     """
     problem = prepared.problem
     try:
-        masks = list(_fold_masks(problem, train, _feasible_folds(problem.y[train])))
+        masks = list(_fold_masks(problem, train, _feasible_folds(problem, train)))
     except TooFewPicturesError as exc:  # "auto" may be nobody's wish, but usual for the features
         advice = ("add pictures of it, or choose the penalty yourself, as in ", Setting("l2", 0.001))
-        raise TooFewPicturesError(exc.found, exc.positive, "to choose the penalty l2", *advice) from exc
+        purpose = "to choose the penalty l2"
+        raise TooFewPicturesError(
+            exc.found, exc.positive, purpose, *advice, pictures=exc.pictures
+        ) from exc
     plain = prepared.objective(train, 0.0)
     bias_factor = _bias_factor(prepared, plain)
     largest = largest_curvature(prepared.engine, plain, bias_factor)
@@ -376,9 +391,8 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
     return float(path[int(within.argmax())])  # the first, so the largest
 
 
-def _feasible_folds(y: Vector) -> int:
-    smallest = int(min(y.sum(), (1 - y).sum()))
-    return max(2, min(USUAL_FOLDS, smallest))
+def _feasible_folds(problem: Problem, train: Mask) -> int:
+    return max(2, min(USUAL_FOLDS, most_folds(problem.y[train], problem.groups_of(train))))
 
 
 def _path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[float]) -> list[float]:
@@ -448,6 +462,7 @@ def _fold_masks(problem: Problem, train: Mask, folds: int) -> Iterator[tuple[Mas
     """Yield for each fold the pictures `train` of the others, and its own: (m,) each."""
     members = np.flatnonzero(train)
     numbers = np.full(problem.m, -1)
-    numbers[members] = fold_numbers(problem.y[members], folds, problem.settings.descent.seed)
+    seed, groups = problem.settings.descent.seed, problem.groups_of(train)
+    numbers[members] = fold_numbers(problem.y[members], folds, seed, groups)
     for fold in range(folds):
         yield train & (numbers != fold), numbers == fold

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from catclf.atomic import replacing
 from catclf.config import FEATURES, LARGEST_SIZE
+from catclf.decoding import BEFORE, USUAL, Decoding
 from catclf.errors import ConfigError, ModelFileError, OutputError, system_reason
-from catclf.features import Features, FeaturesClass
+from catclf.features import Features, FeaturesClass, view_of
 from catclf.logistic import Vector, sigmoid
 from catclf.provenance import Provenance
 from catclf.regular import open_regular
+from catclf.view import View
 
 FORMAT_VERSION = 1
 
@@ -54,6 +56,8 @@ class Model:
         A picture is called positive when p ≥ threshold.
     training : Provenance
         How it was trained.
+    decoding : Decoding
+        By which rule files become pixels.
     fingerprints : (m,) uint64
         Of the pixels of every training picture, in the order of the data; see `catclf.fingerprints`.
     history : (k, 3) or (k, 4) float64
@@ -67,6 +71,7 @@ class Model:
     negative: str
     threshold: float = 0.5
     training: Provenance = field(default_factory=Provenance)
+    decoding: Decoding = USUAL
     fingerprints: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     history: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, len(HISTORY_COLUMNS))))
 
@@ -74,6 +79,11 @@ class Model:
     def size(self) -> int:
         """Side in pixels of the pictures that it takes."""
         return self.features.size
+
+    @property
+    def view(self) -> View:
+        """What it sees of a picture."""
+        return view_of(self.features)._replace(decoding=self.decoding)
 
     def scores(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
         """z = wᵀx + b of each picture, (m,), from `images` (m, size, size, 3) uint8."""
@@ -136,7 +146,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
 
 def describe(model: Model) -> dict[str, Any]:
     """What there is to say of a model, as plain values ready for JSON."""
-    facts = _meta(model)
+    facts = _meta(model) | {"decoding": model.decoding.to_dict()}
     training = facts.pop("training")
     numbers = {"n_x": len(model.w), "norm_w": float(np.linalg.norm(model.w)), "b": model.b}
     return {"format": FORMAT_VERSION, **facts, **numbers, "training": training}
@@ -149,6 +159,8 @@ def _meta(model: Model) -> dict[str, Any]:
         "threshold": model.threshold,
         "features": {"name": model.features.kind.name, **model.features.settings()},
         "training": model.training.to_dict(),
+        # What says nothing is of an earlier version, and is the same bytes when it is saved again.
+        **({} if model.decoding == BEFORE else {"decoding": model.decoding.to_dict()}),
     }
 
 
@@ -293,6 +305,7 @@ def _build(members: Mapping[str, NDArray[Any]]) -> Model:
         negative=meta["negative"],
         threshold=float(meta["threshold"]),
         training=Provenance.from_dict(meta["training"]),
+        decoding=Decoding.from_dict(meta["decoding"]) if "decoding" in meta else BEFORE,
         fingerprints=_expect(members, "fingerprints", "u8", 1),
         history=_history(members),
     )

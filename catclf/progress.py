@@ -14,11 +14,19 @@ if TYPE_CHECKING:  # only the name of a type: this module stays below the descen
 Advanced = Callable[[str, int, int], None]
 """What every long loop reports to: what, how many are done, of how many."""
 
+
+def silent(what: str, done: int, total: int) -> None:
+    """Report to nobody."""
+
+
 _NAMED = 5
 
 
 class Progress:
     """Observer of a long task; nothing happens until a subclass says otherwise."""
+
+    wants_details = False
+    """Whether somebody reads notes; for those that take time to make."""
 
     def advanced(self, what: str, done: int, total: int) -> None:
         """`done` of `total` are done; `what` says of what, such as "pictures read"."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from catclf.decoding import USUAL, Decoding
+
 
 class View(NamedTuple):
     """A size and shape in which a picture is wanted. One decoding can give several.
@@ -26,6 +28,7 @@ class View(NamedTuple):
         Filter: one of `RESAMPLES`. All are antialiased but "nearest".
     through : int or None
         If given, pictures whose shorter side is larger are shrunk to this one first.
+    decoding : Decoding
     """
 
     side: int
@@ -34,6 +37,7 @@ class View(NamedTuple):
     edge: int | None = None
     resample: str = "bilinear"
     through: int | None = None
+    decoding: Decoding = USUAL
 
     @property
     def needed(self) -> int:
@@ -90,5 +94,8 @@ class View(NamedTuple):
 RESAMPLES = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 """Filters, in the order of Pillow's numbers."""
 
-THUMBNAIL = View(256, whole=True)
+PREVIEW = View(256, whole=True)
 """For pages."""
+
+THUMBNAIL = View(32, resample="box")
+"""By which near-duplicates are found."""

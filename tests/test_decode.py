@@ -21,7 +21,7 @@ from PIL import Image
 from catclf.images import decode as decoding
 from catclf.images.decode import Decoder, viewed
 from catclf.images.picture import Decoded, Picture
-from catclf.view import THUMBNAIL, View
+from catclf.view import PREVIEW, View
 from tests.pictures import Pixels, noise, open_files, ramps, save_picture, save_turned
 
 
@@ -419,7 +419,7 @@ def test_an_empty_stream_says_so() -> None:
 
 # --- several views at once ---
 
-VIEWS = (View(64), THUMBNAIL, View(8))
+VIEWS = (View(64), PREVIEW, View(8))
 
 
 def alone(path: Path) -> list[Pixels]:

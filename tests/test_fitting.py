@@ -227,8 +227,8 @@ def test_a_fold_is_predicted_without_the_pictures_of_that_fold(kind: str, flip: 
 def test_a_pictures_label_has_no_influence_on_its_own_prediction(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fixed_folds(y: Vector, folds: int, seed: int) -> NDArray[np.intp]:
-        del seed
+    def fixed_folds(y: Vector, folds: int, seed: int, groups: None) -> NDArray[np.intp]:
+        del seed, groups
         return np.arange(len(y), dtype=np.intp) % folds  # whatever the labels
 
     monkeypatch.setattr(fitting, "fold_numbers", fixed_folds)

@@ -64,6 +64,6 @@ def test_the_held_out_part_follows_from_the_seed() -> None:
 
 @pytest.mark.parametrize(("ones", "zeros"), [(1, 20), (20, 1), (0, 5)])
 def test_no_picture_is_held_out_of_a_class_of_one(ones: int, zeros: int) -> None:
-    message = rf"too few pictures to hold any out \({min(ones, zeros)}\): add some"
+    message = rf"too few pictures to hold any out \({min(ones, zeros)}\): add pictures"
     with pytest.raises(TooFewPicturesError, match=message):
         held_out_mask(classes(ones, zeros), 0.5, seed=0)

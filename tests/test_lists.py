@@ -100,7 +100,9 @@ def paths_of(entries: Iterable[Entry]) -> list[bytes]:
 def lists_of(end: bytes) -> st.SearchStrategy[list[bytes]]:
     """Paths of any bytes, often of those that matter, but for NUL and what ends them."""
     usual = st.lists(st.sampled_from(list(b"ab/\r\n\t \"'\\\xff\xc3\xa4")), min_size=1).map(bytes)
-    path = (usual | st.binary(min_size=1)).filter(lambda path: end not in path and b"\0" not in path)
+    path = (usual | st.binary(min_size=1)).filter(
+        lambda path: end not in path and b"\0" not in path and not os.path.lexists(path.rstrip(b"\r"))
+    )
     return st.lists(path, max_size=20)
 
 

@@ -39,6 +39,7 @@ from catclf.fitting import Encoded, Problem, cross_validate, prepare
 from catclf.images import decode
 from catclf.images.decode import Decoder, viewed
 from catclf.images.picture import Picture
+from catclf.images.profiles import ToSrgb
 from catclf.model import Model, load, save
 from catclf.pipeline.scoring import RowMaker, rows_of
 from catclf.progress import Progress
@@ -542,9 +543,9 @@ def decoded_sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     sizes: list[tuple[int, int]] = []
     resize = decode._viewed
 
-    def watched(image: Image.Image, view: View) -> Pixels:
+    def watched(image: Image.Image, convert: ToSrgb | None, view: View) -> Pixels:
         sizes.append(image.size)
-        return resize(image, view)
+        return resize(image, convert, view)
 
     monkeypatch.setattr(decode, "_viewed", watched)
     return sizes
@@ -610,7 +611,7 @@ def test_the_row_of_a_picture_is_the_same_in_threads_and_in_processes(album: Pat
     features = network_of(SIDE)
     expected = features.rows(np.stack([centre(Path(picture.path)) for picture in files]))
     for jobs, processes in ((1, False), (2, False), (2, True)):
-        maker = RowMaker(features, ReadOptions(jobs=jobs))
+        maker = RowMaker(features, features.view, ReadOptions(jobs=jobs))
         found = [row for some in rows_of(maker, files, processes, Progress()) for row in some]
         assert [row.path for row in found] == [picture.path for picture in files]
         assert_array_equal(np.stack([row.numbers for row in found if row.numbers is not None]), expected)

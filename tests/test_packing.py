@@ -519,7 +519,7 @@ def test_a_signal_in_the_midst_of_the_library_waits(tmp_path: Path, call: str) -
     with kind(tmp_path / "a.h5", "w+b") as file:
         writing.set()
         with pytest.raises(KeyboardInterrupt):
-            write_hdf5(file, SIZE, blocks, labels, ["dog", "cat"], list("abcd"))
+            write_hdf5(file, SIZE, blocks, labels, ["dog", "cat"], list("abcd"), "null")
         writing.clear()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

@@ -34,7 +34,7 @@ from catclf.pipeline.gallery import SHOWN, Gallery
 from catclf.pipeline.prediction import Prediction, predict
 from catclf.pipeline.training import Fit, train
 from catclf.progress import Progress
-from catclf.view import THUMBNAIL
+from catclf.view import PREVIEW
 from catclf.work.spread import MOST
 from tests.conftest import ROOT
 from tests.pictures import (
@@ -457,9 +457,10 @@ def test_pictures_held_out_and_trained_on_are_warned_of(tmp_path: Path, data: Pa
     _, leak = train(data, settings(validation=str(leaky))).warnings
     what = "4 pictures found both held out and trained on, which flatters the validation"
     assert leak == f"{what}; the first: {leaky}[0] is {data}[20]"
-    twice = np.concatenate([pixels, pixels])  # so is a share of the pictures itself
+    twice = np.concatenate([pixels, pixels])  # of a share of the pictures itself both stay on one side
     path = save_h5(tmp_path / "twice.h5", a_set_x=twice, a_set_y=np.concatenate([y, y]))
-    assert "found both held out and trained on" in train(path, settings(validation=0.25)).warnings[1]
+    (warning,) = train(path, settings(validation=0.25)).warnings
+    assert "found more than once" in warning
 
 
 def test_patience_stops_early_and_keeps_the_best(tmp_path: Path) -> None:
@@ -761,7 +762,7 @@ def test_large_pictures_are_shown_small_and_whole(tmp_path: Path) -> None:
     found = evaluate(made_model(), tmp_path / "f", gallery=True)
     assert found.gallery is not None
     (shot,) = found.gallery.doubtful
-    assert shot.thumbnail.shape == (THUMBNAIL.side // 2, THUMBNAIL.side, 3)
+    assert shot.thumbnail.shape == (PREVIEW.side // 2, PREVIEW.side, 3)
 
 
 def test_of_equal_pictures_the_first_are_kept() -> None:

@@ -89,6 +89,10 @@ _memory_option = memory_option("Budget for the pictures that are worked on at a 
     "--against", type=PathName(), metavar="MODEL", help="Compare with another model, picture by picture."
 )
 @option(
+    "--training-data", type=PathName(), metavar="DATA",
+    help="What the model was trained on: near-duplicates of it are named and left out of the verdict.",
+)  # fmt: skip
+@option(
     "--fail-under", metavar="METRIC=X", multiple=True, callback=_parse_gates,
     help="Exit 4 if a score of the pictures that the model was not trained on is below X; accuracy_low"
     " is the lower end of the accuracy's interval. May be repeated.",
@@ -109,12 +113,13 @@ def command(
     predictions: str | None,
     report: str | None,
     against: str | None,
+    training_data: str | None,
     fail_under: dict[str, float],
     read: ReadOptions,
     console: Console,
 ) -> int:
     """Score MODEL on DATA, labelled pictures as for train."""
-    refuse_overwriting((output, predictions, report), (data, model, against))
+    refuse_overwriting((output, predictions, report), (data, model, against, training_data))
     _check_outputs(output, predictions, report)
     format_name = format_of(output, format_name, _FORMATS)
 
@@ -131,6 +136,7 @@ def command(
             against=models[1] if against is not None else None,
             read=with_encoder_of(read, models),
             positive=positive,
+            training_data=training_data,
             gallery=report is not None,
             progress=progress,
             processes=True,
@@ -190,7 +196,8 @@ def _judged(evaluation: Evaluation, wanted: dict[str, float]) -> dict[str, Any]:
 def _missed(evaluation: Evaluation, gates: dict[str, Any], console: Console) -> int:
     """Count the scores that are too low, and say which."""
     missed = 0
-    seen = f" (without the {len(evaluation.overlap)} trained on)" if evaluation.overlap else ""
+    count = evaluation.scores.n - evaluation.scores_without_overlap.n
+    seen = f" (without the {count} trained on)" if count else ""
     for metric, gate in gates.items():
         if not gate["passed"]:
             shown = "undefined" if gate["found"] is None else format(gate["found"], ".4f")

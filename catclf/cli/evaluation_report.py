@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -47,9 +47,8 @@ def _page(evaluation: Evaluation) -> Iterator[str]:
     yield f"{'threshold':<18}{scores.threshold:>9.4g}"
     yield ""
     yield from _calibration(evaluation)
-    if evaluation.overlap:
-        yield ""
-        yield from _leak(evaluation)
+    yield ""
+    yield from _leak(evaluation)
     if evaluation.duel is not None:
         yield ""
         yield from _duel(evaluation.duel)
@@ -85,13 +84,34 @@ def _calibration(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _leak(evaluation: Evaluation) -> Iterator[str]:
-    count, rest = len(evaluation.overlap), evaluation.scores_without_overlap
+    """Which of the pictures are no evidence, for the model has seen them or others like them."""
+    exact, near, rest = evaluation.overlap, evaluation.near_duplicates, evaluation.scores_without_overlap
     accuracy = "undefined" if rest.accuracy is None else f"{rest.accuracy:.4f} of {rest.n}"
-    yield f"the model was trained on {count} of these pictures; accuracy without them {accuracy}"
-    for item in evaluation.overlap[:_LISTED]:
-        yield f"  {printable(item.path)} is training picture {item.training_index} (counted from 0)"
-    if count > _LISTED:
-        yield f"  and {count - _LISTED} more; --format json has them all"
+    without = f"; accuracy without them {accuracy}"
+    if exact:
+        yield f"the model was trained on {len(exact)} of these pictures{'' if near else without}"
+        yield from _listed(
+            f"{printable(item.path)} is training picture {item.training_index} (counted from 0)"
+            for item in exact
+        )
+    if near:
+        others = "others" if exact else "of these pictures"
+        yield f"the model was trained on near-duplicates of {len(near)} {others}{without}"
+        yield from _listed(
+            f"{printable(one.path)} is like {printable(one.training_path)}" for one in near
+        )
+    if near is None:
+        yield "near-duplicates of training pictures were not looked for (--training-data)"
+    elif not near:
+        yield "no near-duplicates of training pictures were found"
+
+
+def _listed(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the first lines, indented, and how many more there are."""
+    every = list(lines)
+    yield from (f"  {line}" for line in every[:_LISTED])
+    if len(every) > _LISTED:
+        yield f"  and {len(every) - _LISTED} more; --format json has them all"
 
 
 def _duel(duel: Duel) -> Iterator[str]:
@@ -105,10 +125,7 @@ def _duel(duel: Duel) -> Iterator[str]:
     )
     low, high = facts.difference_ci95
     yield f"accuracy {facts.difference:+.4f} above the other, 95 % interval {low:+.4f} to {high:+.4f}"
-    for path in duel.differing[:_LISTED]:
-        yield f"  they differ on {printable(path)}"
-    if len(duel.differing) > _LISTED:
-        yield f"  and {len(duel.differing) - _LISTED} more; --format json has them all"
+    yield from _listed(f"they differ on {printable(path)}" for path in duel.differing)
 
 
 class _Row(NamedTuple):

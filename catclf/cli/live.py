@@ -33,6 +33,7 @@ class LiveProgress(Progress):
         self._console = console
         self._drawn_at = 0.0
         self._shown = False
+        self.wants_details = console.verbose
 
     def __enter__(self) -> Self:
         return self

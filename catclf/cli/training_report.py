@@ -17,7 +17,6 @@ from catclf.cli.tables import Column, Table
 from catclf.config import DescentSettings
 from catclf.descent import Step
 from catclf.errors import TrainingError, spelled
-from catclf.features import view_of
 from catclf.pipeline.training import Fit
 from catclf.printable import number_of
 from catclf.work.signals import signals
@@ -132,6 +131,10 @@ def _summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
         f"learning rate {fit.learning_rate:.4g}, l2 {fit.l2:.4g}"
     )
     yield f"accuracy on the {fit.m} training pictures {100 * fit.train_accuracy:.3f} %"
+    near = fit.near_duplicates
+    if near is not None and near.groups:
+        found = f"{number_of(near.groups, 'group')} of near-duplicates ({near.pictures} pictures)"
+        yield f"{found}: no group is both trained on and held out"
     if fit.validation is not None:
         yield f"held-out pictures: {fit.validation.verdict}"
     if fit.cv is not None:
@@ -156,7 +159,7 @@ def _summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
 def _small_pictures(fit: Fit) -> Iterator[str]:
     if not fit.enlarged:
         return
-    view = view_of(fit.model.features)
+    view = fit.model.view
     what = f"{fit.enlarged} of {number_of(fit.m, 'picture')} are smaller than {view.side}×{view.side}"
     through = view.through
     rest = "" if through is None else f"; the model shrinks larger ones to {through}×{through} first"

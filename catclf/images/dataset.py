@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from catclf.config import ReadOptions
+from catclf.decoding import USUAL, Decoding
 from catclf.errors import DataError
 from catclf.images.labelled import Labelled
 from catclf.images.listing import list_labelled
@@ -31,10 +32,13 @@ class DataSet(Protocol):
         What is listed.
     view : View
         The square that is made of each.
+    decoding : Decoding or None
+        By which rule files become pixels; None where that is not known.
     """
 
     labelled: Labelled
     view: View
+    decoding: Decoding | None
 
     def pictures(self, first: int = 0) -> Iterator[Picture]:
         """Yield those from a position on, in order, to be decoded."""
@@ -56,6 +60,7 @@ def opened(
     options: ReadOptions,
     usual: View,
     cluster: Cluster | None = None,
+    decodings: Sequence[Decoding] = (),
 ) -> Iterator[DataSet]:
     """Open labelled pictures for the length of the block.
 
@@ -70,11 +75,15 @@ def opened(
         where they are only to be squashed.
     cluster : Cluster or None
         Its workers read the pictures to load, and keep them.
+    decodings : sequence of Decoding
+        The rules of the models that the pictures are for; those to load are decoded by the first.
+        None at all is that of a packed file, or the usual one.
 
     Raises
     ------
     DataError
-        If the source is none of the three, is malformed, or holds no picture.
+        If the source is none of the three, is malformed, holds no picture, or was packed by another
+        rule.
     """
     view = usual if options.size is None else usual._replace(side=options.size)
     if kind_of(source) == "hdf5":
@@ -83,15 +92,17 @@ def opened(
         if is_url(source):
             reason = "is a URL; an HDF5 file must have a path that the workers can open"
             raise DataError(source, *(NEEDS_SCHEDULER if options.scheduler is None else (reason,)))
-        keeps_own = options.size is None
         with Hdf5Pictures(source, options) as file:
+            file.check_decoded(decodings)
+            view = view._replace(decoding=decodings[0] if decodings else file.decoding or USUAL)
             if cluster is None:
-                yield Hdf5DataSet(file, options, None if keeps_own else view)
+                yield Hdf5DataSet(file, options, view)
             else:
                 from catclf.images.on_workers import Hdf5OnWorkers
 
-                yield Hdf5OnWorkers(file, options, None if keeps_own else view, cluster)
+                yield Hdf5OnWorkers(file, options, view, cluster)
         return
+    view = view._replace(decoding=decodings[0] if decodings else USUAL)
     taken = Taken(options.exclude, options.follow)
     listing = list_labelled(source, options.scheduler is not None, taken)
     if cluster is None:

@@ -18,10 +18,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
-from catclf.images import formats, jpeg, oddities, tiff
+from catclf.images import formats, jpeg, oddities, profiles, tiff
 from catclf.images.effort import refusal
 from catclf.images.float_scale import full_scale, spread_of
 from catclf.images.picture import Decoded, Picture, Pixels
+from catclf.images.profiles import ToSrgb
 from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.regular import open_regular
 from catclf.view import View
@@ -105,7 +106,7 @@ class Decoder:
             raise _RefusedError(refused)
         if image.format not in ("JPEG", "MPO"):
             upright = _upright(image)
-            return Decoded("", tuple(_viewed(upright, view) for view in self.views), shorter=shorter)
+            return Decoded("", tuple(_viewed(*upright, view) for view in self.views), shorter=shorter)
         try:
             return Decoded("", self._of_jpeg(stream, image), shorter=shorter)
         except OSError as exc:
@@ -126,7 +127,7 @@ class Decoder:
                     stream.seek(0)
                     image = _identify(stream)
                 image.draft(None, (view.needed, view.needed))  # at 1/2, 1/4 or 1/8, never below that
-                views[view] = _viewed(_upright(image), view)
+                views[view] = _viewed(*_upright(image), view)
         return tuple(views[view] for view in self.views)
 
 
@@ -136,7 +137,13 @@ def viewed(pixels: Pixels, view: View) -> Pixels:
     seen = view.box(*size) in (None, (0, 0, *size))
     if seen and view.shrunk(*size) is None and view.shape(*size) == size:
         return pixels
-    return _viewed(Image.fromarray(pixels), view)
+    return _viewed(Image.fromarray(pixels), None, view)
+
+
+def seen(images: Pixels, view: View) -> Pixels:
+    """Give a square view of each decoded picture, (m, side, side, 3)."""
+    found = [viewed(image, view) for image in images]
+    return np.array(found, np.uint8).reshape(-1, view.side, view.side, 3)
 
 
 class _RefusedError(Exception):
@@ -167,11 +174,18 @@ def _opened(picture: Picture) -> Iterator[BinaryIO]:
         os.close(handle)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image) -> tuple[Image.Image, ToSrgb | None]:
+    """Return a picture as `_plain` makes it, and what converts its colours to sRGB, if anything must."""
     reading = tiff.reading(image) if image.format == "TIFF" else tiff.AS_IT_IS
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
-    return _plain(image.transpose(turn) if turn is not None else image, reading)
+    profile = image.info.get("icc_profile")
+    plain = _plain(image.transpose(turn) if turn is not None else image, reading)
+    try:
+        return plain, profiles.to_srgb(profile, plain.mode)
+    except ImportError as exc:
+        reason = "has a colour profile, and Pillow was built without what reads it (LittleCMS)"
+        raise _RefusedError(reason) from exc
 
 
 def _allow(max_pixels: int) -> None:
@@ -213,7 +227,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _plain(image: Image.Image, reading: tiff.Reading) -> Image.Image:
-    """Colours or grey without transparency, 8 bits each: mode RGB or L."""
+    """Colours or grey without transparency, 8 bits each: mode RGB, L or CMYK."""
     if image.mode.startswith(("I", "F")):
         return _eight_bits(image, reading)
     if reading.palette is not None:
@@ -221,13 +235,13 @@ def _plain(image: Image.Image, reading: tiff.Reading) -> Image.Image:
         image.putpalette(reading.palette)
     if reading.inverted:
         image = ImageOps.invert(image.convert("L"))
-    if image.mode == "L" and not image.has_transparency_data:
+    if image.mode in ("L", "CMYK") and not image.has_transparency_data:
         return image  # grey is resized as one channel instead of three equal ones
     if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         paper = Image.new("RGB", layer.size, "white")
         paper.paste(layer, mask=layer)
-        return paper
+        return paper.convert("L") if image.mode in ("L", "LA", "La") else paper
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
@@ -270,7 +284,11 @@ def _strips(image: Image.Image, unsigned: bool) -> Iterator[tuple[int, NDArray[n
         yield top, (strip.view(np.uint32) if unsigned else strip).astype(np.float64)
 
 
-def _viewed(image: Image.Image, view: View) -> Pixels:
+def _viewed(image: Image.Image, convert: ToSrgb | None, view: View) -> Pixels:
+    if not view.decoding.profiles:
+        convert = None
+    if image.mode == "CMYK" and convert is None:
+        image = image.convert("RGB")
     # Antialiased: each output pixel is a weighted mean of all the input pixels it covers.
     resample = Image.Resampling[view.resample.upper()]
     if (smaller := view.shrunk(*image.size)) is not None:
@@ -279,6 +297,8 @@ def _viewed(image: Image.Image, view: View) -> Pixels:
         resized = image.resize(whole, resample).crop(view.centre(*whole))
     else:
         resized = image.resize(view.shape(*image.size), resample, view.box(*image.size))
+    if convert is not None:  # of few pixels now, at the cost of half a level
+        resized = convert(resized)
     return np.asarray(resized if resized.mode == "RGB" else resized.convert("RGB"))
 
 

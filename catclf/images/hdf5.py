@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
+from catclf.decoding import BEFORE, Decoding, decoding_of
 from catclf.errors import DataError, Setting, system_reason
 from catclf.images import hdf5_process
 from catclf.images.float_scale import full_scale, spread_of
 from catclf.images.picture import Picture, Pixels
 from catclf.images.stored import StoredPixels
-from catclf.progress import Advanced
+from catclf.progress import Advanced, silent
 from catclf.regular import open_regular
 from catclf.view import View
 from catclf.work.guarded import ChildError, GuardedChild
@@ -27,6 +28,8 @@ SECONDS_LIMIT = 10.0
 """How long the child may take to understand the structure of a file, or for one block."""
 
 _BLOCK_BYTES = 16_000_000
+
+_REMEDY = {True: "pack the pictures again", False: "train the model again"}
 
 _SAMPLED_BLOCKS, _SAMPLED_VALUES = 64, 100_000
 """How much of floating-point pictures says what white is: blocks, and values of each."""
@@ -48,6 +51,11 @@ class Hdf5Pictures:
     options : ReadOptions
         The keys and `max_pixels` are used.
 
+    Attributes
+    ----------
+    decoding : Decoding or None
+        By which rule files became these pictures, if it was `catclf pack` that made them.
+
     Raises
     ------
     DataError
@@ -63,7 +71,7 @@ class Hdf5Pictures:
             os.close(self._handle)
             raise
         try:
-            self._stored_shape, kind = self._structure()
+            self._stored_shape, kind, self.decoding = self._structure()
             _, height, width, _ = self.shape
             most = options.max_pixels
             if height * width > most:
@@ -74,13 +82,27 @@ class Hdf5Pictures:
             self._close()
             raise
 
-    def _structure(self) -> tuple[tuple[int, ...], str]:
+    def _structure(self) -> tuple[tuple[int, ...], str, Decoding | None]:
         structure = self._ask("structure")
         try:
             m, height, width, *channels = map(int, structure["shape"])
-            return (m, height, width, *channels), str(structure["kind"])
+            shape, kind = (m, height, width, *channels), str(structure["kind"])
+            packed, decoding = structure.get("packed"), structure.get("decoding")
         except (ValueError, TypeError, KeyError) as exc:  # a file that has taken the child over
             raise DataError(self.path, "is a broken HDF5 file") from exc
+        if decoding is None:
+            return shape, kind, BEFORE if packed else None
+        try:
+            return shape, kind, decoding_of(str(decoding))
+        except ValueError as exc:
+            raise DataError(self.path, str(exc)) from exc
+
+    def check_decoded(self, wanted: Iterable[Decoding]) -> None:
+        """Raise a DataError if the file says that its pictures were decoded by another rule."""
+        for decoding in wanted:
+            if self.decoding not in (None, decoding):
+                reason = f"was packed with {self.decoding}, but the model is trained with {decoding}"
+                raise DataError(self.path, f"{reason}: {_REMEDY[decoding.profiles]}")
 
     def __enter__(self) -> Hdf5Pictures:
         return self
@@ -109,9 +131,7 @@ class Hdf5Pictures:
         decoded = (pixels for block in self.blocks(rows) for pixels in block)
         return (Picture(name, pixels=pixels) for name, pixels in zip(names, decoded, strict=True))
 
-    def resized(
-        self, view: View, rows: slice = slice(None), advanced: Advanced = lambda what, done, total: None
-    ) -> Pixels:
+    def resized(self, view: View, rows: slice = slice(None), advanced: Advanced = silent) -> Pixels:
         """Read some pictures (k, side, side, 3) in a square view."""
         first, last, _ = rows.indices(self.shape[0])
         pixels = np.empty((last - first, view.side, view.side, 3), dtype=np.uint8)
@@ -230,9 +250,9 @@ def _opened(path: str) -> int:
 
 
 def _viewed(block: Pixels, view: View) -> Pixels:
-    from catclf.images.decode import viewed  # only where it is needed: it takes time to import
+    from catclf.images.decode import seen  # only where it is needed: it takes time to import
 
-    return np.stack([viewed(picture, view) for picture in block])
+    return seen(block, view)
 
 
 def _start(path: str, handle: int, options: ReadOptions) -> GuardedChild:

@@ -39,6 +39,7 @@ MOST_EXPANSION = 1100
 
 MOST_CLASSES = 10_000
 MOST_NAMES_SHOWN = 12
+MOST_TEXT = 10_000
 
 Answer = tuple[dict[str, Any], bytes | memoryview]
 
@@ -71,8 +72,15 @@ class Reader:
         self._shape = (1, *shape) if self._alone else shape
 
     def structure(self) -> Answer:
-        """Shape and kind of the pictures."""
-        return {"shape": self._shape, "kind": self._x.dtype.kind}, b""
+        """Shape and kind of the pictures, whether `catclf pack` made them, and what it says of them."""
+        decoding = self._file.attrs.get("decoding")
+        known = isinstance(decoding, str) and len(decoding) <= MOST_TEXT
+        return {
+            "shape": self._shape,
+            "kind": self._x.dtype.kind,
+            "packed": "paths" in self._file,
+            "decoding": decoding if known else None,
+        }, b""
 
     def _block(self, start: int, stop: int) -> NDArray[Any]:
         block: NDArray[Any] = self._x[()][np.newaxis] if self._alone else self._x[start:stop]

@@ -33,6 +33,7 @@ def write_hdf5(
     labels: NDArray[np.intp],
     classes: Sequence[str],
     paths: Iterable[str],
+    decoding: str,
 ) -> None:
     """Write ``train_set_x``, ``train_set_y``, ``list_classes`` and ``paths``; the same each time.
 
@@ -50,6 +51,8 @@ def write_hdf5(
     classes : sequence of str
     paths : iterable of str, m of them
         Bytes that are not UTF-8 stay what they are.
+    decoding : str
+        What the file says of it, as JSON.
 
     Raises
     ------
@@ -69,6 +72,7 @@ def write_hdf5(
             handle_signals()
             if target.error is not None:
                 break
+        out.attrs["decoding"] = decoding
         create("train_set_y", data=labels.astype("<i8"))
         create("list_classes", data=[os.fsencode(name) for name in classes])
         text = create("paths", (m,), h5py.string_dtype("utf-8"))

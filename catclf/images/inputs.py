@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
+from catclf.decoding import Decoding
 from catclf.errors import DataError
 from catclf.images.folder import OnIgnored, walk
 from catclf.images.paths import kind_of
@@ -26,6 +27,7 @@ def pictures_of(
     inputs: Inputs,
     options: ReadOptions,
     on_ignored: OnIgnored = lambda path: None,
+    decodings: Collection[Decoding] = (),
 ) -> Iterator[Picture | Waiting]:
     """Yield every picture that `inputs` stand for, lazily and in order.
 
@@ -41,6 +43,8 @@ def pictures_of(
     options : ReadOptions
     on_ignored : (path) -> None
         Called for each file in a folder that is not tried.
+    decodings : collection of Decoding
+        The rules that a packed file must fit.
 
     Yields
     ------
@@ -55,15 +59,17 @@ def pictures_of(
         elif isinstance(item, np.ndarray):
             yield _array(f"inputs[{number}]", item)
         elif isinstance(item, str | os.PathLike):
-            yield from _at(os.fspath(item), options, on_ignored)
+            yield from _at(os.fspath(item), options, on_ignored, decodings)
         else:
             yield Picture("-", stream=item)
 
 
-def _at(path: str, options: ReadOptions, on_ignored: OnIgnored) -> Iterator[Picture]:
+def _at(
+    path: str, options: ReadOptions, on_ignored: OnIgnored, decodings: Collection[Decoding]
+) -> Iterator[Picture]:
     kind = kind_of(path)
     if kind == "hdf5":
-        yield from _rows_of_hdf5(path, options)
+        yield from _rows_of_hdf5(path, options, decodings)
     elif kind == "folder":
         yield from walk(path, on_ignored, Taken(options.exclude, options.follow))
     elif kind == "url" and path.endswith("/") and options.scheduler is not None:
@@ -79,11 +85,12 @@ def _array(name: str, array: NDArray[Any]) -> Picture:
     return Picture(name, error=DataError(name, f"{found}; expected (h, w, 3) uint8"))
 
 
-def _rows_of_hdf5(path: str, options: ReadOptions) -> Iterator[Picture]:
+def _rows_of_hdf5(path: str, options: ReadOptions, decodings: Collection[Decoding]) -> Iterator[Picture]:
     from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
 
     try:
         with Hdf5Pictures(path, options) as file:
+            file.check_decoded(decodings)
             yield from file.pictures()
     except DataError as exc:
         yield Picture(path, error=exc)

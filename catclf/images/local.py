@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from catclf.config import ReadOptions
+from catclf.decoding import Decoding
 from catclf.errors import DataError, Setting
 from catclf.images.labelled import Labelled, classes_of, usual_positive
 from catclf.images.listing import Listing
@@ -48,6 +49,7 @@ class FileDataSet:
         self.labelled = listing.labelled
         self.options = options
         self.view = view
+        self.decoding: Decoding | None = view.decoding
         self._listed = listing.pictures
 
     def pictures(self, first: int = 0) -> Iterator[Picture]:
@@ -86,7 +88,7 @@ class FileDataSet:
 
 
 class Hdf5DataSet:
-    """Pictures of an open HDF5 file.
+    """Pictures of an open HDF5 file, of their own size where `options` have none.
 
     Raises
     ------
@@ -94,15 +96,16 @@ class Hdf5DataSet:
         If there is no side, or a label without a class.
     """
 
-    def __init__(self, file: Hdf5Pictures, options: ReadOptions, view: View | None) -> None:
+    def __init__(self, file: Hdf5Pictures, options: ReadOptions, view: View) -> None:
         self.options = options
+        self.decoding = file.decoding
         self._file = file
         path, (m, height, width, _) = file.path, file.shape
-        if view is None and height != width:
+        if options.size is None and height != width:
             raise DataError(
                 path, f"has pictures of {height}×{width}; give a side with ", Setting("size")
             )
-        self.view = view or View(height)
+        self.view = view if options.size is not None else view._replace(side=height)
         labels, classes = file.labels(), file.classes()
         if labels.min() < 0 or labels.max() >= len(classes):
             found = f"labels from {labels.min()} to {labels.max()}"

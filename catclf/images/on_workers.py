@@ -62,9 +62,7 @@ class FilesOnWorkers(FileDataSet):
 class Hdf5OnWorkers(Hdf5DataSet):
     """Pictures of an HDF5 file that the workers can open by the same absolute path."""
 
-    def __init__(
-        self, file: Hdf5Pictures, options: ReadOptions, view: View | None, cluster: Cluster
-    ) -> None:
+    def __init__(self, file: Hdf5Pictures, options: ReadOptions, view: View, cluster: Cluster) -> None:
         super().__init__(file, options, view)
         self._cluster = cluster
 

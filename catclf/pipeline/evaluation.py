@@ -13,36 +13,21 @@ from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
 from catclf.errors import DataError
-from catclf.features import view_of
 from catclf.fingerprints import Marks, overlap
 from catclf.images.dataset import opened
 from catclf.images.labelled import Labelled
+from catclf.images.picture import Pixels
 from catclf.logistic import Vector, cross_entropy, sigmoid
 from catclf.metrics import Comparison, Scores, mcnemar, score, training_baseline
 from catclf.model import Model
+from catclf.near_duplicates import Thumbnails
 from catclf.pipeline.classes import labels_by_name
 from catclf.pipeline.gallery import Gallery
 from catclf.pipeline.scoring import Scored, Scorer, loaded, scored
+from catclf.pipeline.seen import NearDuplicate, Overlap, training_pictures
 from catclf.progress import Progress
-from catclf.view import THUMBNAIL
+from catclf.view import PREVIEW, THUMBNAIL, View
 from catclf.work.spread import MOST
-
-
-class Overlap(NamedTuple):
-    """A picture that the model was trained on.
-
-    Attributes
-    ----------
-    position : int
-        In the data that is evaluated.
-    path : str
-    training_index : int
-        Number of the picture among those of the training, from 0.
-    """
-
-    position: int
-    path: str
-    training_index: int
 
 
 @dataclass(frozen=True)
@@ -82,8 +67,10 @@ class Evaluation:
     scores : Scores
     overlap : tuple of Overlap
         The pictures that the model has seen with their labels.
+    near_duplicates : tuple of NearDuplicate, or None
+        Others that are like those; None if nobody looked.
     scores_without_overlap : Scores
-        Of the other pictures.
+        Of the pictures in neither.
     gallery : Gallery or None
         Pictures to show, if they were asked for.
     duel : Duel or None
@@ -97,6 +84,7 @@ class Evaluation:
     losses: Vector
     scores: Scores
     overlap: tuple[Overlap, ...]
+    near_duplicates: tuple[NearDuplicate, ...] | None
     scores_without_overlap: Scores
     gallery: Gallery | None
     duel: Duel | None
@@ -132,12 +120,26 @@ class Evaluation:
     @property
     def verdict(self) -> str:
         """What the accuracy says of pictures that the model was not trained on, as a phrase."""
-        n, seen, rest = self.scores.n, len(self.overlap), self.scores_without_overlap
-        if not seen:
+        n, seen, near = self.scores.n, len(self.overlap), len(self.near_duplicates or ())
+        if not seen + near:
             return self.scores.verdict
-        if seen == n:
-            return f"none: the model was trained on all {n} of these pictures; score it on others"
-        return f"trained on {seen} of these {n} pictures; on the other {rest.n} {rest.verdict}"
+        count = f"all {n} of these" if seen + near == n else f"{seen + near} of these {n}"
+        if not near:
+            what = f"trained on {count} pictures"
+        elif not seen:
+            what = f"trained on near-duplicates of {count} pictures"
+        else:
+            what = f"trained on {count} pictures or on near-duplicates of them"
+        rest = self.scores_without_overlap
+        if not rest.n:
+            return f"none: the model was {what}; score it on others"
+        return f"{what}; on the other {rest.n} {rest.verdict}"
+
+    def _near_facts(self) -> dict[str, Any] | None:
+        if self.near_duplicates is None:
+            return None
+        items = [{"path": o.path, "training_path": o.training_path} for o in self.near_duplicates]
+        return {"count": len(items), "items": items}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON."""
@@ -154,6 +156,7 @@ class Evaluation:
                 "items": [{"path": o.path, "training_index": o.training_index} for o in self.overlap],
                 "accuracy_without": self.scores_without_overlap.accuracy,
             },
+            "near_duplicates": self._near_facts(),
             **({} if self.duel is None else {"against": self.duel.to_dict()}),
         }
 
@@ -167,6 +170,7 @@ def evaluate(
     against: Model | str | os.PathLike[str] | None = None,
     read: ReadOptions | None = None,
     positive: str | None = None,
+    training_data: str | os.PathLike[str] | None = None,
     gallery: bool = False,
     progress: Progress | None = None,
     processes: bool = False,
@@ -188,6 +192,8 @@ def evaluate(
         How the pictures are read; None is the defaults. Only some are in memory at a time.
     positive : str or None
         The class of the data that is the model's positive one, if it is called otherwise.
+    training_data : path or None
+        What the model was trained on, as in `train`, to look for near-duplicates of it.
     gallery : bool
         Whether to keep the worst mistakes and the most doubtful pictures.
     progress : Progress or None
@@ -206,8 +212,10 @@ def evaluate(
     limits = [one.threshold if threshold is None else threshold for one in models]
     read, progress = read.of_size(models[0].size), progress or Progress()
     marked, shown = len(models[0].fingerprints) > 0, Gallery(limits[0]) if gallery else None
-    scorer = _scorer(models, read, marked, gallery)
-    with opened(os.fspath(data), read, view_of(models[0].features)) as pictures:
+    kept = ((PREVIEW,) if gallery else ()) + ((THUMBNAIL,) if training_data is not None else ())
+    scorer = _scorer(models, read, marked, kept)
+    decodings = [one.decoding for one in models]
+    with opened(os.fspath(data), read, models[0].view, decodings=decodings) as pictures:
         progress.ignored(pictures.labelled.ignored)
         progress.warnings(pictures.labelled.warnings)
         y = _labels(models, pictures.labelled, positive)  # before anything is decoded
@@ -216,8 +224,13 @@ def evaluate(
     labelled, y = pictures.labelled.only(found.read, found.skipped), y[found.read]
     z, p = found.scores[0], sigmoid(found.scores[0])
     known = overlap(models[0].fingerprints, found.marks)
-    unseen = np.ones(len(y), dtype=bool)
-    unseen[[k for k, _ in known]] = False
+    seen, near, paths = {k for k, _ in known}, None, list(labelled.paths)
+    if training_data is not None:
+        source = os.fspath(training_data)
+        trained = training_pictures(source, models[0], scorer.options, processes, progress)
+        near = trained.near(paths, found.thumbnails, seen, progress)
+        seen |= {one.position for one in near}
+    unseen = ~np.isin(np.arange(len(y)), list(seen))
     return Evaluation(
         model=models[0],
         labelled=labelled,
@@ -225,16 +238,16 @@ def evaluate(
         probabilities=p,
         losses=cross_entropy(z, y),
         scores=score(y, p, limits[0]),
-        overlap=tuple(Overlap(k, labelled.paths[k], index) for k, index in known),
+        overlap=tuple(Overlap(k, paths[k], index) for k, index in known),
+        near_duplicates=near,
         scores_without_overlap=score(y[unseen], p[unseen], limits[0]),
         gallery=shown,
-        duel=_duel(found.scores, limits, y, labelled.paths) if len(models) > 1 else None,
+        duel=_duel(found.scores, limits, y, paths) if len(models) > 1 else None,
     )
 
 
-def _scorer(models: list[Model], read: ReadOptions, marked: bool, gallery: bool) -> Scorer:
+def _scorer(models: list[Model], read: ReadOptions, marked: bool, kept: tuple[View, ...]) -> Scorer:
     """Build a scorer that uses no more cores than the budget of memory allows."""
-    kept = (THUMBNAIL,) if gallery else ()
     sides = [*(model.size for model in models), *(view.side for view in kept)]
     # For each core two chunks are under way, as pixels and, for the products, as floating-point numbers.
     needed = 2 * MOST * (10 * 3 * sum(side**2 for side in sides))
@@ -275,12 +288,15 @@ class _Found(NamedTuple):
         Fingerprints, or zeros.
     skipped : list of DataError
         Why the others could not be read.
+    thumbnails : (m, 32, 32, 3) uint8
+        As many, or none where they are not wanted.
     """
 
     read: list[int]
     scores: NDArray[np.float64]
     marks: Marks
     skipped: list[DataError]
+    thumbnails: Thumbnails
 
 
 def _collected(
@@ -295,6 +311,7 @@ def _collected(
     skipped: list[DataError] = []
     scores: list[tuple[float, ...]] = []
     marks: list[int] = []
+    thumbnails: list[Pixels] = []
     done = 0
     for some in answers:
         for _, z, error, mark, views, *_ in some:
@@ -304,6 +321,8 @@ def _collected(
                 marks.append(mark or 0)
                 if shown is not None:
                     shown.add(len(read) - 1, y[done], z[0], views[0])
+                if THUMBNAIL in scorer.kept:
+                    thumbnails.append(views[-1])
             elif scorer.options.on_error == "fail":
                 raise error
             else:
@@ -311,7 +330,13 @@ def _collected(
             done += 1
         progress.advanced("pictures scored", done, len(y))
     z_of = np.array(scores, np.float64).reshape(-1, len(scorer.models)).T
-    return _Found(read, z_of, np.array(marks, np.uint64), skipped)
+    return _Found(
+        read,
+        z_of,
+        np.array(marks, np.uint64),
+        skipped,
+        np.array(thumbnails, np.uint8).reshape(-1, THUMBNAIL.side, THUMBNAIL.side, 3),
+    )
 
 
 def _duel(scores: NDArray[np.float64], limits: list[float], y: Vector, paths: Sequence[str]) -> Duel:

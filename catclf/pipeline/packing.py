@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -120,7 +121,7 @@ def pack(
         progress.ignored(labelled.ignored)
         progress.warnings(labelled.warnings)
         classes = _ordered_classes(labelled, settings.positive)
-        kept_by = {"max_pixels": settings.read.max_pixels}
+        kept_by = {"max_pixels": settings.read.max_pixels, **source.view.decoding.to_dict()}
         spool = Spool(output + PARTIAL_SUFFIX, source.view.side, kept_by, partial(_digest, source))
         with contextlib.closing(spool):
             resumed = spool.taken
@@ -206,5 +207,6 @@ def _write(
 
     progress.note(f"writing {output}")
     with replacing(output) as file:
-        write_hdf5(file, source.view.side, blocks(), labels, classes, labelled.paths)
+        decoding = json.dumps(None if source.decoding is None else source.decoding.to_dict())
+        write_hdf5(file, source.view.side, blocks(), labels, classes, labelled.paths, decoding)
     return labels

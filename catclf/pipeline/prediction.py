@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
 from catclf.errors import DataError
-from catclf.features import view_of
 from catclf.images.folder import OnIgnored
 from catclf.images.inputs import Inputs, pictures_of
 from catclf.logistic import sigmoid
@@ -116,9 +115,9 @@ def predict_chunks(
     """
     read = read or ReadOptions()
     (model,) = loaded([model], prior, read)
-    kept = (view_of(model.features),) if keep_pixels else ()
+    kept = (model.view,) if keep_pixels else ()
     scorer = Scorer((model,), read.of_size(model.size), kept=kept)
-    pictures = pictures_of(inputs, scorer.options, on_ignored)
+    pictures = pictures_of(inputs, scorer.options, on_ignored, [model.decoding])
     with closing(scored(scorer, pictures, processes, progress)) as answers:
         for some in answers:
             errors = (answer.error for answer in some) if read.on_error == "fail" else ()

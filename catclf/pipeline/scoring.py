@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
 from catclf.errors import ConfigError, DataError, system_reason
-from catclf.features import Features, Viewing, view_of, wants_file
+from catclf.features import Features, Viewing, wants_file
 from catclf.images.decode import Decoder
 from catclf.images.picture import Picture, Pixels
 from catclf.model import Model, load
@@ -119,7 +119,7 @@ class Scorer:
     @property
     def decoder(self) -> Decoder:
         """Gives a view for each model, then those to be kept."""
-        seen = tuple(view_of(model.features) for model in self.models)
+        seen = tuple(model.view for model in self.models)
         return Decoder(seen + self.kept, self.options.max_pixels)
 
     def __call__(self, pictures: list[Picture], decoder: Decoder | None = None) -> list[Scored]:
@@ -162,6 +162,8 @@ class Row(NamedTuple):
     error : DataError or None
     mark : int or None
         Fingerprint of what the features see.
+    views : tuple of (h, w, 3) uint8
+        Those that were to be kept.
     shorter, endless
         See `catclf.images.picture.Decoded`.
     """
@@ -170,30 +172,45 @@ class Row(NamedTuple):
     numbers: NDArray[Any] | None
     error: DataError | None = None
     mark: int | None = None
+    views: tuple[Pixels, ...] = ()
     shorter: int = 0
     endless: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class RowMaker:
-    """Decodes some pictures at a time and computes their rows. It may be sent to other processes."""
+    """Decodes some pictures at a time and computes their rows. It may be sent to other processes.
 
-    features: Features
+    Parameters
+    ----------
+    features : Features or None
+        None makes no rows.
+    view : View
+        What is seen of a picture.
+    options : ReadOptions
+    kept : tuple of View
+        What is to be kept of each picture.
+    """
+
+    features: Features | None
+    view: View
     options: ReadOptions
+    kept: tuple[View, ...] = ()
 
     def __call__(self, pictures: list[Picture]) -> list[Row]:
         """Compute the rows of some pictures, none of which depends on the others."""
         from catclf.fingerprints import fingerprint
 
-        decoder = Decoder((view_of(self.features),), self.options.max_pixels)
+        decoder = Decoder((self.view, *self.kept), self.options.max_pixels)
         rows = []
         for one in decoder(pictures):
             if one.error is not None:
                 rows.append(Row(one.path, None, one.error))
                 continue
-            seen = np.array(one.views)
-            (numbers,), (mark,) = self.features.rows(seen), fingerprint(seen).tolist()
-            rows.append(Row(one.path, numbers, None, mark, one.shorter, one.endless))
+            seen = np.array(one.views[:1])
+            (numbers,) = (None,) if self.features is None else self.features.rows(seen)
+            (mark,) = fingerprint(seen).tolist()
+            rows.append(Row(one.path, numbers, None, mark, one.views[1:], one.shorter, one.endless))
         return rows
 
 
@@ -221,7 +238,7 @@ def scored(
         chunks = _on_cluster(scorer, pictures, progress)
     else:
         chunks = _here(scorer, scorer.options.cores, _lost_scores, pictures, processes, progress)
-    needed = [view_of(model.features).needed for model in scorer.models if model.features.kind.own_view]
+    needed = [model.view.needed for model in scorer.models if model.features.kind.own_view]
     return _told(chunks, max(needed, default=0), progress)
 
 

@@ -6,7 +6,6 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -16,11 +15,9 @@ from numpy.typing import NDArray
 import catclf
 from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
 from catclf.descent import Step
-from catclf.errors import ClusterError, ConfigError, DataError, Setting, TrainingError
-from catclf.features import Features, FeaturesClass, Viewing
-from catclf.fingerprints import MOST_KEPT, Marks, duplicates, fingerprint, kept
+from catclf.errors import ClusterError, ConfigError, DataError, TrainingError
+from catclf.fingerprints import MOST_KEPT, duplicates, kept
 from catclf.fitting import (
-    Encoded,
     Fitted,
     Mask,
     Prepared,
@@ -31,21 +28,20 @@ from catclf.fitting import (
     fit,
     prepare,
 )
-from catclf.folds import held_out_mask
-from catclf.images.dataset import DataSet, opened
-from catclf.images.labelled import Labelled
 from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model
-from catclf.pipeline.classes import binary, labels_by_name, negative_class, positive_class
+from catclf.pipeline.classes import negative_class
 from catclf.pipeline.classifier import Classifier
 from catclf.pipeline.resuming import check_resumable, check_same_rows
+from catclf.pipeline.training_data import NearDuplicates, Sources, Task, read_all
+from catclf.printable import number_of
 from catclf.progress import Progress
 from catclf.provenance import Provenance
-from catclf.stores import Store
-from catclf.stores.here import InMemory
-from catclf.view import View
 from catclf.work.cluster import Cluster, connected
+
+_LARGE_GROUP = 0.05
+"""Share of the pictures from which on a group of near-duplicates is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +73,8 @@ class Fit:
         α, the limit of stability 2/L, and λ.
     train_accuracy : float
     history : tuple of Step
+    near_duplicates : NearDuplicates or None
+        Pictures of the same scenes; None where no picture was held out, and so nobody looked.
     validation : Scores or None
         Of the held-out pictures.
     cv : Scores or None
@@ -105,6 +103,7 @@ class Fit:
     l2: float
     train_accuracy: float
     history: tuple[Step, ...]
+    near_duplicates: NearDuplicates | None
     validation: Scores | None
     cv: Scores | None
     tuned: Scores | None
@@ -134,6 +133,9 @@ class Fit:
             "seconds": self.seconds,
             "warnings": list(self.warnings),
         }
+        if self.near_duplicates is not None:
+            found = self.near_duplicates
+            summary["near_duplicates"] = {"groups": found.groups, "pictures": found.pictures}
         if self.validation is not None:
             summary["validation"] = self.validation.to_dict()
         if self.cv is not None:
@@ -185,57 +187,12 @@ def train(
         If the settings' scheduler cannot be reached or is lost; its `model` is then the best so far.
     """
     settings, progress = settings or TrainSettings(), progress or Progress()
-    task = _Task(os.fspath(data), settings, resume, progress, processes)
+    task = Task(os.fspath(data), settings, resume, progress, processes)
     scheduler = settings.read.scheduler
     if scheduler is None:
         return _train(task, None)
     with connected(scheduler, settings.read.jobs, progress.warning) as cluster:
         return _train(task, cluster)
-
-
-class _Task(NamedTuple):
-    """What `train` was asked to do."""
-
-    data: str
-    settings: TrainSettings
-    resume: Model | None
-    progress: Progress
-    processes: bool
-
-
-class _Sources(NamedTuple):
-    """The pictures of the data, with those of other data to validate with.
-
-    Attributes
-    ----------
-    problem : Problem
-    trained_on : (m,) bool
-        The others are held out.
-    marks : (m,) uint64
-        Fingerprints.
-    labelled : tuple of Labelled
-        Of the data, and of other data if there is any.
-    positive : str
-    enlarged : int
-        Pictures of the data that are smaller than what the features take.
-    """
-
-    problem: Problem
-    trained_on: Mask
-    marks: Marks
-    labelled: tuple[Labelled, ...]
-    positive: str
-    enlarged: int
-
-    @property
-    def held_out(self) -> Mask | None:
-        """The pictures held out (m,), or None if there are none."""
-        return None if self.trained_on.all() else ~self.trained_on
-
-    @property
-    def paths(self) -> list[str]:
-        """Of all m pictures."""
-        return [path for labelled in self.labelled for path in labelled.paths]
 
 
 class _Validated(NamedTuple):
@@ -259,11 +216,11 @@ class _Validated(NamedTuple):
     diverged: list[TrainingError]
 
 
-def _train(task: _Task, cluster: Cluster | None) -> Fit:
+def _train(task: Task, cluster: Cluster | None) -> Fit:
     begun = time.perf_counter()
     differences = cluster.differences() if cluster is not None else []
     settings, progress, resume = task.settings, task.progress, task.resume
-    sources = _read_all(task, cluster)
+    sources = read_all(task, cluster)
     problem, trained_on = sources.problem, sources.trained_on
     if resume is not None:
         size, marks = problem.pictures.shape[1], sources.marks[trained_on]
@@ -288,145 +245,6 @@ def _train(task: _Task, cluster: Cluster | None) -> Fit:
     return _fit(sources, prepared, fitted, model, scored, cv, warnings, begun)
 
 
-class _Read(NamedTuple):
-    """Pictures that could be read, or their rows where the pictures themselves are not needed.
-
-    Attributes
-    ----------
-    pictures : Store (m, s, s, 3) of uint8
-        Of rows none, but of their shape.
-    encoded : Encoded or None
-    marks : (m,) uint64
-    labelled : Labelled
-    shorter : tuple of int
-        With rows, the shorter side of each picture.
-    """
-
-    pictures: Store
-    encoded: Encoded | None
-    marks: Marks
-    labelled: Labelled
-    shorter: tuple[int, ...] = ()
-
-    def joined(self, other: _Read) -> _Read:
-        """Return these, then the others; `labelled` is of these alone."""
-        encoded = self.encoded
-        if encoded is not None and other.encoded is not None:
-            encoded = Encoded(encoded.features, encoded.rows.joined(other.encoded.rows))
-        pictures, marks = self.pictures.joined(other.pictures), np.append(self.marks, other.marks)
-        return self._replace(pictures=pictures, encoded=encoded, marks=marks)
-
-
-def _read_all(task: _Task, cluster: Cluster | None) -> _Sources:
-    """Read the data, unless its classes do not fit, and other data to validate with."""
-    settings, progress, read = task.settings, task.progress, task.settings.read
-    features = _own_view(settings)
-    usual = View(settings.kind.size) if features is None else features.view
-    if features is not None:
-        read = replace(read, size=features.size)  # whatever that of the data is
-    with opened(task.data, read, usual, cluster) as listed:
-        progress.ignored(listed.labelled.ignored)
-        progress.warnings(listed.labelled.warnings)
-        positive_class(listed.labelled, settings.positive)  # before anything is decoded
-        found = _load(listed, task, features)
-    enlarged = 0
-    if features is not None:
-        found, enlarged = _of_their_size(found, features)
-    labelled = found.labelled
-    positive = positive_class(labelled, settings.positive)  # one side may have been unreadable
-    y = binary(labelled, positive)
-    sources: tuple[Labelled, ...] = (labelled,)
-    trained_on = np.ones(len(y), dtype=bool)
-    if isinstance(settings.validation, float):
-        trained_on = ~held_out_mask(y, settings.validation, settings.descent.seed)
-    elif settings.validation is not None:
-        size, left = found.pictures.shape[1], max(1, read.memory - found.pictures.nbytes)
-        with opened(
-            os.fspath(settings.validation), replace(read, size=size, memory=left), usual, cluster
-        ) as listed:
-            progress.ignored(listed.labelled.ignored)
-            progress.warnings(listed.labelled.warnings)
-            labels_by_name(listed.labelled, positive)
-            made = None if found.encoded is None else found.encoded.features
-            other = _load(listed, task, made)
-        progress.note(f"{other.labelled.m} pictures read for validation")
-        found, sources = found.joined(other), (labelled, other.labelled)
-        y = np.append(y, labels_by_name(other.labelled, positive))
-        trained_on = np.arange(len(y)) < labelled.m
-    problem = Problem(found.pictures, y, settings, progress, found.encoded)
-    return _Sources(problem, trained_on, found.marks, sources, positive, enlarged)
-
-
-def _own_view(settings: TrainSettings) -> Viewing | None:
-    """Features that say how pictures are cut, ready before any is read; None if those do not."""
-    if not settings.kind.own_view:
-        return None
-    code: FeaturesClass = settings.kind.load()
-    return code.chosen(settings.read)
-
-
-def _load(listed: DataSet, task: _Task, features: Features | None) -> _Read:
-    """Decode all pictures, and keep them or, where that is enough, their rows by `features`."""
-    kind = task.settings.kind
-    if kind.at_reading:
-        code: FeaturesClass = kind.load()
-        return _load_rows(listed, task, features or code.of_size(listed.view.side))
-    pictures, labelled = listed.load(task.progress.advanced)
-    task.progress.endless(labelled.endless)
-    return _Read(pictures, None, pictures.each(fingerprint), labelled)
-
-
-def _load_rows(listed: DataSet, task: _Task, features: Features) -> _Read:
-    from catclf.pipeline.scoring import Row, RowMaker, rows_of  # only here: Pillow takes time to import
-
-    progress, m = task.progress, listed.labelled.m
-    maker = RowMaker(features, task.settings.read)
-    empty = np.empty((0, features.size, features.size, 3), np.uint8)
-    dtype = features.rows(empty).dtype
-    if m * features.n_x * dtype.itemsize > task.settings.read.memory:
-        needed = f"{m * features.n_x * dtype.itemsize / 1e6:.1f} MB"
-        reason = f"has {m} pictures, whose rows take {needed}; allow more "
-        raise DataError(listed.labelled.source, reason, Setting("memory"))
-    rows = np.empty((m, features.n_x), dtype)
-    good: dict[int, Row] = {}
-    skipped: list[DataError] = []
-    done = 0
-    with closing(rows_of(maker, listed.pictures(), task.processes, progress)) as chunks:
-        for chunk in chunks:
-            for k, row in enumerate(chunk, done):
-                if row.error is None:
-                    rows[len(good)] = row.numbers
-                    good[k] = row._replace(numbers=None)
-                elif task.settings.read.on_error == "fail":
-                    raise row.error
-                else:
-                    skipped.append(row.error)
-            done += len(chunk)
-            progress.advanced("pictures encoded", done, m)
-    progress.endless(sum(row.endless for row in good.values()))
-    return _Read(
-        pictures=InMemory(empty),
-        encoded=Encoded(features, InMemory(rows[: len(good)])),
-        marks=np.array([row.mark for row in good.values()], np.uint64),
-        labelled=listed.labelled.only([*good], skipped),
-        shorter=tuple(row.shorter for row in good.values()),
-    )
-
-
-def _of_their_size(found: _Read, features: Viewing) -> tuple[_Read, int]:
-    """Have the features remember the size of small pictures; and how many were enlarged.
-
-    If all are smaller than what the network takes, a model of them shrinks larger ones to their size.
-    """
-    assert found.encoded is not None
-    largest, needed = max(found.shorter, default=0), features.view.needed
-    enlarged = sum(shorter < needed for shorter in found.shorter)
-    if 0 < largest < needed:
-        small = Encoded(features.of_small(largest), found.encoded.rows)
-        found = found._replace(encoded=small)
-    return found, enlarged
-
-
 def _prepared(problem: Problem, trained_on: Mask, resume: Model | None) -> Prepared:
     kind, cv = problem.settings.kind, problem.settings.cv
     fits = 1 if kind.learns or kind.standardised else 1 + (cv or 0)
@@ -445,6 +263,10 @@ def _cross_validated(prepared: Prepared, trained_on: Mask) -> _Validated:
     diverged: list[TrainingError] = []
     probabilities = cross_validate(prepared, trained_on, folds, diverged.append)
     y, threshold, at_it = problem.y[trained_on], 0.5, None
+    if problem.progress.wants_details and problem.has_groups:
+        apart = replace(prepared, problem=replace(problem, groups=None))
+        verdict = score(y, cross_validate(apart, trained_on, folds)).verdict
+        problem.progress.note(f"with near-duplicates in different folds it would be: {verdict}")
     if settings.tune_threshold is not None:
         goal, at = parse_threshold_goal(settings.tune_threshold)
         tuned = choose_threshold(y, probabilities, goal, at)
@@ -456,7 +278,7 @@ def _cross_validated(prepared: Prepared, trained_on: Mask) -> _Validated:
 
 
 def _model(
-    sources: _Sources, prepared: Prepared, fitted: Fitted, cv: _Validated, resume: Model | None
+    sources: Sources, prepared: Prepared, fitted: Fitted, cv: _Validated, resume: Model | None
 ) -> Classifier:
     w, b = prepared.parameters(fitted.descent)
     positive = sources.positive
@@ -468,13 +290,14 @@ def _model(
         negative=negative_class(sources.labelled[0].classes, positive),
         threshold=cv.threshold,
         training=_provenance(sources, prepared, fitted, cv.scores, resume),
+        decoding=sources.decoding,
         fingerprints=kept(sources.marks[sources.trained_on]),
         history=_history_table(fitted.descent.history),
     )
 
 
 def _provenance(
-    sources: _Sources, prepared: Prepared, fitted: Fitted, cv: Scores | None, resume: Model | None
+    sources: Sources, prepared: Prepared, fitted: Fitted, cv: Scores | None, resume: Model | None
 ) -> Provenance:
     problem, trained_on, descent = sources.problem, sources.trained_on, fitted.descent
     settings, before = problem.settings, 0 if resume is None else resume.training.iterations or 0
@@ -506,7 +329,7 @@ def _cv_facts(cv: Scores, folds: int) -> dict[str, Any]:
 
 
 def _fit(
-    sources: _Sources,
+    sources: Sources,
     prepared: Prepared,
     fitted: Fitted,
     model: Classifier,
@@ -536,6 +359,7 @@ def _fit(
         l2=fitted.l2,
         train_accuracy=accuracy,
         history=descent.history,
+        near_duplicates=sources.near_duplicates,
         validation=None if held_out is None else score(y[held_out], scored[held_out], limit),
         cv=cv.scores,
         tuned=cv.tuned,
@@ -544,9 +368,10 @@ def _fit(
     )
 
 
-def _warnings(sources: _Sources, fitted: Fitted, cv: _Validated) -> Iterator[str]:
+def _warnings(sources: Sources, fitted: Fitted, cv: _Validated) -> Iterator[str]:
     problem, trained_on = sources.problem, sources.trained_on
     yield from duplicates(sources.marks, sources.paths, problem.y, trained_on)
+    yield from _near_duplicates(sources)
     limit, rate = 2.0 / fitted.curvature, fitted.learning_rate
     last, epsilon = fitted.descent.last, problem.descent.epsilon
     if rate > limit:
@@ -573,6 +398,23 @@ def _warnings(sources: _Sources, fitted: Fitted, cv: _Validated) -> Iterator[str
         )
     if cv.scores is not None and not cv.scores.beats_baseline:
         yield "in cross-validation these features are no better than always naming the more common class"
+
+
+def _near_duplicates(sources: Sources) -> Iterator[str]:
+    paths, near = sources.paths, sources.near_duplicates
+    if near is not None and near.groups and near.largest > _LARGE_GROUP * sources.labelled[0].m:
+        first, second = (paths[k] for k in near.examples)
+        yield (
+            f"the largest group of near-duplicates has {near.largest} of {sources.labelled[0].m}"
+            f" pictures, such as {first} and {second}: they stay together when some are held out"
+        )
+    if sources.leaks:
+        held_out, other = (paths[k] for k in sources.leaks[0])
+        count = number_of(len(sources.leaks), "picture")
+        yield (
+            f"{count} to validate with found to be like pictures trained on, which flatters"
+            f" the validation; the first: {held_out} is like {other}"
+        )
 
 
 def _history_table(history: tuple[Step, ...]) -> NDArray[np.float64]:

@@ -1,0 +1,281 @@
+"""What `train` learns from: pictures that could be read, or their rows, and who is held out."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from catclf.config import TrainSettings
+from catclf.decoding import Decoding
+from catclf.errors import DataError, Setting
+from catclf.features import Features, FeaturesClass, Viewing
+from catclf.fingerprints import Marks, fingerprint
+from catclf.fitting import Encoded, Mask, Problem
+from catclf.folds import held_out_mask
+from catclf.images.dataset import DataSet, opened
+from catclf.images.labelled import Labelled
+from catclf.model import Model
+from catclf.near_duplicates import Pair, Thumbnails, groups, nearest
+from catclf.pipeline.classes import binary, labels_by_name, positive_class
+from catclf.progress import Progress
+from catclf.stores import Store
+from catclf.stores.here import InMemory
+from catclf.view import THUMBNAIL, View
+from catclf.work.cluster import Cluster
+
+
+class Task(NamedTuple):
+    """What `train` was asked to do."""
+
+    data: str
+    settings: TrainSettings
+    resume: Model | None
+    progress: Progress
+    processes: bool
+
+
+class Sources(NamedTuple):
+    """The pictures of the data, with those of other data to validate with.
+
+    Attributes
+    ----------
+    problem : Problem
+    trained_on : (m,) bool
+        The others are held out.
+    marks : (m,) uint64
+        Fingerprints.
+    labelled : tuple of Labelled
+        Of the data, and of other data if there is any.
+    positive : str
+    decoding : Decoding
+    enlarged : int
+        Pictures of the data that are smaller than what the features take.
+    leaks : list of Pair
+        Near-duplicates: pictures of the other data, and those of the data that they are like. Positions
+        are among all pictures.
+    """
+
+    problem: Problem
+    trained_on: Mask
+    marks: Marks
+    labelled: tuple[Labelled, ...]
+    positive: str
+    decoding: Decoding
+    enlarged: int
+    leaks: list[Pair]
+
+    @property
+    def held_out(self) -> Mask | None:
+        """The pictures held out (m,), or None if there are none."""
+        return None if self.trained_on.all() else ~self.trained_on
+
+    @property
+    def paths(self) -> list[str]:
+        """Of all m pictures."""
+        return [path for labelled in self.labelled for path in labelled.paths]
+
+    @property
+    def near_duplicates(self) -> NearDuplicates | None:
+        """What was found among the pictures of the data, or None if nobody looked."""
+        if self.problem.groups is None:
+            return None
+        _, numbers, counts = np.unique(self.problem.groups, return_inverse=True, return_counts=True)
+        several, largest = counts[counts > 1], int(counts.max())
+        examples = np.flatnonzero(counts[numbers] == largest)[:2]
+        return NearDuplicates(len(several), int(several.sum()), largest, tuple(examples.tolist()))
+
+
+class NearDuplicates(NamedTuple):
+    """Pictures of the same scenes, which stay together when some are held out.
+
+    Attributes
+    ----------
+    groups : int
+        Of more than one picture.
+    pictures : int
+        In these groups.
+    largest : int
+        Pictures of the largest group.
+    examples : tuple of int
+        Positions of two of its pictures.
+    """
+
+    groups: int
+    pictures: int
+    largest: int
+    examples: tuple[int, ...]
+
+
+class _Read(NamedTuple):
+    """Pictures that could be read, or their rows where the pictures themselves are not needed.
+
+    Attributes
+    ----------
+    pictures : Store (m, s, s, 3) of uint8
+        Of rows none, but of their shape.
+    encoded : Encoded or None
+    marks : (m,) uint64
+    labelled : Labelled
+    thumbnails : (m, 32, 32, 3) uint8, or None
+        Where near-duplicates are looked for.
+    shorter : tuple of int
+        With rows, the shorter side of each picture.
+    """
+
+    pictures: Store
+    encoded: Encoded | None
+    marks: Marks
+    labelled: Labelled
+    thumbnails: Thumbnails | None
+    shorter: tuple[int, ...] = ()
+
+    def joined(self, other: _Read) -> _Read:
+        """Return these, then the others; `labelled` is of these alone."""
+        encoded = self.encoded
+        if encoded is not None and other.encoded is not None:
+            encoded = Encoded(encoded.features, encoded.rows.joined(other.encoded.rows))
+        pictures, marks = self.pictures.joined(other.pictures), np.append(self.marks, other.marks)
+        return self._replace(pictures=pictures, encoded=encoded, marks=marks)
+
+
+def read_all(task: Task, cluster: Cluster | None) -> Sources:
+    """Read the data, unless its classes do not fit, and other data to validate with.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read or does not have both classes.
+    TooFewPicturesError
+        If a class is too small to hold any of it out.
+    """
+    settings, progress = task.settings, task.progress
+    features = _own_view(settings)
+    usual = View(settings.kind.size) if features is None else features.view
+    # Features that say how pictures are cut do so whatever the size of the data.
+    read = settings.read if features is None else replace(settings.read, size=features.size)
+    decodings = () if task.resume is None else (task.resume.decoding,)
+    with opened(task.data, read, usual, cluster, decodings) as listed:
+        progress.ignored(listed.labelled.ignored)
+        progress.warnings(listed.labelled.warnings)
+        positive_class(listed.labelled, settings.positive)  # before anything is decoded
+        found = _load(listed, task, features)
+        decoding = listed.view.decoding
+    enlarged = 0
+    if features is not None:
+        found, enlarged = _of_their_size(found, features)
+    labelled = found.labelled
+    positive = positive_class(labelled, settings.positive)  # one side may have been unreadable
+    y = binary(labelled, positive)
+    sources: tuple[Labelled, ...] = (labelled,)
+    alike = None
+    if found.thumbnails is not None:
+        alike = groups(found.thumbnails, found.marks, progress.advanced)
+    trained_on, leaks = np.ones(len(y), dtype=bool), []
+    if isinstance(settings.validation, float):
+        trained_on = ~held_out_mask(y, settings.validation, settings.descent.seed, alike)
+    elif settings.validation is not None:
+        size, left = found.pictures.shape[1], max(1, read.memory - found.pictures.nbytes)
+        read = replace(read, size=size, memory=left)
+        with opened(os.fspath(settings.validation), read, usual, cluster, (decoding,)) as listed:
+            progress.ignored(listed.labelled.ignored)
+            progress.warnings(listed.labelled.warnings)
+            labels_by_name(listed.labelled, positive)
+            other = _load(listed, task, None if found.encoded is None else found.encoded.features)
+        progress.note(f"{other.labelled.m} pictures read for validation")
+        leaks = _leaks(found, other, progress)
+        found, sources = found.joined(other), (labelled, other.labelled)
+        y = np.append(y, labels_by_name(other.labelled, positive))
+        trained_on = np.arange(len(y)) < labelled.m
+        alike = None if alike is None else np.append(alike, np.arange(labelled.m, len(y)))
+    problem = Problem(found.pictures, y, settings, progress, found.encoded, alike)
+    return Sources(problem, trained_on, found.marks, sources, positive, decoding, enlarged, leaks)
+
+
+def _leaks(found: _Read, other: _Read, progress: Progress) -> list[Pair]:
+    """Pictures to validate with that are near-duplicates of others to train on, but not the same."""
+    assert found.thumbnails is not None and other.thumbnails is not None
+    new = np.flatnonzero(~np.isin(other.marks, found.marks))
+    pairs = nearest(other.thumbnails[new], found.thumbnails, progress.advanced)
+    return [Pair(len(found.marks) + int(new[pair.first]), pair.second) for pair in pairs]
+
+
+def _own_view(settings: TrainSettings) -> Viewing | None:
+    """Features that say how pictures are cut, ready before any is read; None if those do not."""
+    if not settings.kind.own_view:
+        return None
+    code: FeaturesClass = settings.kind.load()
+    return code.chosen(settings.read)
+
+
+def _load(listed: DataSet, task: Task, features: Features | None) -> _Read:
+    """Decode all pictures, and keep them or, where that is enough, their rows by `features`."""
+    kind = task.settings.kind
+    if kind.at_reading:
+        code: FeaturesClass = kind.load()
+        return _load_rows(listed, task, features or code.of_size(listed.view.side))
+    pictures, labelled = listed.load(task.progress.advanced)
+    task.progress.endless(labelled.endless)
+    thumbnails = None
+    if task.settings.holds_out:
+        from catclf.images.decode import seen  # only where it is needed: Pillow takes time to import
+
+        thumbnails = pictures.each(partial(seen, view=THUMBNAIL))
+    return _Read(pictures, None, pictures.each(fingerprint), labelled, thumbnails)
+
+
+def _load_rows(listed: DataSet, task: Task, features: Features) -> _Read:
+    from catclf.pipeline.scoring import Row, RowMaker, rows_of  # only here: Pillow takes time to import
+
+    progress, m = task.progress, listed.labelled.m
+    kept = (THUMBNAIL,) if task.settings.holds_out else ()
+    maker = RowMaker(features, listed.view, task.settings.read, kept)
+    empty = np.empty((0, features.size, features.size, 3), np.uint8)
+    dtype = features.rows(empty).dtype
+    if m * features.n_x * dtype.itemsize > task.settings.read.memory:
+        needed = f"{m * features.n_x * dtype.itemsize / 1e6:.1f} MB"
+        reason = f"has {m} pictures, whose rows take {needed}; allow more "
+        raise DataError(listed.labelled.source, reason, Setting("memory"))
+    rows = np.empty((m, features.n_x), dtype)
+    good: dict[int, Row] = {}
+    skipped: list[DataError] = []
+    done = 0
+    with closing(rows_of(maker, listed.pictures(), task.processes, progress)) as chunks:
+        for chunk in chunks:
+            for k, row in enumerate(chunk, done):
+                if row.error is None:
+                    rows[len(good)] = row.numbers
+                    good[k] = row._replace(numbers=None)
+                elif task.settings.read.on_error == "fail":
+                    raise row.error
+                else:
+                    skipped.append(row.error)
+            done += len(chunk)
+            progress.advanced("pictures encoded", done, m)
+    progress.endless(sum(row.endless for row in good.values()))
+    return _Read(
+        pictures=InMemory(empty),
+        encoded=Encoded(features, InMemory(rows[: len(good)])),
+        marks=np.array([row.mark for row in good.values()], np.uint64),
+        labelled=listed.labelled.only([*good], skipped),
+        thumbnails=np.array([row.views[0] for row in good.values()]) if kept else None,
+        shorter=tuple(row.shorter for row in good.values()),
+    )
+
+
+def _of_their_size(found: _Read, features: Viewing) -> tuple[_Read, int]:
+    """Have the features remember the size of small pictures; and how many were enlarged.
+
+    If all are smaller than what the network takes, a model of them shrinks larger ones to their size.
+    """
+    assert found.encoded is not None
+    largest, needed = max(found.shorter, default=0), features.view.needed
+    enlarged = sum(shorter < needed for shorter in found.shorter)
+    if 0 < largest < needed:
+        small = Encoded(features.of_small(largest), found.encoded.rows)
+        found = found._replace(encoded=small)
+    return found, enlarged

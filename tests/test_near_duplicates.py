@@ -1,0 +1,382 @@
+"""Pictures of the same scene: found, kept together when some are held out, and named by eval."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+
+import catclf
+from catclf import near_duplicates
+from catclf.cli import main
+from catclf.config import DescentSettings, ReadOptions, TrainSettings
+from catclf.errors import TooFewPicturesError
+from catclf.images.decode import seen
+from catclf.near_duplicates import Pair, Thumbnails, groups, nearest
+from catclf.progress import Progress
+from catclf.view import THUMBNAIL
+
+SIDE = 96
+FRAMES = 5
+
+
+def scene(seed: int) -> Image.Image:
+    """Coloured patches of several sizes, as in a photograph."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        np.asarray(
+            Image.fromarray(rng.integers(0, 256, (n, n, 3), np.uint8)).resize(
+                (SIDE, SIDE), Image.Resampling.BICUBIC
+            ),
+            float,
+        )
+        for n in (3, 6, 12, 24)
+    ]
+    return Image.fromarray(
+        np.clip(np.average(layers, axis=0, weights=(3, 3, 2, 1)), 0, 255).astype(np.uint8)
+    )
+
+
+def part(image: Image.Image, share: float, right: float = 0.0, down: float = 0.0) -> Image.Image:
+    """Cut out a part, its centre moved by shares of the picture."""
+    w, h = image.size
+    left, top = ((1 - share) / 2 + right) * w, ((1 - share) / 2 + down) * h
+    return image.crop((round(left), round(top), round(left + share * w), round(top + share * h)))
+
+
+def frames(seed: int, count: int = FRAMES) -> list[Image.Image]:
+    """Pictures of a burst: a moving part of one scene, a little noisy."""
+    rng, whole = np.random.default_rng((seed, 1)), scene(seed)
+    found = []
+    for _ in range(count):
+        right, down = rng.uniform(-0.04, 0.04, 2)
+        pixels = np.asarray(part(whole, 0.9, right, down), float)
+        found.append(
+            Image.fromarray(np.clip(pixels + rng.normal(0, 3, pixels.shape), 0, 255).astype(np.uint8))
+        )
+    return found
+
+
+def small(images: list[Image.Image]) -> Thumbnails:
+    return np.concatenate(
+        [seen(np.asarray(image.convert("RGB"))[np.newaxis], THUMBNAIL) for image in images]
+    )
+
+
+def numbered(m: int) -> Any:
+    return np.arange(m, dtype=np.uint64)
+
+
+CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "half the size": lambda image: image.resize((SIDE // 2, SIDE // 2)),
+    "mirrored": ImageOps.mirror,
+    "grey": lambda image: image.convert("L"),
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.25),
+    "darker": lambda image: ImageEnhance.Brightness(image).enhance(0.6),
+    "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(2)),
+    "90 % of it": lambda image: part(image, 0.9),
+    "85 % of it, mirrored": lambda image: ImageOps.mirror(part(image, 0.85, 0.02, -0.03)),
+    "turned by 4 degrees": lambda image: part(image.rotate(4, Image.Resampling.BICUBIC), 0.9),
+    "the next frame": lambda image: part(image, 0.92, 0.03, -0.02),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_picture_is_found_again(name: str) -> None:
+    scenes = [scene(k) for k in range(40)]
+    changed = [CHANGES[name](image) for image in scenes]
+    assert nearest(small(changed), small(scenes)) == [Pair(k, k) for k in range(40)]
+
+
+def test_other_scenes_are_not_near_duplicates() -> None:
+    some = small([scene(k) for k in range(300)])
+    assert_array_equal(groups(some, numbered(300)), np.arange(300))
+    assert nearest(some[:150], some[150:]) == []
+
+
+def test_other_colours_are_another_picture() -> None:
+    image = scene(0)
+    recoloured = Image.merge("RGB", image.split()[::-1])
+    assert nearest(small([recoloured]), small([image])) == []
+    assert nearest(small([image.convert("L")]), small([image])) == [Pair(0, 0)]
+
+
+def test_groups_are_named_by_their_first_picture_and_go_by_way_of_others() -> None:
+    a, b = frames(1, 3), frames(2, 2)
+    some = small([a[0], b[0], scene(3), a[1], b[1], a[2]])
+    assert groups(some, numbered(6)).tolist() == [0, 1, 2, 0, 1, 0]
+    # The same marks are one picture, though they look different.
+    marks = np.array([5, 6, 7, 8, 9, 6], np.uint64)
+    assert groups(some, marks).tolist() == [0, 1, 2, 0, 1, 1]
+
+
+def test_pictures_of_one_colour_are_near_nothing() -> None:
+    plain = small([Image.new("RGB", (64, 64), colour) for colour in ("white", "white", "black", "red")])
+    assert groups(plain, numbered(4)).tolist() == [0, 1, 2, 3]
+    assert groups(plain, np.zeros(4, np.uint64)).tolist() == [0] * 4
+
+
+def test_nothing_is_no_group() -> None:
+    none = np.empty((0, 32, 32, 3), np.uint8)
+    assert len(groups(none, numbered(0))) == 0
+    assert nearest(none, small([scene(0)])) == []
+    assert nearest(small([scene(0)]), none) == []
+
+
+def test_a_mirrored_picture_has_the_same_numbers_in_another_order() -> None:
+    some = small([scene(k) for k in range(5)])
+    order = near_duplicates._mirror_order()
+    mirrored = near_duplicates._descriptors(some[:, :, ::-1])
+    assert_allclose(mirrored, near_duplicates._descriptors(some)[:, order], atol=1e-5)
+
+
+def test_no_result_depends_on_how_much_is_compared_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = small([image for k in range(15) for image in frames(k, 3)])
+    expected = groups(pictures, numbered(45))
+    assert len(set(expected.tolist())) == 15
+    pairs = nearest(pictures[::3], pictures[1::3])
+    monkeypatch.setattr(near_duplicates, "_BLOCK", 7)
+    monkeypatch.setattr(near_duplicates, "_CHECKED", 2)
+    assert_array_equal(groups(pictures, numbered(45)), expected)
+    assert nearest(pictures[::3], pictures[1::3]) == pairs
+
+
+def test_a_thousand_equal_pictures_are_not_compared_pair_by_pair() -> None:
+    begun = time.process_time()
+    many = np.repeat(small([scene(0)]), 1000, axis=0)
+    assert not groups(many, numbered(1000)).any()
+    assert time.process_time() - begun < 20  # half a million pairs would take minutes
+
+
+# --- training ---
+
+
+def bursts(folder: Path, scenes: int = 10, count: int = FRAMES) -> Path:
+    """Two classes that have nothing in common but scenes of which there are several frames."""
+    for number, name in enumerate(("cat", "dog")):
+        for k in range(scenes):
+            for j, image in enumerate(frames(100 * number + k, count)):
+                path = folder / name / f"{k}-{j}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                image.save(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bursts(tmp_path_factory.mktemp("bursts"))
+
+
+DESCENT = DescentSettings(iterations=200, l2=0.01)
+
+
+def settings(**changes: Any) -> TrainSettings:
+    return TrainSettings(**{"descent": DESCENT, "read": ReadOptions(size=32), **changes})
+
+
+class Listening(Progress):
+    """Keeps what it hears."""
+
+    def __init__(self, wants_details: bool = False) -> None:
+        self.wants_details = wants_details
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def test_bursts_do_not_flatter_cross_validation(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = catclf.train(album, settings(cv=5))
+    assert fit.near_duplicates is not None
+    assert (fit.near_duplicates.groups, fit.near_duplicates.pictures) == (20, 100)
+    assert fit.to_dict()["near_duplicates"] == {"groups": 20, "pictures": 100}
+    assert fit.cv is not None
+    monkeypatch.setattr(
+        "catclf.pipeline.training_data.groups", lambda thumbnails, marks, advanced: np.arange(len(marks))
+    )
+    apart = catclf.train(album, settings(cv=5))
+    assert apart.cv is not None
+    assert fit.cv.accuracy is not None and apart.cv.accuracy is not None
+    assert apart.cv.accuracy > 0.9
+    assert fit.cv.accuracy < 0.8
+    assert_array_equal(fit.model.w, apart.model.w)  # the model itself is the same
+
+
+def test_with_details_both_scores_are_said(album: Path) -> None:
+    said = "with near-duplicates in different folds it would be: "
+    for wants_details in (False, True):
+        progress = Listening(wants_details)
+        catclf.train(album, settings(cv=5), progress=progress)
+        assert sum(note.startswith(said) for note in progress.notes) == wants_details
+
+
+def test_a_share_to_validate_with_has_whole_scenes(album: Path) -> None:
+    fit = catclf.train(album, settings(validation=0.2))
+    assert fit.validation is not None
+    assert fit.validation.n == 20
+    assert fit.m == 80
+    assert fit.validation.accuracy is not None
+    assert fit.validation.accuracy < 0.9
+
+
+def test_fewer_scenes_than_folds_are_refused(album: Path) -> None:
+    with pytest.raises(TooFewPicturesError) as caught:
+        catclf.train(album, settings(cv=11))
+    assert str(caught.value) == (
+        "the positive class has too few groups of near-duplicates for 11 folds (10, of 50 pictures): "
+        "take fewer folds, or add pictures of other scenes"
+    )
+
+
+def test_the_penalty_is_chosen_on_whole_scenes(album: Path, tmp_path: Path) -> None:
+    fit = catclf.train(album, settings(descent=DescentSettings(iterations=50, l2="auto")))
+    assert fit.near_duplicates is not None
+    bursts(tmp_path / "one", scenes=1)
+    with pytest.raises(TooFewPicturesError, match=r"to choose the penalty l2 \(1, of 5 pictures\)"):
+        catclf.train(tmp_path / "one", settings(descent=DescentSettings(l2="auto")))
+
+
+def test_where_nothing_is_held_out_nobody_looks(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compared(*arguments: object) -> None:
+        raise AssertionError(arguments)
+
+    monkeypatch.setattr(near_duplicates, "_descriptors", compared)
+    assert catclf.train(album, settings()).near_duplicates is None
+
+
+def test_other_data_to_validate_with_is_compared_with_what_is_trained_on(
+    album: Path, tmp_path: Path
+) -> None:
+    for number, name in enumerate(("cat", "dog")):
+        path = tmp_path / name / "new.png"
+        path.parent.mkdir()
+        frames(100 * number + 3, FRAMES + 1)[-1].save(path)
+        scene(500 + number).save(path.with_name("other.png"))
+    fit = catclf.train(album, settings(validation=str(tmp_path)))
+    (warning,) = (text for text in fit.warnings if "flatters the validation" in text)
+    assert warning.startswith("2 pictures to validate with found to be like pictures trained on")
+    assert f"{tmp_path}/cat/new.png is like {album}/cat/3-" in warning
+
+
+def test_a_large_group_is_worth_a_word(tmp_path: Path) -> None:
+    bursts(tmp_path, scenes=4, count=3)
+    fit = catclf.train(tmp_path, settings(cv=2))
+    (warning,) = (text for text in fit.warnings if "largest group" in text)
+    assert warning.startswith("the largest group of near-duplicates has 3 of 24 pictures, such as ")
+
+
+def test_the_command_says_how_many_groups_there_were(
+    album: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "train",
+        str(album),
+        "--size",
+        "32",
+        "--cv",
+        "5",
+        "-i",
+        "100",
+        "-f",
+        "-o",
+        str(tmp_path / "m.npz"),
+    ]
+    assert main(arguments) == 0
+    said = capsys.readouterr().err
+    assert (
+        "20 groups of near-duplicates (100 pictures): no group is both trained on and held out" in said
+    )
+    assert "it would be" not in said
+    assert main([*arguments, "-v"]) == 0
+    assert "with near-duplicates in different folds it would be: " in capsys.readouterr().err
+
+
+# --- evaluation ---
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """What a model was trained on; and one picture of that, four of its scenes, and two others."""
+    trained, other = tmp_path_factory.mktemp("trained"), tmp_path_factory.mktemp("other")
+    bursts(trained, scenes=6, count=2)
+    for number, name in enumerate(("cat", "dog")):
+        (other / name).mkdir()
+        for k in (0, 1):
+            frames(100 * number + k, 3)[-1].save(other / name / f"{k}.png")
+        scene(700 + number).save(other / name / "new.png")
+    (other / "cat" / "same.png").write_bytes((trained / "cat" / "2-0.png").read_bytes())
+    return trained, other
+
+
+def test_what_the_model_was_trained_on_is_found_again(halves: tuple[Path, Path]) -> None:
+    trained, other = halves
+    model = catclf.train(trained, settings()).model
+    alone = catclf.evaluate(model, other)
+    assert alone.near_duplicates is None
+    assert alone.to_dict()["near_duplicates"] is None
+    found = catclf.evaluate(model, other, training_data=trained)
+    assert found.near_duplicates is not None
+    assert [one.path for one in found.near_duplicates] == [
+        str(other / name / f"{k}.png") for name in ("cat", "dog") for k in (0, 1)
+    ]
+    assert {Path(one.training_path).name[0] for one in found.near_duplicates} == {"0", "1"}
+    assert [Path(one.path).name for one in found.overlap] == ["same.png"]
+    assert found.scores_without_overlap.n == 2
+    assert found.verdict.startswith(
+        "trained on 5 of these 7 pictures or on near-duplicates of them; on the other 2 "
+    )
+    facts = found.to_dict()["near_duplicates"]
+    assert facts["count"] == 4
+    assert facts["items"][0]["path"] == str(other / "cat" / "0.png")
+    assert found.scores == alone.scores
+
+
+def test_the_command_names_near_duplicates(
+    halves: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained, other = halves
+    model = tmp_path / "m.npz"
+    catclf.save(catclf.train(trained, settings()).model, str(model))
+    evaluated = ["eval", "-m", str(model), str(other)]
+    assert main(evaluated) == 0
+    assert "near-duplicates of training pictures were not looked for" in capsys.readouterr().out
+    page = tmp_path / "page.html"
+    arguments = [
+        *evaluated,
+        "--training-data",
+        str(trained),
+        "--fail-under",
+        "accuracy=0",
+        "--report",
+        str(page),
+    ]
+    assert main([*arguments, "-F", "json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["near_duplicates"]["count"] == 4
+    assert facts["fail_under"]["accuracy"]["n"] == 2
+    assert "near-duplicates of 4 of these pictures" in page.read_text()
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "the model was trained on 1 of these pictures\n" in out
+    assert "the model was trained on near-duplicates of 4 others; accuracy without them" in out
+    assert f"  {other}/cat/0.png is like {trained}/cat/0-" in out
+    strangers = ["eval", "-m", str(model), str(trained), "--training-data", str(other)]
+    assert main(strangers) == 0
+    assert "the model was trained on 23 pictures that" in capsys.readouterr().err
+
+
+def test_pictures_of_a_packed_file_are_compared_too(halves: tuple[Path, Path], tmp_path: Path) -> None:
+    trained, other = halves
+    model = catclf.train(trained, settings()).model
+    packed = tmp_path / "trained.h5"
+    catclf.pack(trained, packed, catclf.PackSettings(read=ReadOptions(size=32)))
+    found = catclf.evaluate(model, other, training_data=packed)
+    assert found.near_duplicates is not None
+    assert len(found.near_duplicates) == 4
