@@ -110,6 +110,7 @@ def descend(
     *,
     start: Coordinates | None = None,
     bias_factor: float = 1.0,
+    swings: bool = False,
     observer: Observer | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Descent:
@@ -128,6 +129,9 @@ def descend(
     bias_factor : float
         The bias moves by ``α · bias_factor · db``; 1 is the lecture's simultaneous update. Otherwise, or
         if there is a penalty, the engine needs a bias of its own.
+    swings : bool
+        Whether the cost may go up and down from step to step, as above the limit of stability. Then the
+        step after each recorded one is recorded as well: every tenth step alone would be on one side.
     observer : (Step) -> None
         Called at each recorded step.
     interrupted : () -> bool
@@ -151,7 +155,7 @@ def descend(
     minus_rate = np.array(-rate)  # a number would be made into an array in every step
     c = before = engine.start() if start is None else start
     momentum = _Momentum(settings.momentum, c) if settings.momentum else None
-    step, due = 0, 0
+    step, due, beside = 0, 0, -1
     gradient_norm = step_norm = math.nan
     reason: str | None = None
     while True:
@@ -178,10 +182,15 @@ def descend(
             cost, validation_cost = objective.costs(losses, squared_norm)
         if recorded:
             row = Step(step, cost, gradient_norm, step_norm, rate, validation_cost)
-            reason = watch.record(_Point(c, row), reason)
+            due = next_recorded(step)
+            if step == beside and reason is None:
+                watch.note(row)
+            else:
+                reason = watch.record(_Point(c, row), reason)
+                if swings and due > step + 1:
+                    due = beside = step + 1
             if reason is not None:
                 return watch.result(reason)
-            due = next_recorded(step)
         before = c
         if bias_factor != 1.0:
             engine.shift(dc, (bias_factor - 1.0) * engine.bias(dc))
@@ -244,11 +253,15 @@ class _Watch:
 
     def record(self, point: _Point, reason: str | None) -> str | None:
         """Keep the point, tell the observer, and return why to stop: above all if it has diverged."""
-        self._history.append(point.row)
+        self.note(point.row)
         self._last = point
-        if self._observer is not None:
-            self._observer(point.row)
         return self._judge(point, met=reason in ("gradient", "step")) or reason
+
+    def note(self, row: Step) -> None:
+        """Keep a row, and tell the observer of it."""
+        self._history.append(row)
+        if self._observer is not None:
+            self._observer(row)
 
     def _judge(self, point: _Point, met: bool) -> str | None:
         row = point.row

@@ -320,6 +320,7 @@ def fit(
         settings,
         rate,
         bias_factor=bias_factor,
+        swings=rate * curvature > 2.0,
         observer=progress.step,
         interrupted=progress.interrupted,
     )

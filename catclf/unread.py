@@ -32,7 +32,7 @@ class Unread(NamedTuple):
 
 UNREAD = (
     Unread(
-        "HEIC picture", (".heic", ".heif", ".hif"), "convert HEIC to JPEG first, as with heif-convert"
+        "HEIC picture", (".heic", ".heif", ".hif"), "pip install 'catclf[heic]', or convert HEIC to JPEG"
     ),
     Unread(
         "raw camera file",

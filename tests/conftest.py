@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from catclf.cli import main
+from catclf.images import formats
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,6 +49,15 @@ class Runner:
 @pytest.fixture
 def catclf(capfdbinary: pytest.CaptureFixture[bytes]) -> Runner:
     return Runner(capfdbinary)
+
+
+@pytest.fixture
+def no_heic(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if the extra heic were not installed."""
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    formats.suffixes.cache_clear()
+    yield
+    formats.suffixes.cache_clear()
 
 
 def picture(kind: str, k: int) -> Image.Image:

@@ -796,12 +796,13 @@ def test_interrupting_predict_leaves_whole_rows(album: Path, model: Path, tmp_pa
     assert set((first + rest).splitlines(keepends=True)) == {first}
 
 
+@pytest.mark.usefixtures("no_heic")
 def test_what_is_ignored_is_counted_unless_quiet(
     catclf: Runner, album: Path, model: Path, tmp_path: Path
 ) -> None:
     for name in ("IMG_0001.HEIC", "notes.txt"):
         (album / "cat" / name).write_bytes(b"x")
-    hint = "1 HEIC picture was not read: convert HEIC to JPEG first, as with heif-convert\n"
+    hint = "1 HEIC picture was not read: pip install 'catclf[heic]', or convert HEIC to JPEG\n"
     told = f"2 other files ignored; -v names them\n{hint}"
     assert catclf("predict", "-m", model, album).err == told
     assert f"{album}/cat/notes.txt: ignored" in catclf("predict", "-m", model, album, "-v").err

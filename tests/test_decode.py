@@ -282,10 +282,12 @@ def test_what_is_no_picture_says_so(tmp_path: Path) -> None:
     assert reason(path).startswith("is not a picture in a known format (JPEG, PNG")
 
 
+@pytest.mark.usefixtures("no_heic")
 def test_a_photo_of_a_telephone_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic")
-    assert reason(path) == "is HEIC, which is not read: convert it to JPEG first"
+    expected = "is HEIC, which needs an extra: pip install 'catclf[heic]'; or convert it to JPEG"
+    assert reason(path) == expected
 
 
 def test_postscript_is_not_run(tmp_path: Path) -> None:

@@ -265,6 +265,27 @@ def test_a_longer_history_begins_with_the_shorter_and_has_a_hundred_rows_a_decad
     assert steps[191:] == [*range(1100, 10_001, 100), 11_000, 12_000]
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_of_a_cost_that_swings_both_sides_are_recorded(momentum: float) -> None:
+    made = make()
+    limit = 2 / largest_curvature(made.engine, made.objective)
+    settings = replace(NEVER, iterations=2500, momentum=momentum)
+    descents = {
+        swings: descend(made.engine, made.objective, settings, 1.05 * limit, swings=swings)
+        for swings in (False, True)
+    }
+    plain, both = (
+        {row.step: (row.cost, row.gradient_norm) for row in descents[swings].history}
+        for swings in (False, True)
+    )
+    assert {step: both[step] for step in plain} == plain
+    beside = {step + 1 for step in plain if step >= 100} - {2501}
+    assert set(both) == set(plain) | beside
+    assert descents[True].last.cost == descents[False].last.cost
+    sooner = replace(settings, iterations=121)
+    assert descend(made.engine, made.objective, sooner, 1.05 * limit).last.cost == both[121][0]
+
+
 def test_the_last_step_is_recorded_wherever_the_descent_ends() -> None:
     descent = run(make(), replace(NEVER, iterations=1234))
     assert [row.step for row in descent.history][-2:] == [1200, 1234]

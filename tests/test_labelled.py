@@ -378,12 +378,15 @@ def test_a_malformed_csv_says_what_was_expected(tmp_path: Path, text: str, expec
     assert error_of(path).startswith(f"{path}: {expected}")
 
 
+@pytest.mark.usefixtures("no_heic")
 def test_of_a_folder_of_other_files_one_is_named(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     assert error_of(tmp_path) == f"{tmp_path}: has no pictures"
     (tmp_path / "cat" / "IMG_1.HEIC").write_bytes(b"x")
     found = f"has no pictures, but 1 other file, such as {tmp_path}/cat/IMG_1.HEIC"
-    expected = f"{found}; 1 HEIC picture was not read: convert HEIC to JPEG first, as with heif-convert"
+    expected = (
+        f"{found}; 1 HEIC picture was not read: pip install 'catclf[heic]', or convert HEIC to JPEG"
+    )
     assert error_of(tmp_path) == f"{tmp_path}: {expected}"
 
 

@@ -339,11 +339,11 @@ def test_classes_that_do_not_fit_are_told_before_a_picture_is_decoded(
     with pytest.raises(DataError, match="the model knows cat"):
         evaluate(fitted.model, tmp_path, read=OR_FAIL)
     (tmp_path / "cat").mkdir()
-    (tmp_path / "cat" / "a.heic").touch()
+    (tmp_path / "cat" / "a.nef").touch()
     progress = Ignored()
     with pytest.raises(DataError, match="has no picture of 'cat'"):
         train(tmp_path, settings(on_error="fail"), progress=progress)
-    assert progress.paths == [str(tmp_path / "cat" / "a.heic")]  # which is why
+    assert progress.paths == [str(tmp_path / "cat" / "a.nef")]  # which is why
 
 
 class Ignored(Progress):

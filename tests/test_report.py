@@ -178,8 +178,21 @@ def test_the_weights_and_the_curve_are_pictures(
 def test_the_cost_axis_shows_how_far_it_falls(last: float, scale: str) -> None:
     steps = np.arange(5.0)
     history = np.column_stack([steps, np.linspace(0.69, last, 5), np.ones(5)])
-    costs, _ = _learning_curve(history).axes
+    costs, _ = _learning_curve(history, 0.5).axes
     assert costs.get_yscale() == scale
+
+
+def test_the_curve_says_its_learning_rate_and_shows_both_sides_of_what_swings() -> None:
+    steps = np.array([0, 1, 2, 10, 11, 20, 21, 30])
+    cost = np.where(steps % 2, 0.9, 0.5)
+    figure = _learning_curve(np.column_stack([steps, cost, np.ones(8)]), 0.25)
+    assert figure.get_suptitle() == "Gradient descent, learning rate 0.25"
+    costs, gradients = figure.axes
+    (band,) = costs.collections
+    (path,) = band.get_paths()
+    low, high = path.get_extents().min, path.get_extents().max
+    assert (low.tolist(), high.tolist()) == ([2, 0.5], [21, 0.9])
+    assert not _learning_curve(np.column_stack([steps, cost, np.ones(8)])[:3], None).axes[0].collections
 
 
 def test_an_explanation_for_each_picture_and_nothing_elsewhere(

@@ -14,7 +14,7 @@ from tests.pictures import class_folder
 def test_each_kind_is_counted_and_named(tmp_path: Path) -> None:
     names = ["a.heic", "b.HEIF", "c.CR2", "d.nef", "e.dng", "f.jxl", "notes.txt", "g"]
     assert sentences(str(tmp_path / name) for name in names) == [
-        "2 HEIC pictures were not read: convert HEIC to JPEG first, as with heif-convert",
+        "2 HEIC pictures were not read: pip install 'catclf[heic]', or convert HEIC to JPEG",
         "3 raw camera files were not read: take out the JPEG that is inside, as with exiv2 -ep3",
         "1 JPEG XL picture was not read: convert JPEG XL to JPEG first, as with djxl",
     ]
@@ -35,6 +35,7 @@ def test_no_suffix_stands_for_two_kinds() -> None:
     assert all(suffix == suffix.lower() for suffix in suffixes)
 
 
+@pytest.mark.usefixtures("no_heic")
 def test_every_command_gives_the_same_hint(catclf: Runner, tmp_path: Path) -> None:
     album, model = class_folder(tmp_path / "album", m=8), tmp_path / "m.npz"
     (album / "cat" / "IMG_1.HEIC").touch()
@@ -42,7 +43,7 @@ def test_every_command_gives_the_same_hint(catclf: Runner, tmp_path: Path) -> No
     (album / "dog" / "IMG_3.arw").touch()
     (album / "dog" / "IMG_3.JPG").symlink_to(album / "dog" / "00.png")
     said = [
-        "1 HEIC picture was not read: convert HEIC to JPEG first, as with heif-convert\n",
+        "1 HEIC picture was not read: pip install 'catclf[heic]', or convert HEIC to JPEG\n",
         "1 raw camera file was not read: take out the JPEG that is inside, as with exiv2 -ep3\n",
     ]
     for command in (

@@ -219,4 +219,4 @@ def write_history(fit: Fit, table: str | None, plot: str | None) -> None:
         from catclf.report.figures import learning_curve_png
 
         with replacing(plot) as file:
-            file.write(learning_curve_png(fit.model.history))
+            file.write(learning_curve_png(fit.model.history, fit.learning_rate))

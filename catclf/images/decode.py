@@ -7,7 +7,6 @@ import io
 import logging
 import math
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -18,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
-from catclf.images import formats, jpeg, oddities, profiles, tiff
+from catclf.images import formats, heic, jpeg, oddities, profiles, tiff
 from catclf.images.effort import refusal
 from catclf.images.float_scale import full_scale, spread_of
 from catclf.images.picture import Decoded, Picture, Pixels
@@ -31,9 +30,9 @@ UNKNOWN_FORMAT = "is not a picture in a known format (JPEG, PNG, GIF, BMP, WebP,
 
 _JPEG = b"\xff\xd8\xff"
 
-_HEIC = re.compile(rb"....ftyphe[iv]", re.DOTALL)
-
 _WHOLE_BYTES = 4_000_000  # files up to this size are read at once
+
+_HEAD = 100  # bytes that tell formats apart
 
 _STRIP_PIXELS = 1_000_000
 _MOST_SAMPLED = 1_000_000  # values that a scale is found from
@@ -96,7 +95,7 @@ class Decoder:
 
     def _decoded(self, stream: BinaryIO) -> Decoded:
         _allow(self.max_pixels)
-        image = _identify(stream)
+        image = _identify(stream, self.max_pixels)
         shorter = min(image.size)
         refused = refusal(image, stream, self.max_pixels)
         if refused is None:
@@ -194,18 +193,22 @@ def _allow(max_pixels: int) -> None:
         Image.MAX_IMAGE_PIXELS = max_pixels
 
 
-def _identify(stream: BinaryIO) -> Image.Image:
+def _identify(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> Image.Image:
     try:
         return Image.open(stream, formats=formats.USUAL)
     except UnidentifiedImageError:
         stream.seek(0)
-        head = stream.read(12)
+        head = stream.read(_HEAD)
         if head.startswith(_JPEG):
             stream.seek(0)
             tidied = jpeg.tidied(stream.read())
             return Image.open(io.BytesIO(tidied or b""), formats=("JPEG",))
-        if _HEIC.match(head):
-            raise _RefusedError("is HEIC, which is not read: convert it to JPEG first") from None
+        if formats.is_heic(head):
+            stream.seek(0)
+            try:
+                return heic.decoded(stream.read(), max_pixels)
+            except heic.HeicError as exc:
+                raise _RefusedError(str(exc)) from None
         if head.startswith(tiff.BIG_ENDIAN_BIG):
             raise _RefusedError(tiff.unread(stream)) from None
         stream.seek(0)

@@ -34,14 +34,21 @@ def refusal(image: Image.Image, stream: BinaryIO, max_pixels: int) -> str | None
         The reason, as a phrase that follows the path.
     """
     width, height = image.size
-    allowed = max_pixels // WEIGHTS.get(image.format or "", 1)
-    if width * height > allowed:
-        return f"has {width}×{height} pixels, more than the {allowed} allowed"
+    refused = too_many_pixels(width, height, max_pixels // WEIGHTS.get(image.format or "", 1))
+    if refused is not None:
+        return refused
     if image.format in ("JPEG", "MPO"):
         scans = _count_scans(stream, MOST_SCANNED // max(1, width * height))
         if scans * width * height > MOST_SCANNED:
             return f"has {width}×{height} pixels in {scans} scans; decoding it would take too long"
     return None
+
+
+def too_many_pixels(width: int, height: int, allowed: int) -> str | None:
+    """Say that a picture has more pixels than are allowed, if so."""
+    if width * height <= allowed:
+        return None
+    return f"has {width}×{height} pixels, more than the {allowed} allowed"
 
 
 def _count_scans(stream: BinaryIO, allowed: int) -> int:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator
 
 from catclf.errors import DataError, system_reason
-from catclf.images.formats import SUFFIXES
+from catclf.images.formats import suffixes
 from catclf.images.picture import Picture
 from catclf.images.taken import Taken, is_left_behind
 
@@ -19,7 +19,7 @@ EVERYTHING = Taken()
 
 def is_picture_name(name: str) -> bool:
     """Whether the suffix is that of a picture format, in either case."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+    return os.path.splitext(name)[1].lower() in suffixes()
 
 
 def walk(

@@ -71,17 +71,17 @@ def evaluation_figures(evaluation: Evaluation) -> dict[str, str]:
     return figures
 
 
-def learning_curve_svg(history: NDArray[np.float64]) -> str:
+def learning_curve_svg(history: NDArray[np.float64], learning_rate: float | None) -> str:
     """Draw cost and ‖gradient‖ over the steps, from a model's history (k, 3 or 4), as SVG."""
     with mpl.rc_context(_STYLE):
-        return _svg(_learning_curve(history))
+        return _svg(_learning_curve(history, learning_rate))
 
 
-def learning_curve_png(history: NDArray[np.float64]) -> bytes:
+def learning_curve_png(history: NDArray[np.float64], learning_rate: float | None) -> bytes:
     """Draw the same as PNG, on white."""
     with mpl.rc_context(_STYLE):
         buffer = io.BytesIO()
-        figure = _learning_curve(history)
+        figure = _learning_curve(history, learning_rate)
         figure.savefig(buffer, format="png", dpi=150, transparent=False, metadata={"Software": None})
         return buffer.getvalue()
 
@@ -154,20 +154,40 @@ def _draw_histogram(axes: Axes, evaluation: Evaluation) -> bool:
     return True
 
 
-def _learning_curve(history: NDArray[np.float64]) -> Figure:
+def _learning_curve(history: NDArray[np.float64], learning_rate: float | None) -> Figure:
     columns = dict(zip(HISTORY_COLUMNS, history.T, strict=False))
-    figure = Figure(figsize=(8.4, 3.2))
+    figure = Figure(figsize=(8.4, 3.5))
+    rate = "" if learning_rate is None else f", learning rate {learning_rate:.4g}"
+    figure.suptitle(f"Gradient descent{rate}", color=_INK, fontsize=11)
     costs, gradients = figure.subplots(1, 2)
     steps = columns["step"] + 1  # a logarithmic axis has no 0
-    costs.plot(steps, columns["cost"], color=_POSITIVE, label="training")
+    _draw_steps(costs, steps, columns["cost"], _POSITIVE, "training")
     if "validation_cost" in columns:
-        costs.plot(steps, columns["validation_cost"], color=_NEGATIVE, label="held out, without penalty")
+        held_out = "held out, without penalty"
+        _draw_steps(costs, steps, columns["validation_cost"], _NEGATIVE, held_out)
         costs.legend()
     # From a tenth of the first cost on, a linear axis shows a line along its foot.
     falls_far = 0 < columns["cost"].min() < 0.1 * columns["cost"].max()
     scale = "log" if falls_far else "linear"
     costs.set(xlabel="step + 1", ylabel="cost (nats)", xscale="log", yscale=scale)
     lengths = np.maximum(columns["gradient_norm"], 1e-300)  # nor is 0 on the other one
-    gradients.plot(steps, lengths, color=_POSITIVE, marker="." if len(steps) == 1 else None)
+    _draw_steps(gradients, steps, lengths, _POSITIVE, None)
     gradients.set(xlabel="step + 1", ylabel="‖gradient‖", xscale="log", yscale="log")
     return figure
+
+
+def _draw_steps(
+    axes: Axes,
+    steps: NDArray[np.float64],
+    values: NDArray[np.float64],
+    colour: str,
+    label: str | None,
+) -> None:
+    """Draw a line and, where of many steps two neighbours are known, the band that all fill."""
+    axes.plot(steps, values, color=colour, label=label, marker="." if len(steps) == 1 else None)
+    apart = np.diff(steps)
+    pairs = np.flatnonzero((apart[:-1] == 1) & (apart[1:] > 1))
+    if len(pairs):
+        one, other = values[pairs], values[pairs + 1]
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        axes.fill_between(steps[pairs], low, high, color=colour, alpha=0.25, linewidth=0)

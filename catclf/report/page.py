@@ -56,7 +56,9 @@ def render(evaluation: Evaluation) -> str:
         e=evaluation,
         s=evaluation.scores,
         figures=[(*_CAPTIONS[name], _inline(svg, _CAPTIONS[name][0])) for name, svg in figures.items()],
-        curve=_inline(learning_curve_svg(model.history), "Learning curve") if len(model.history) else "",
+        curve=_inline(learning_curve_svg(model.history, model.training.learning_rate), "Learning curve")
+        if len(model.history)
+        else "",
         worst=_shots(evaluation, gallery.worst),
         wrong=confusion.fp + confusion.fn,
         doubtful=_shots(evaluation, gallery.doubtful),

@@ -25,8 +25,8 @@ class GuardedChild:
     """Asks a child process questions, one at a time.
 
     The child says hello when it has started. Then it gets an order: one byte, with which the number of
-    an open file comes, and a line of JSON. From then on it answers every line of JSON on its stdin with
-    one on its stdout. ``{"bytes": n, …}`` announces n bytes that follow it.
+    an open file comes, if it is given one, and a line of JSON. From then on it answers every line of
+    JSON on its stdin with one on its stdout. ``{"bytes": n, …}`` announces n bytes that follow it.
 
     Parameters
     ----------
@@ -62,15 +62,21 @@ class GuardedChild:
         self._socket = ours
         self._reader = ours.makefile("rb")
 
-    def begin(self, order: Mapping[str, Any], handle: int, seconds: float) -> None:
+    def begin(self, order: Mapping[str, Any], handle: int | None, seconds: float) -> dict[str, Any]:
         """Wait for its hello, and give it an order and an open file of ours.
 
         Parameters
         ----------
         order : mapping
-        handle : int
+        handle : int or None
+            None gives it no file, and no byte before the order.
         seconds : float
             How long it may be silent from now on before it is given up and killed.
+
+        Returns
+        -------
+        dict
+            Its hello.
 
         Raises
         ------
@@ -78,11 +84,13 @@ class GuardedChild:
             If it has not come to say hello.
         """
         self._socket.settimeout(START_SECONDS)
-        self._answer()
+        hello = self._answer()
         self._socket.settimeout(seconds)
         with contextlib.suppress(OSError):  # it has died: reading says how
-            socket.send_fds(self._socket, [b"\n"], [handle])
+            if handle is not None:
+                socket.send_fds(self._socket, [b"\n"], [handle])
             self._send(order)
+        return hello
 
     def close(self) -> None:
         """End the child, whatever it does."""
@@ -91,8 +99,8 @@ class GuardedChild:
         self._process.kill()
         self._process.wait()
 
-    def ask(self, question: Sequence[Any]) -> dict[str, Any]:
-        """Send a question and return the answer.
+    def ask(self, question: Sequence[Any], data: bytes = b"") -> dict[str, Any]:
+        """Send a question, with bytes that follow it, and return the answer.
 
         Raises
         ------
@@ -101,6 +109,7 @@ class GuardedChild:
         """
         with contextlib.suppress(OSError):  # as above
             self._send(question)
+            self._socket.sendall(data)
         return self._answer()
 
     def read_into(self, buffer: memoryview) -> None:
