@@ -47,6 +47,8 @@ ENDS = ("could not be read",)
 NAMED = (
     *("is a TIFF", "is an uncompressed TIFF", "is a compressed TIFF", "has pixels from", "has negative"),
     *("is a PNG of 16 bits a colour in which", "is an AVIF of which only a part"),
+    *("is a BMP of 16 bits with transparency", "is an icon of which the directory does not fit"),
+    "is a broken picture (its run-length coding",
 )
 JPEG_END = b"\xff\xd9"
 
@@ -105,11 +107,17 @@ def complaints(done: Run, codes: Sequence[int], seconds: float) -> Iterator[str]
 
 
 def decodable(path: Path, end: bytes = b"") -> bool:
-    """Whether Pillow decodes the whole picture."""
+    """Whether Pillow, or pillow-heif, decodes the whole picture."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(path.read_bytes() + end), formats=FORMATS) as image:
+            data = path.read_bytes() + end
+            if data[4:8] == b"ftyp" and (b"heic" in data[8:40] or b"heix" in data[8:40]):
+                import pillow_heif  # the extra may not be there
+
+                pillow_heif.open_heif(io.BytesIO(data)).to_pillow().convert("RGB")
+                return True
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 image.load()
                 image.convert("RGB")
     except Exception:

@@ -47,6 +47,127 @@ def test_what_is_transparent_in_a_deep_grey_png_is_white() -> None:
     assert decoded(deep_png(values)).views[0][2, 2].tolist() == [1] * 3
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("marked", [0, 1])
+def test_the_transparent_grey_of_a_png_is_one_of_its_own_levels(bits: int, marked: int) -> None:
+    levels = np.arange(2**bits) % 2**bits
+    rows = np.stack([levels] * 3).astype(np.uint8)
+    packed = np.unpackbits(rows[..., None], axis=-1)[..., -bits:].reshape(3, -1)
+    data = b"".join(b"\0" + row.tobytes() for row in np.packbits(packed, axis=1))
+    head = struct.pack(">IIBBBBB", len(levels), 3, bits, 0, 0, 0, 0)
+    parts = (
+        *(chunk(b"IHDR", head), chunk(b"tRNS", struct.pack(">H", marked))),
+        *(chunk(b"IDAT", zlib.compress(data)), chunk(b"IEND", b"")),
+    )
+    found = Decoder((View(256, whole=True),)).one(
+        Picture("a", stream=io.BytesIO(b"\x89PNG\r\n\x1a\n" + b"".join(parts)))
+    )
+    expected = np.rint(levels * 255 / (2**bits - 1))
+    expected[marked] = 255
+    assert found.views[0][1, :, 0].tolist() == expected.tolist()
+
+
+def test_what_the_first_frame_of_a_gif_leaves_out_is_white() -> None:
+    palette = bytes((0, 0, 255, 255, 0, 0))
+    screen = struct.pack("<6sHHBBB", b"GIF89a", 4, 4, 0x80, 0, 0) + palette
+    # Four red pixels in the lower right quarter, coded in three bits each, with a code 4 before each.
+    bits = sum(code << 3 * place for place, code in enumerate((4, 1, 4, 1, 4, 1, 4, 1, 5)))
+    frame = struct.pack("<BHHHHB", 0x2C, 2, 2, 2, 2, 0) + b"\2\4" + bits.to_bytes(4, "little") + b"\0;"
+    found = decoded(screen + frame).views[0]
+    assert found[3].tolist() == [[255, 255, 255]] * 2 + [[255, 0, 0]] * 2
+    assert found[0].tolist() == [[255, 255, 255]] * 4
+
+
+def bmp(bits: int, compression: int, pixels: bytes, size: tuple[int, int], masks: bytes = b"") -> bytes:
+    """A BMP with the header of version 3, which has four masks; its palette is grey."""
+    palette = (
+        b"".join(bytes((k, k, k, 0)) for k in range(0, 256, 255 // (2**bits - 1))) if bits <= 8 else b""
+    )
+    colours = len(palette) // 4
+    head = struct.pack("<IiiHHIIiiII", 56, *size, 1, bits, compression, len(pixels), 1, 1, colours, 0)
+    head += masks.ljust(16, b"\0") + palette
+    start = 14 + len(head)
+    return struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start) + head + pixels
+
+
+def test_a_bmp_of_16_bits_with_transparency_is_refused() -> None:
+    pixels = struct.pack("<4H", 0x7C00, 0x03E0, 0x001F, 0xFFFF)
+    masks = struct.pack("<3I", 0x7C00, 0x03E0, 0x001F)
+    found = decoded(bmp(16, 3, pixels, (2, 2), masks))
+    assert found.error is None
+    assert found.views[0][1].tolist() == [[255, 0, 0], [0, 255, 0]]
+    found = decoded(bmp(16, 3, pixels, (2, 2), masks + struct.pack("<I", 0x8000)))
+    assert found.error is not None
+    assert (
+        found.error.reason == "is a BMP of 16 bits with transparency, which is not read: save it as PNG"
+    )
+
+
+END, LINE = b"\0\1", b"\0\0"
+BROKEN = "is a broken picture (its run-length coding does not fit its size)"
+
+
+@pytest.mark.parametrize(
+    ("runs", "reason"),
+    [
+        (b"\4\xff" + LINE + b"\4\x00" + END, None),
+        (b"\0\4\xff\xff\xff\xff" + LINE + b"\4\x00" + LINE + END, None),
+        (b"\0\3\xff\xff\xff\0\1\xff" + LINE + b"\4\x00", None),  # without its end
+        (b"\7\xff" + LINE + b"\4\x00" + END, None),  # cut off at the end of the row
+        (b"\0\5\xff\xff\xff\xff\xff\0" + LINE + b"\4\x00" + END, BROKEN),
+        (b"\0\2\5\0\4\xff" + END, BROKEN),
+        (b"\0\2\0\3\4\xff" + END, BROKEN),
+        (b"\4\xff" + 3 * LINE + b"\4\x00" + END, BROKEN),
+        (b"\4\xff", BROKEN),
+        (b"\0\2\1", BROKEN),
+        (b"", BROKEN),
+    ],
+    ids=str,
+)
+def test_a_bmp_whose_runs_leave_its_rows_is_refused(runs: bytes, reason: str | None) -> None:
+    found = decoded(bmp(8, 1, runs, (4, 2)))
+    assert (found.error and found.error.reason) == reason
+    if reason is None:
+        assert found.views[0][1].tolist() == [[255] * 3] * 4  # the rows go up
+
+
+def test_runs_of_four_bits_are_padded_to_words() -> None:
+    runs = b"\0\3\x0f\0" + b"\1\xff" + LINE + b"\4\x00" + END
+    found = decoded(bmp(4, 2, runs, (4, 2)))
+    assert found.error is None
+    assert found.views[0][1, :, 0].tolist() == [0, 255, 0, 255]
+
+
+def icon(bits: int, of_directory: int, missing: int = 0, more: bytes = b"") -> bytes:
+    """An icon of 8×8 that is blue, its left half masked out."""
+    palette = bytes(4 * 2**bits - 4) + b"\xff\0\0\0" if bits <= 8 else b""
+    pixel = {4: b"\xff" * 4, 24: b"\xff\0\0" * 8, 32: (b"\xff\0\0\0" * 4 + b"\xff\0\0\xff" * 4)}[bits]
+    rows = (pixel + bytes(-len(pixel) % 4)) * 8
+    mask = b"\xf0\0\0\0" * 8
+    head = struct.pack("<IiiHHIIiiII", 40, 8, 16, 1, bits, 0, 0, 0, 0, 0, 0)
+    data = head + palette + rows + mask + more
+    entry = struct.pack("<BBBBHHII", 8, 8, 0, 0, 1, of_directory, len(data) - missing, 22)
+    return struct.pack("<HHH", 0, 1, 1) + entry + data
+
+
+@pytest.mark.parametrize(("bits", "of_directory"), [(4, 4), (4, 0), (24, 24), (32, 32)])
+def test_what_is_masked_out_of_an_icon_is_white(bits: int, of_directory: int) -> None:
+    found = decoded(icon(bits, of_directory))
+    assert found.error is None
+    assert found.views[0][3].tolist() == [[255, 255, 255]] * 4 + [[0, 0, 255]] * 4
+
+
+@pytest.mark.parametrize(
+    "data",
+    [icon(4, 4, missing=8), icon(24, 24, more=b"\1" * 40), icon(32, 0)],
+    ids=["shorter", "longer", "deep"],
+)
+def test_an_icon_whose_directory_does_not_fit_is_refused(data: bytes) -> None:
+    found = decoded(data)
+    assert found.error is not None
+    assert "is an icon of which the directory does not fit the picture" in found.error.reason
+
+
 def test_a_deep_png_with_a_transparent_colour_is_refused() -> None:
     values = np.full((6, 8, 3), 20_000)
     values[:3] = (300, 400, 500)

@@ -176,7 +176,13 @@ def _opened(picture: Picture) -> Iterator[BinaryIO]:
 def _upright(image: Image.Image) -> tuple[Image.Image, ToSrgb | None]:
     """Return a picture as `_plain` makes it, and what converts its colours to sRGB, if anything must."""
     reading = tiff.reading(image) if image.format == "TIFF" else tiff.AS_IT_IS
+    oddities.put_right(image)
+    covered = oddities.covered(image)
     image.load()
+    if covered is not None:
+        whole = Image.new("RGBA", image.size)
+        whole.paste(image.convert("RGBA").crop(covered), covered)
+        image = whole
     turn = _UPRIGHT.get(_orientation(image))
     profile = image.info.get("icc_profile")
     plain = _plain(image.transpose(turn) if turn is not None else image, reading)
