@@ -1,6 +1,6 @@
 """Put small faults into the code and see whether the tests notice.
 
-    python scripts/mutate.py                    30 faults in each of ten parts, drawn with a seed
+    python scripts/mutate.py                    30 faults in each of eleven parts, drawn with a seed
     python scripts/mutate.py --part metrics --all
 
 A fault turns a comparison or moves its border, negates a condition, adds one to a number, or swaps plus
@@ -42,6 +42,7 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "descent": (("descent",), ("test_descent",)),
     "metrics": (("metrics",), ("test_metrics",)),
     "folds": (("folds", "fingerprints"), ("test_folds", "test_fingerprints", "test_fitting")),
+    "near-duplicates": (("near_duplicates",), ("test_near_duplicates",)),
     "fitting": (("fitting",), ("test_fitting", "test_design", "test_new_features")),
     "model": (("model", "provenance"), ("test_model", "test_provenance")),
     "classes": (
@@ -53,8 +54,11 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("test_encoders",),
     ),
     "decoding": (
-        ("images/decode", "images/tiff", "images/jpeg", "images/float_scale", "images/oddities"),
-        ("test_decode", "test_tiff", "test_jpeg", "test_oddities"),
+        (
+            *("images/decode", "images/tiff", "images/jpeg", "images/float_scale", "images/oddities"),
+            *("images/profiles", "images/heic", "decoding"),
+        ),
+        ("test_decode", "test_tiff", "test_jpeg", "test_oddities", "test_profiles", "test_heic"),
     ),
 }
 """Modules of each part, and the tests that are to notice."""
