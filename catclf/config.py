@@ -278,6 +278,13 @@ class ReadOptions:
         return replace(self, size=size)
 
 
+def _check_encoder(read: ReadOptions, kind: FeatureKind) -> None:
+    for name in ("encoder", "encoder_output"):
+        value, able = getattr(read, name), [*own_views()]
+        rule = f"left out: {kind.name} features need no network, unlike {' and '.join(able)}"
+        _check(value is None or kind.own_view, name, value, rule)
+
+
 @dataclass(frozen=True)
 class DescentSettings:
     """How the cost is defined and how it is brought down.
@@ -431,10 +438,7 @@ class TrainSettings:
             parse_threshold_goal(self.tune_threshold)
         rule = f"left out: {self.features} features are not made of mirror images"
         _check(not (self.flip and self.kind.at_reading), "flip", self.flip, rule)
-        for name in ("encoder", "encoder_output"):
-            value, able = getattr(self.read, name), [*own_views()]
-            rule = f"left out: {self.features} features need no network, unlike {' and '.join(able)}"
-            _check(value is None or self.kind.own_view, name, value, rule)
+        _check_encoder(self.read, self.kind)
         _check(
             self.descent.patience is None or self.validation is not None,
             "patience",
@@ -477,11 +481,25 @@ class PackSettings:
         How the pictures are read, without a scheduler.
     positive : str or None
         Of two classes the one that is y = 1; None finds ``cat`` or ``cats``.
+    features : str
+        One of `FEATURES`: what is kept of a picture. "pixels" is itself; of others rows are kept.
+    seed : int
+        Of what is drawn at random where features are learned.
     """
 
     read: ReadOptions = ReadOptions()
     positive: str | None = None
+    features: str = "pixels"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         scheduler = self.read.scheduler
         _check(scheduler is None, "scheduler", scheduler, "left out: pack reads on this machine")
+        _check_choice("features", self.features, *FEATURES)
+        _check(self.seed >= 0, "seed", self.seed, "zero or more")
+        _check_encoder(self.read, self.kind)
+
+    @property
+    def kind(self) -> FeatureKind:
+        """The row of `FEATURES`."""
+        return FEATURES[self.features]

@@ -45,6 +45,9 @@ class Design:
         return int(self.rows.shape[1])
 
 
+_MEASURED = 4096  # rows at a time, wherever they are: results do not depend on that
+
+
 @dataclass(frozen=True)
 class Standardisation:
     """x → (x − mean) / deviation: an affine change of features that folds into w and b.
@@ -60,19 +63,40 @@ class Standardisation:
     deviation: Vector
 
     @classmethod
-    def fit(cls, rows: NDArray[Any], one_scale: bool = False) -> Standardisation:
-        """Measure `rows` (m, n_x); 1 % of the mean σ is added to each σ against division by zero.
+    def fit(
+        cls,
+        rows: NDArray[Any] | Store,
+        one_scale: bool = False,
+        used: NDArray[np.bool_] | None = None,
+    ) -> Standardisation:
+        """Measure `rows` (m, n_x), or those `used` (m,), in one pass over blocks of them.
 
-        With `one_scale` every number is divided by the same one, the root mean square of ‖row − mean‖:
-        where pictures are few, to divide each by its own makes noise as loud as what matters.
+        1 % of the mean σ is added to each σ against division by zero. With `one_scale` every number is
+        divided by the same one, the root mean square of ‖row − mean‖: where pictures are few, to divide
+        each by its own makes noise as loud as what matters.
+
+        Means and variances of blocks are merged as in T. F. Chan, G. H. Golub, R. J. LeVeque, Updating
+        Formulae and a Pairwise Algorithm for Computing Sample Variances, 1979.
         """
-        mean = rows.mean(axis=0, dtype=np.float64)
+        m, n_x = rows.shape
+        count, mean, variance = 0, np.zeros(n_x), np.zeros(n_x)
+        for start in range(0, m, _MEASURED):
+            block = rows[start : start + _MEASURED]
+            if used is not None:
+                block = block[used[start : start + _MEASURED]]
+            if not len(block):
+                continue
+            new, share = block.mean(axis=0, dtype=np.float64), len(block) / (count + len(block))
+            apart = new - mean
+            variance = variance * (1 - share) + block.var(axis=0, dtype=np.float64) * share
+            variance += apart**2 * (share * (1 - share))
+            mean = mean + apart * share
+            count += len(block)
         if one_scale:
-            square = np.square(rows - mean.astype(np.float32), dtype=np.float32).sum(axis=1).mean()
-            return cls(mean, np.full(len(mean), math.sqrt(float(square)) or 1.0))
-        sigma = rows.std(axis=0, dtype=np.float64)
+            return cls(mean, np.full(n_x, math.sqrt(float(variance.sum())) or 1.0))
+        sigma = np.sqrt(variance)
         floor = 0.01 * float(sigma.mean()) or 1.0  # all pictures alike: any divisor will do
-        return cls(mean, (sigma + floor) * np.sqrt(rows.shape[1]))
+        return cls(mean, (sigma + floor) * np.sqrt(n_x))
 
     def apply(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         """Return the standardised rows (m, n_x) float32."""

@@ -253,10 +253,9 @@ def prepare(
     kind, rows = encoded.features.kind, encoded.rows
     standardisation = None
     if kind.standardised:
-        numbers = rows[:]
-        used = np.tile(train, len(numbers) // problem.m)
-        standardisation = Standardisation.fit(numbers[used], kind.one_scale)
-        rows = InMemory(standardisation.apply(numbers))
+        used = np.tile(train, rows.shape[0] // problem.m)
+        standardisation = Standardisation.fit(rows, kind.one_scale, used)
+        rows = rows.mapped(standardisation.apply)  # at once in memory, elsewhere block by block
         if kind.learns:  # nobody will use the rows as they were, which take as much memory
             encoded = Encoded(encoded.features, rows)
     design = Design(rows, encoded.features.scale)

@@ -87,7 +87,10 @@ class Model:
 
     def scores(self, images: NDArray[np.uint8], jobs: int = 1) -> Vector:
         """z = wᵀx + b of each picture, (m,), from `images` (m, size, size, 3) uint8."""
-        rows = self.features.rows(images, jobs)
+        return self.scores_of(self.features.rows(images, jobs))
+
+    def scores_of(self, rows: NDArray[Any]) -> Vector:
+        """z = wᵀx + b (m,) of rows (m, n_x) that its features have made."""
         z = np.empty(len(rows))
         # By blocks: not all the bytes become floats at once. Of one height: the last bits of a product
         # depend on its shape, and a score must not depend on the pictures beside it.

@@ -19,7 +19,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from catclf.config import ReadOptions
 from catclf.errors import DataError
-from catclf.images import hdf5, hdf5_process
+from catclf.images import hdf5_channel, hdf5_process
 from catclf.images.hdf5 import Hdf5Pictures
 from tests.conftest import Runner
 from tests.pictures import Pixels, course_h5, noise, open_files, save_h5
@@ -121,7 +121,7 @@ def test_pictures_without_labels_can_be_read(tmp_path: Path) -> None:
 def test_blocks_cover_every_row_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_at_a_time: int
 ) -> None:
-    monkeypatch.setattr(hdf5, "_BLOCK_BYTES", rows_at_a_time * X[0].size)
+    monkeypatch.setattr(hdf5_channel, "_BLOCK_BYTES", rows_at_a_time * X[0].size)
     path = save_h5(tmp_path / "a.h5", test_set_x=X)
     with pictures_in(path) as file:
         blocks = list(file.blocks())
@@ -267,7 +267,7 @@ def test_floats_from_0_to_255_are_rounded(tmp_path: Path) -> None:
 def test_the_range_of_floats_is_that_of_the_whole_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hdf5, "_BLOCK_BYTES", X[0].size)
+    monkeypatch.setattr(hdf5_channel, "_BLOCK_BYTES", X[0].size)
     values = np.ones((3, 4, 4, 3))
     values[2] = 200
     pixels = read_all(save_h5(tmp_path / "a.h5", a_set_x=values, a_set_y=Y[:3]))[0]
@@ -415,7 +415,7 @@ def test_a_bomb_whose_rows_are_too_large_is_refused(tmp_path: Path) -> None:
 def test_a_bomb_costs_no_more_than_the_limit_of_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hdf5, "MEMORY_LIMIT", 300_000_000)
+    monkeypatch.setattr(hdf5_channel, "MEMORY_LIMIT", 300_000_000)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         shape = (20, 2000, 2000, 3)  # one chunk of 240 MB
         file.create_dataset("a_set_x", data=np.zeros(shape, "u1"), chunks=shape, compression=1)
@@ -468,7 +468,7 @@ def test_a_child_starts_ahead_where_an_argument_is_a_file_of_hdf5(tmp_path: Path
     hdf5_process.start_ahead(["train", str(path), "--validation", str(path)])
     (child,) = hdf5_process._waiting
     with pictures_in(path) as file:
-        assert file._child is child
+        assert file._channel._child is child
         next(file.blocks())
     assert not hdf5_process._waiting
 
@@ -513,7 +513,7 @@ def test_a_child_that_crashes_or_hangs_is_one_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, expected: str
 ) -> None:
     path = course_h5(tmp_path / "a.h5")
-    monkeypatch.setattr(hdf5, "SECONDS_LIMIT", 0.2)
+    monkeypatch.setattr(hdf5_channel, "SECONDS_LIMIT", 0.2)
     with_program(monkeypatch, tmp_path / "child.py", code)
     before = open_files()
     assert expected in error_of(path)
@@ -535,7 +535,7 @@ def test_a_child_that_cannot_start_is_a_reason(tmp_path: Path, monkeypatch: pyte
 def test_no_child_is_left_when_reading_stops_half_way(tmp_path: Path) -> None:
     with pictures_in(course_h5(tmp_path / "a.h5")) as file:
         next(file.blocks())
-        child = file._child._process
+        child = file._channel._child._process
         assert child.poll() is None
     assert child.poll() is not None
 

@@ -27,7 +27,8 @@ from catclf.engines import stream
 from catclf.engines.choice import choose_engine
 from catclf.errors import ConfigError, DataError
 from catclf.images.hdf5 import Hdf5Pictures
-from catclf.images.stored import StoredPixels
+from catclf.images.hdf5_channel import Hdf5Channel
+from catclf.images.stored import StoredItems
 from catclf.pipeline.training import Fit
 from catclf.stores import Store
 from catclf.stores.here import InFile, InMemory
@@ -197,7 +198,7 @@ def test_only_stream_is_chosen_for_rows_that_are_not_in_memory() -> None:
 # --- reading ---
 
 
-def stored(path: Path) -> StoredPixels:
+def stored(path: Path) -> StoredItems:
     with Hdf5Pictures(str(path), ReadOptions()) as file:
         pixels = file.stored()
     assert pixels is not None
@@ -239,7 +240,7 @@ def test_offsets_beyond_the_file_are_not_complete(tmp_path: Path) -> None:
     cases = ((0, True), (76, True), (77, False), (-1, False), (2**63 - 1, False))
     for offset, complete in cases:
         handle = os.open(tmp_path / "a", os.O_RDONLY)
-        pixels = StoredPixels("a", handle, np.array([offset]), 2, (2, 2, 2, 3))
+        pixels = StoredItems("a", handle, np.array([offset]), 2, (2, 2, 2, 3))
         assert pixels.complete == complete
 
 
@@ -247,21 +248,21 @@ def test_what_differs_from_what_the_library_finds_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path / "a.h5")
-    true_read = Hdf5Pictures._read
+    true_read = Hdf5Channel.read
 
-    def shifted(self: Hdf5Pictures, *question: Any, into: NDArray[Any]) -> None:
+    def shifted(self: Hdf5Channel, *question: Any, into: NDArray[Any]) -> None:
         true_read(self, *question, into=into)
         if question == ("offsets",):
             into -= 1
 
-    monkeypatch.setattr(Hdf5Pictures, "_read", shifted)
+    monkeypatch.setattr(Hdf5Channel, "read", shifted)
     with Hdf5Pictures(str(path), ReadOptions()) as file:
         assert file.stored() is None
 
 
 def test_labelled_pictures_stay_in_their_file_only_if_they_must(tmp_path: Path) -> None:
     path = written(tmp_path / "a.h5")
-    for memory, kind in ((ReadOptions().memory, InMemory), (WHOLE, InMemory), (WHOLE - 1, StoredPixels)):
+    for memory, kind in ((ReadOptions().memory, InMemory), (WHOLE, InMemory), (WHOLE - 1, StoredItems)):
         pictures, data = load_labelled(path, memory=memory)
         assert isinstance(pictures, kind)
         assert (pictures.shape, data.m) == ((M, SIZE, SIZE, 3), M)

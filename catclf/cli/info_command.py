@@ -12,6 +12,7 @@ from catclf.cli.group import ExampleFirst
 from catclf.cli.options import check_file, format_option, refuse_overwriting
 from catclf.cli.output import print_json, print_text
 from catclf.cli.parameters import PathName, option
+from catclf.images.hdf5_process import is_hdf5_name
 from catclf.printable import printable, shown
 
 _EPILOG = """\b
@@ -24,10 +25,21 @@ Example:
 @format_option("text", "json", synonym=True)
 @option("--weights", type=PathName(), metavar="FILE.png", help="Draw what the model looks for.")
 def command(model: str, format_name: str, weights: str | None) -> int:
-    """Show what is in the file MODEL: classes, features, and how it was trained."""
+    """Show what is in the file MODEL: classes, features, and how it was trained.
+
+    It may also be an HDF5 file of pictures or of rows of features.
+    """
     if weights is not None:
         refuse_overwriting((weights,), (model,))
         check_file(weights, "--weights", (".png",))
+
+    if is_hdf5_name(model):
+        from catclf.pipeline.packing import describe_packed
+
+        if weights is not None:
+            raise click.UsageError("--weights is about a model")
+        _show(describe_packed(model), format_name)
+        return 0
 
     from catclf.model import describe, load
 
@@ -38,12 +50,15 @@ def command(model: str, format_name: str, weights: str | None) -> int:
         drawing = png(weights_picture(classifier))
         with replacing(weights) as file:
             file.write(drawing)
-    facts = describe(classifier)
+    _show(describe(classifier), format_name)
+    return 0
+
+
+def _show(facts: Mapping[str, Any], format_name: str) -> None:
     if format_name == "json":
         print_json(facts)
     else:
         print_text("\n".join(_lines(facts)))
-    return 0
 
 
 def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:

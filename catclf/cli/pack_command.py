@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -18,9 +19,10 @@ from catclf.cli.options import (
     read_options,
     refuse_existing,
     refuse_overwriting,
+    with_encoder,
 )
 from catclf.cli.output import print_json
-from catclf.cli.parameters import PathName, gathered, option
+from catclf.cli.parameters import OneOf, PathName, gathered, option
 from catclf.images.hdf5_process import HDF5_SUFFIXES, is_hdf5_name
 from catclf.printable import number_of
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Example:
   catclf pack photos/ photos.h5            # photos/cat/*.jpg, photos/other/*.jpg
-  catclf train photos.h5 -o cat.npz        # the same model as from photos/"""
+  catclf train photos.h5 -o cat.npz        # the same model as from photos/
+  catclf pack photos/ rows.h5 --features network"""
 
 
 @click.command("pack", cls=OfOneDataSet, epilog=_EPILOG)
@@ -45,7 +48,20 @@ Example:
         metavar="NAME",
         help="Of two classes the one that comes second, as y = 1 [default: cat or cats].",
     ),
-    read_options("size", "x_key", "y_key", "on_error", "max_pixels", "exclude", "follow", "jobs"),
+    option(
+        "--features",
+        type=OneOf(config.FEATURES),
+        help="Keep pictures (pixels), or rows of features, which are computed once for all.",
+    ),
+    option(
+        "--seed",
+        type=click.IntRange(min=0),
+        help="Of what is drawn at random where features are learned.",
+    ),
+    read_options(
+        *("size", "encoder", "encoder_output", "x_key", "y_key", "on_error", "max_pixels"),
+        *("exclude", "follow", "jobs"),
+    ),
 )
 @format_option("text", "json", synonym=True)
 @console_option
@@ -59,14 +75,17 @@ def command(
 ) -> int:
     """Decode all pictures of DATA into one HDF5 file, from which training starts at once.
 
-    DATA is what train takes. The file is not compressed: data that is larger than memory is trained
-    from it block by block. An interrupted run leaves OUT.h5.partial behind, and the next one goes on
-    from there; while OUT.h5 is written from it, twice the space is needed.
+    With --features the file has rows of features: train, eval and predict take it in the place of
+    pictures, for models of the same features. DATA is what train takes. The file is not compressed:
+    data that is larger than memory is trained from it block by block. An interrupted run leaves
+    OUT.h5.partial behind, and the next one goes on from there; while OUT.h5 is written from it, twice
+    the space is needed.
     """
     if not is_hdf5_name(output):
         raise click.UsageError(
             f"{output} must end in one of {', '.join(HDF5_SUFFIXES)}: train goes by the name"
         )
+    settings = replace(settings, read=with_encoder(settings.read, settings.kind.own_view))
     refuse_overwriting((output,), (data,))
     refuse_existing(output, force)
 
@@ -75,7 +94,7 @@ def command(
 
     with LiveProgress(console) as progress:
         try:
-            packed = pack(data, output, settings, progress=progress)
+            packed = pack(data, output, settings, progress=progress, processes=True)
         except BaseException:
             partial = output + PARTIAL_SUFFIX
             if progress.begun and os.path.exists(partial):  # else it is somebody else's
@@ -97,6 +116,9 @@ def _summary(packed: Packed, output: str) -> Iterator[str]:
     yield counted(packed.counts, len(packed.skipped), packed.ignored)
     if packed.resumed:
         yield f"went on after the {number_of(packed.resumed, 'picture')} of an interrupted run"
-    size = f"{packed.size}×{packed.size}"
-    yield f"saved {output}: {number_of(packed.m, 'picture')} of {size}, {packed.file_size / 1e6:.1f} MB"
-    yield f"next: catclf train {shlex.quote(output)} -o MODEL.npz"
+    what, features = f"{number_of(packed.m, 'picture')} of {packed.size}×{packed.size}", ""
+    if packed.n_x is not None:
+        what = f"{number_of(packed.m, 'row')} of {packed.n_x} features ({packed.features})"
+        features = f" --features {packed.features}"
+    yield f"saved {output}: {what}, {packed.file_size / 1e6:.1f} MB"
+    yield f"next: catclf train {shlex.quote(output)} -o MODEL.npz{features}"

@@ -130,17 +130,19 @@ def command(
     format_name = format_of(output, format_name, FORMATS)
 
     from catclf.model import load
-    from catclf.pipeline.prediction import predict_chunks
+    from catclf.pipeline.prediction import may_be_rows, predict_chunks
     from catclf.pipeline.scoring import loaded
 
     found = load(model)
     _check_model(found, only, explain)
     read = with_encoder_of(read, [found])
-    (classifier,) = loaded([found], shifts["prior"], read)
+    plain = files_from is None and "-" not in paths
+    inputs = [*paths] if plain else _inputs(paths, files_from, null)
+    (classifier,) = loaded([found], shifts["prior"], read, may_be_rows(inputs))
     ignored = _Ignored(console)
     chunks = predict_chunks(
         classifier,
-        _inputs(paths, files_from, null),
+        inputs,
         threshold=shifts["threshold"],
         read=read,
         keep_pixels=explain is not None,

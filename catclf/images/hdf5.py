@@ -1,35 +1,22 @@
-"""HDF5 data sets of pictures → blocks of uint8 and labels. The reading itself is in `hdf5_child`."""
+"""HDF5 data sets of pictures → blocks of uint8. The reading itself is in `hdf5_child`."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
-from catclf.decoding import BEFORE, Decoding, decoding_of
-from catclf.errors import DataError, Setting, system_reason
-from catclf.images import hdf5_process
+from catclf.errors import DataError
 from catclf.images.float_scale import full_scale, spread_of
+from catclf.images.hdf5_channel import Hdf5Channel
 from catclf.images.picture import Picture, Pixels
-from catclf.images.stored import StoredPixels
+from catclf.images.stored import StoredItems
 from catclf.progress import Advanced, silent
-from catclf.regular import open_regular
 from catclf.view import View
-from catclf.work.guarded import ChildError, GuardedChild
-
-MEMORY_LIMIT = 1_000_000_000
-"""Bytes of address space that the child process gets; the libraries alone take 120 MB of it."""
-
-SECONDS_LIMIT = 10.0
-"""How long the child may take to understand the structure of a file, or for one block."""
 
 _BLOCK_BYTES = 16_000_000
-
-_REMEDY = {True: "pack the pictures again", False: "train the model again"}
 
 _SAMPLED_BLOCKS, _SAMPLED_VALUES = 64, 100_000
 """How much of floating-point pictures says what white is: blocks, and values of each."""
@@ -50,6 +37,8 @@ class Hdf5Pictures:
     path : str
     options : ReadOptions
         The keys and `max_pixels` are used.
+    channel : Hdf5Channel or None
+        Of that file, if it is open already; it is closed with this.
 
     Attributes
     ----------
@@ -62,57 +51,32 @@ class Hdf5Pictures:
         If the file is not HDF5, not in this layout, or cannot be read within the limits.
     """
 
-    def __init__(self, path: str, options: ReadOptions) -> None:
+    def __init__(self, path: str, options: ReadOptions, channel: Hdf5Channel | None = None) -> None:
         self.path = path
-        self._handle = _opened(path)
+        self._channel = channel = channel or Hdf5Channel(path, options)
         try:
-            self._child = _start(path, self._handle, options)
-        except BaseException:
-            os.close(self._handle)
-            raise
-        try:
-            self._stored_shape, kind, self.decoding = self._structure()
+            if channel.holds_rows:
+                raise DataError(path, "has rows of features, not pictures")
+            if len(channel.shape) < 3:  # a file that has taken the child over
+                raise channel.broken()
+            self._stored_shape = channel.shape
+            self.decoding = channel.decoding
+            self.labels, self.classes = channel.labels, channel.classes
             _, height, width, _ = self.shape
             most = options.max_pixels
             if height * width > most:
                 found = f"has pictures of {width}×{height} pixels, more than the {most} allowed"
                 raise DataError(path, found)
-            self._factor = self._scale() if kind == "f" else 1.0
+            self._factor = self._scale() if channel.structure.get("kind") == "f" else 1.0
         except BaseException:
-            self._close()
+            channel.close()
             raise
-
-    def _structure(self) -> tuple[tuple[int, ...], str, Decoding | None]:
-        structure = self._ask("structure")
-        try:
-            m, height, width, *channels = map(int, structure["shape"])
-            shape, kind = (m, height, width, *channels), str(structure["kind"])
-            packed, decoding = structure.get("packed"), structure.get("decoding")
-        except (ValueError, TypeError, KeyError) as exc:  # a file that has taken the child over
-            raise DataError(self.path, "is a broken HDF5 file") from exc
-        if decoding is None:
-            return shape, kind, BEFORE if packed else None
-        try:
-            return shape, kind, decoding_of(str(decoding))
-        except ValueError as exc:
-            raise DataError(self.path, str(exc)) from exc
-
-    def check_decoded(self, wanted: Iterable[Decoding]) -> None:
-        """Raise a DataError if the file says that its pictures were decoded by another rule."""
-        for decoding in wanted:
-            if self.decoding not in (None, decoding):
-                reason = f"was packed with {self.decoding}, but the model is trained with {decoding}"
-                raise DataError(self.path, f"{reason}: {_REMEDY[decoding.profiles]}")
 
     def __enter__(self) -> Hdf5Pictures:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        self._child.close()
-        os.close(self._handle)
+        self._channel.close()
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -144,45 +108,25 @@ class Hdf5Pictures:
             advanced("pictures read", done, len(pixels))
         return pixels
 
-    def stored(self) -> StoredPixels | None:
+    def stored(self) -> StoredItems | None:
         """Return the pictures as they lie in the file, to be read when they are asked for.
 
         None if they are compressed, or not RGB of 8 bits: only the library can read them then.
         """
-        together = self._ask("together")["together"]
-        if together is None:
+        items = self._channel.stored(self.shape, np.dtype(np.uint8))
+        if items is None:
             return None
         m = self.shape[0]
-        offsets = np.empty(-(-m // int(together)), dtype="<i8")
-        self._read("offsets", into=offsets)
-        pixels = StoredPixels(self.path, os.dup(self._handle), offsets, int(together), self.shape)
         # What the library finds at both ends must be there.
         ends = [(0, 1), (m - 1, m)]
-        same = pixels.complete and all(np.array_equal(pixels[i:j], self._block(i, j)) for i, j in ends)
-        return pixels if same else None
-
-    def labels(self) -> NDArray[np.intp]:
-        """Class number of every picture, (m,)."""
-        labels = np.empty(self.shape[0], dtype="<i8")
-        self._read("labels", into=labels)
-        return labels.astype(np.intp)
-
-    def classes(self) -> tuple[str, ...]:
-        """Class names by number; "0" and "1" where the file has none."""
-        listed = self._ask("classes")["classes"]
-        if listed is None:
-            return ("0", "1")
-        classes = tuple(map(str, listed))
-        if len(set(classes)) < len(classes):
-            shown = ", ".join(classes[:12])
-            raise DataError(self.path, f"list_classes has a name twice: {shown}")
-        return classes
+        same = all(np.array_equal(items[i:j], self._block(i, j)) for i, j in ends)
+        return items if same else None
 
     def _block(self, start: int, stop: int) -> Pixels:
         _, height, width, channels = self.shape
         stored_channels = self._stored_shape[3] if len(self._stored_shape) == 4 else 1
         block = np.empty((stop - start, height, width, stored_channels), dtype=np.uint8)
-        self._read("rows", start, stop, self._factor, into=block)
+        self._channel.read("rows", start, stop, self._factor, into=block)
         return block if stored_channels == channels else np.repeat(block, channels, axis=3)
 
     def _spans(self, rows: slice = slice(None)) -> Iterator[tuple[int, int]]:
@@ -200,7 +144,7 @@ class Hdf5Pictures:
         )
         least, most, some = 0.0, 0.0, []
         for k, (start, stop) in enumerate(spans):
-            span = self._ask("span", start, stop)["span"]
+            span = self._channel.ask("span", start, stop)["span"]
             if span is None:
                 raise DataError(self.path, "has pixels that are not finite")
             least, most = min(least, float(span[0])), max(most, float(span[1]))
@@ -216,56 +160,11 @@ class Hdf5Pictures:
         count = (stop - start) * int(np.prod(self._stored_shape[1:]))
         step = max(1, -(-count // _SAMPLED_VALUES))
         values = np.empty(-(-count // step), dtype="<f8")
-        self._read("some", start, stop, _SAMPLED_VALUES, into=values)
+        self._channel.read("some", start, stop, _SAMPLED_VALUES, into=values)
         return values
-
-    def _read(self, *question: Any, into: NDArray[Any]) -> None:
-        self._ask(*question, size=into.nbytes)
-        try:
-            self._child.read_into(into.reshape(-1).view(np.uint8).data)
-        except ChildError as exc:
-            raise self._failure(exc) from exc
-
-    def _ask(self, *question: Any, size: int = 0) -> dict[str, Any]:
-        try:
-            answer = self._child.ask(question)
-        except ChildError as exc:
-            raise self._failure(exc) from exc
-        if "error" in answer:
-            known = [Setting(key) for key in ("x_key", "y_key") if answer.get("setting") == key]
-            raise DataError(self.path, str(answer["error"]), *known)
-        if answer.get("bytes", 0) != size:  # subtle: a child that a file has taken over may say so
-            raise DataError(self.path, "is a broken HDF5 file")
-        return answer
-
-    def _failure(self, exc: ChildError) -> DataError:
-        return DataError(self.path, f"is a broken HDF5 file (the library {exc} while reading it)")
-
-
-def _opened(path: str) -> int:
-    try:
-        return open_regular(path)[0]
-    except (OSError, ValueError) as exc:
-        raise DataError(path, system_reason(exc)) from exc
 
 
 def _viewed(block: Pixels, view: View) -> Pixels:
     from catclf.images.decode import seen  # only where it is needed: it takes time to import
 
     return seen(block, view)
-
-
-def _start(path: str, handle: int, options: ReadOptions) -> GuardedChild:
-    order: dict[str, Any] = {"x_key": options.x_key, "y_key": options.y_key}
-    order |= {"memory": MEMORY_LIMIT, "alarm": int(2 * SECONDS_LIMIT)}
-    try:
-        child = hdf5_process.take()
-        try:
-            child.begin(order, handle, SECONDS_LIMIT)
-        except BaseException:
-            child.close()
-            raise
-        return child
-    except (OSError, ChildError) as exc:
-        reason = getattr(exc, "strerror", None) or str(exc)
-        raise DataError(path, f"the process that reads HDF5 files cannot start ({reason})") from exc

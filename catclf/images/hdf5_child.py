@@ -41,6 +41,9 @@ MOST_CLASSES = 10_000
 MOST_NAMES_SHOWN = 12
 MOST_TEXT = 10_000
 
+LEARNED = "feature_"
+"""Beginning of the names of arrays that features have learned."""
+
 Answer = tuple[dict[str, Any], bytes | memoryview]
 
 
@@ -52,8 +55,91 @@ class _RefusedError(Exception):
         self.setting = setting
 
 
-class Reader:
-    """Answers questions about one open file.
+class _Reader:
+    """What may be asked of any file that we know: labels, classes, and where the items lie.
+
+    Parameters
+    ----------
+    file : h5py.File
+    x : h5py.Dataset
+        The items: pictures or rows.
+    m : int
+        Their number.
+    y_key : str or None
+        Name of the data set of labels, where it is not the only ``*_set_y``.
+    """
+
+    _labels_end = "_set_y"
+
+    def __init__(self, file: h5py.File, x: h5py.Dataset, m: int, y_key: str | None) -> None:
+        self._file, self._x, self._m, self._y_key = file, x, m, y_key
+
+    def _text(self, name: str) -> str | None:
+        """An attribute of the file, if it is a text of reasonable length."""
+        found = self._file.attrs.get(name)
+        return found if isinstance(found, str) and len(found) <= MOST_TEXT else None
+
+    def _lie_plain(self) -> bool:
+        """Whether items are stored as they are given out."""
+        raise NotImplementedError
+
+    def together(self) -> Answer:
+        """Number of items that lie together as plain bytes; None if they do not."""
+        x, created = self._x, self._x.id.get_create_plist()
+        plain = self._lie_plain() and not created.get_nfilters()
+        whole = x.chunks is None or x.chunks[1:] == x.shape[1:]
+        moved = self._file.userblock_size > 0
+        count = x.shape[0] if x.chunks is None else x.chunks[0]
+        return {"together": count if plain and whole and not moved else None}, b""
+
+    def offsets(self) -> Answer:
+        """Where in the file each group of items begins, as little-endian int64; -1 if nowhere."""
+        x, m = self._x, self._x.shape[0]
+        if x.chunks is None:
+            where = x.id.get_offset()
+            return {"bytes": 8}, np.array([-1 if where is None else where], "<i8").tobytes()
+        offsets = np.full(-(-m // x.chunks[0]), -1, "<i8")
+
+        def note(chunk: Any) -> None:
+            offsets[chunk.chunk_offset[0] // x.chunks[0]] = chunk.byte_offset
+
+        x.id.chunk_iter(note)
+        return {"bytes": offsets.nbytes}, offsets.tobytes()
+
+    def labels(self) -> Answer:
+        """Class numbers, one a picture, as little-endian int64."""
+        m, y = self._m, _dataset(self._file, self._y_key, self._labels_end, "y_key")
+        if y.dtype.kind not in "iub" or y.shape not in ((m,), (1, m), (m, 1), *([()] if m == 1 else [])):
+            found = f"{y.shape} {y.dtype}"
+            raise _RefusedError(f"{y.name} is {found}; expected ({m},) integers")
+        _check_storage(y)
+        values: NDArray[Any] = y[()].reshape(-1)
+        if values.dtype.kind == "u" and values.max(initial=0) > np.iinfo(np.int64).max:
+            raise _RefusedError(f"{y.name} has the label {values.max()}")
+        data = values.astype("<i8")
+        return {"bytes": data.nbytes}, data.tobytes()
+
+    def classes(self) -> Answer:
+        """Names of the classes, or None."""
+        if "list_classes" not in self._file:
+            return {"classes": None}, b""
+        node = _node(self._file, "list_classes")
+        if not isinstance(node, h5py.Dataset) or node.shape is None or len(node.shape) != 1:
+            raise _RefusedError("list_classes is not a list; expected one name a class")
+        if node.shape[0] > MOST_CLASSES:
+            raise _RefusedError(
+                f"list_classes has {node.shape[0]} names; at most {MOST_CLASSES} are read"
+            )
+        _check_kind(node, "iubfS")
+        _check_storage(node)
+        names = node[:].tolist()
+        # As in names of files: bytes that are not UTF-8 come through, and back again.
+        texts = [n.decode("utf-8", "surrogateescape") if isinstance(n, bytes) else str(n) for n in names]
+        return {"classes": texts}, b""
+
+
+class PictureReader(_Reader):
+    """Answers questions about a file of pictures.
 
     Parameters
     ----------
@@ -63,24 +149,23 @@ class Reader:
     """
 
     def __init__(self, file: h5py.File, x_key: str | None, y_key: str | None) -> None:
-        self._file = file
-        self._y_key = y_key
-        self._x = self._dataset(x_key, "_set_x", "x_key")
-        _check_pictures(self._x)
-        shape = self._x.shape
-        self._alone = len(shape) == 3 and shape[2] == 3  # one picture, and not many of width 3
-        self._shape = (1, *shape) if self._alone else shape
+        x = _dataset(file, x_key, "_set_x", "x_key")
+        _check_pictures(x)
+        self._alone = len(x.shape) == 3 and x.shape[2] == 3  # one picture, and not many of width 3
+        self._shape = (1, *x.shape) if self._alone else x.shape
+        super().__init__(file, x, self._shape[0], y_key)
 
     def structure(self) -> Answer:
         """Shape and kind of the pictures, whether `catclf pack` made them, and what it says of them."""
-        decoding = self._file.attrs.get("decoding")
-        known = isinstance(decoding, str) and len(decoding) <= MOST_TEXT
         return {
             "shape": self._shape,
             "kind": self._x.dtype.kind,
             "packed": "paths" in self._file,
-            "decoding": decoding if known else None,
+            "decoding": self._text("decoding"),
         }, b""
+
+    def _lie_plain(self) -> bool:
+        return bool(self._x.dtype == np.uint8 and self._x.shape[3:] == (3,))  # and not one alone
 
     def _block(self, start: int, stop: int) -> NDArray[Any]:
         block: NDArray[Any] = self._x[()][np.newaxis] if self._alone else self._x[start:stop]
@@ -106,92 +191,119 @@ class Reader:
         data = np.ascontiguousarray(block, dtype=np.uint8).reshape(-1)
         return {"bytes": data.size}, data.data
 
-    def together(self) -> Answer:
-        """Number of pictures that lie together as plain bytes; None if they do not."""
-        x, created = self._x, self._x.id.get_create_plist()
-        rgb = x.shape[3:] == (3,)  # and not one alone
-        plain = x.dtype == np.uint8 and rgb and not created.get_nfilters()
-        whole = x.chunks is None or x.chunks[1:] == x.shape[1:]
-        moved = self._file.userblock_size > 0
-        count = x.shape[0] if x.chunks is None else x.chunks[0]
-        return {"together": count if plain and whole and not moved else None}, b""
 
-    def offsets(self) -> Answer:
-        """Where in the file each group of pictures begins, as little-endian int64; -1 if nowhere."""
-        x, m = self._x, self._x.shape[0]
-        if x.chunks is None:
-            where = x.id.get_offset()
-            return {"bytes": 8}, np.array([-1 if where is None else where], "<i8").tobytes()
-        offsets = np.full(-(-m // x.chunks[0]), -1, "<i8")
+class RowReader(_Reader):
+    """Answers questions about a file of rows, as `catclf pack --features` makes them.
 
-        def note(chunk: Any) -> None:
-            offsets[chunk.chunk_offset[0] // x.chunks[0]] = chunk.byte_offset
+    Parameters
+    ----------
+    file : h5py.File
+    """
 
-        x.id.chunk_iter(note)
-        return {"bytes": offsets.nbytes}, offsets.tobytes()
+    _labels_end = "y"
 
-    def labels(self) -> Answer:
-        """Class numbers, one a picture, as little-endian int64."""
-        m = self._shape[0]
-        y = self._dataset(self._y_key, "_set_y", "y_key")
-        if y.dtype.kind not in "iub" or y.shape not in ((m,), (1, m), (m, 1), *([()] if m == 1 else [])):
-            found = f"{y.shape} {y.dtype}"
-            raise _RefusedError(f"{y.name} is {found}; expected ({m},) integers")
-        _check_storage(y)
-        values: NDArray[Any] = y[()].reshape(-1)
-        if values.dtype.kind == "u" and values.max(initial=0) > np.iinfo(np.int64).max:
-            raise _RefusedError(f"{y.name} has the label {values.max()}")
-        data = values.astype("<i8")
-        return {"bytes": data.nbytes}, data.tobytes()
+    def __init__(self, file: h5py.File) -> None:
+        x = _node(file, "x")
+        if len(x.shape) != 2 or x.dtype.str not in ("<f2", "<f4") or 0 in x.shape:
+            raise _RefusedError(f"x is {x.shape} {x.dtype}; expected (m, n_x) float16 or float32")
+        _check_storage(x)
+        super().__init__(file, x, x.shape[0], "y")
 
-    def classes(self) -> Answer:
-        """Names of the classes, or None."""
-        if "list_classes" not in self._file:
-            return {"classes": None}, b""
-        node = self._node("list_classes")
-        if not isinstance(node, h5py.Dataset) or node.shape is None or len(node.shape) != 1:
-            raise _RefusedError("list_classes is not a list; expected one name a class")
-        if node.shape[0] > MOST_CLASSES:
-            raise _RefusedError(
-                f"list_classes has {node.shape[0]} names; at most {MOST_CLASSES} are read"
-            )
-        _check_kind(node, "iubfS")
+    def structure(self) -> Answer:
+        """Shape and dtype of the rows, and what made them."""
+        return {
+            "shape": self._x.shape,
+            "dtype": self._x.dtype.str,
+            "packed": True,
+            "decoding": self._text("decoding"),
+            "features": self._text("features") or "",
+            "learned": [name for name in self._file if name.startswith(LEARNED)],
+        }, b""
+
+    def _lie_plain(self) -> bool:
+        return True
+
+    def rows(self, start: int, stop: int) -> Answer:
+        """Some rows as they are stored."""
+        return _sent(self._x[start:stop])
+
+    def each(self, name: str, start: int, stop: int) -> Answer:
+        """What there is of some pictures besides: numbers of fixed size."""
+        found = self._besides(name)
+        return _sent(found[start:stop])
+
+    def kept(self, name: str) -> Answer:
+        """Shape and dtype of what there is of every picture besides, or of a learned array."""
+        found = self._besides(name) if not name.startswith(LEARNED) else _node(self._file, name)
+        _check_kept(found)
+        return {"shape": found.shape, "dtype": found.dtype.str}, b""
+
+    def learned(self, name: str) -> Answer:
+        """A learned array."""
+        found = _node(self._file, name)
+        _check_kept(found)
+        return _sent(found[()])
+
+    def paths(self, start: int, stop: int) -> Answer:
+        """Paths of some pictures."""
+        node = _node(self._file, "paths")
+        if not isinstance(node, h5py.Dataset) or node.shape != (self._m,):
+            raise _RefusedError("paths is not a list of one path a row")
+        _check_kind(node, "S")
         _check_storage(node)
-        names = node[:].tolist()
-        # As in names of files: bytes that are not UTF-8 come through, and back again.
-        texts = [n.decode("utf-8", "surrogateescape") if isinstance(n, bytes) else str(n) for n in names]
-        return {"classes": texts}, b""
+        return {"paths": [os.fsdecode(path) for path in node[start:stop].tolist()]}, b""
 
-    def _dataset(self, key: str | None, suffix: str, setting: str) -> h5py.Dataset:
-        if key is None:
-            found = [name for name in self._file if name.endswith(suffix)]
-            if len(found) != 1:
-                wanted = f"expected one data set *{suffix}, or its name by "
-                raise _RefusedError(f"contains {self._contents()}; {wanted}", setting)
-            key = found[0]
-        node = self._node(key)
-        if not isinstance(node, h5py.Dataset):
-            raise _RefusedError(f"has no data set {key!r}; it contains {self._contents()}")
+    def _besides(self, name: str) -> h5py.Dataset:
+        node = _node(self._file, name)
+        _check_kept(node)
+        if node.shape[:1] != (self._m,):
+            raise _RefusedError(f"{name} is {node.shape}; expected {self._m} entries")
         return node
 
-    def _node(self, key: str) -> Any:
-        """Follow a path by hard links only; None where it leads nowhere.
 
-        Soft links are not followed either: they can lead to external ones.
-        """
-        node: Any = self._file
-        for name in filter(None, key.split("/")):
-            if not isinstance(node, h5py.Group) or "\0" in name or name not in node:
-                return None
-            if not isinstance(node.get(name, getlink=True), h5py.HardLink):
-                raise _RefusedError(f"{key} is a link to somewhere else; links are not followed")
-            node = node[name]
-        return node
+def _check_kept(node: Any) -> None:
+    if not isinstance(node, h5py.Dataset) or node.shape is None or node.dtype.kind not in "iuf":
+        raise _RefusedError("lacks what belongs to its rows; pack the pictures again")
+    _check_storage(node)
 
-    def _contents(self) -> str:
-        names = sorted(self._file)
-        shown = ", ".join(names[:MOST_NAMES_SHOWN]) or "nothing"
-        return shown if len(names) <= MOST_NAMES_SHOWN else f"{shown} and {len(names)} things in all"
+
+def _sent(array: NDArray[Any]) -> Answer:
+    data = np.ascontiguousarray(array)
+    return {"bytes": data.nbytes}, data.reshape(-1).view(np.uint8).data
+
+
+def _dataset(file: h5py.File, key: str | None, suffix: str, setting: str) -> h5py.Dataset:
+    if key is None:
+        found = [name for name in file if name.endswith(suffix)]
+        if len(found) != 1:
+            wanted = f"expected one data set *{suffix}, or its name by "
+            raise _RefusedError(f"contains {_contents(file)}; {wanted}", setting)
+        key = found[0]
+    node = _node(file, key)
+    if not isinstance(node, h5py.Dataset):
+        raise _RefusedError(f"has no data set {key!r}; it contains {_contents(file)}")
+    return node
+
+
+def _node(file: h5py.File, key: str) -> Any:
+    """Follow a path by hard links only; None where it leads nowhere.
+
+    Soft links are not followed either: they can lead to external ones.
+    """
+    node: Any = file
+    for name in filter(None, key.split("/")):
+        if not isinstance(node, h5py.Group) or "\0" in name or name not in node:
+            return None
+        if not isinstance(node.get(name, getlink=True), h5py.HardLink):
+            raise _RefusedError(f"{key} is a link to somewhere else; links are not followed")
+        node = node[name]
+    return node
+
+
+def _contents(file: h5py.File) -> str:
+    names = sorted(file)
+    shown = ", ".join(names[:MOST_NAMES_SHOWN]) or "nothing"
+    return shown if len(names) <= MOST_NAMES_SHOWN else f"{shown} and {len(names)} things in all"
 
 
 def _check_pictures(x: h5py.Dataset) -> None:
@@ -252,7 +364,7 @@ def _open_nothing_more() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
 
 
-def _answered(opened: Callable[[], Reader], question: list[Any], path: str) -> Answer:
+def _answered(opened: Callable[[], _Reader], question: list[Any], path: str) -> Answer:
     name, *values = question
     try:
         answer: Answer = getattr(opened(), name)(*values)
@@ -273,13 +385,15 @@ def _send(answer: Answer) -> None:
     sys.stdout.buffer.flush()
 
 
-def _open(path: str, x_key: str | None, y_key: str | None) -> Reader:
+def _open(path: str, x_key: str | None, y_key: str | None) -> _Reader:
     try:
         file = h5py.File(path, "r", locking=False)
     except (OSError, ValueError) as exc:
         raise _RefusedError("is not an HDF5 file") from exc
     _open_nothing_more()
-    return Reader(file, x_key, y_key)
+    if x_key is None and "features" in file.attrs and isinstance(_node(file, "x"), h5py.Dataset):
+        return RowReader(file)
+    return PictureReader(file, x_key, y_key)
 
 
 def main() -> None:

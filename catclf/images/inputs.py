@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,26 @@ from numpy.typing import NDArray
 from catclf.config import ReadOptions
 from catclf.decoding import Decoding
 from catclf.errors import DataError
+from catclf.features import Features
 from catclf.images.folder import OnIgnored, walk
 from catclf.images.paths import kind_of
 from catclf.images.picture import Picture
 from catclf.images.taken import Taken
 from catclf.images.urls import files_below
 from catclf.work.spread import Waiting
+
+if TYPE_CHECKING:
+    from catclf.images.hdf5_channel import Hdf5Channel
+
+
+class Taker(Protocol):
+    """A model, as far as packed files must fit it."""
+
+    @property
+    def features(self) -> Features: ...
+    @property
+    def decoding(self) -> Decoding: ...
+
 
 Input = str | os.PathLike[str] | BinaryIO | NDArray[Any] | Picture | Waiting
 Inputs = str | os.PathLike[str] | Iterable[Input]
@@ -27,7 +41,8 @@ def pictures_of(
     inputs: Inputs,
     options: ReadOptions,
     on_ignored: OnIgnored = lambda path: None,
-    decodings: Collection[Decoding] = (),
+    takers: Collection[Taker] = (),
+    whole: bool = False,
 ) -> Iterator[Picture | Waiting]:
     """Yield every picture that `inputs` stand for, lazily and in order.
 
@@ -43,8 +58,10 @@ def pictures_of(
     options : ReadOptions
     on_ignored : (path) -> None
         Called for each file in a folder that is not tried.
-    decodings : collection of Decoding
-        The rules that a packed file must fit.
+    takers : collection of Taker
+        The models that a packed file must fit.
+    whole : bool
+        Whether the pictures themselves are needed, and not only their rows.
 
     Yields
     ------
@@ -59,17 +76,17 @@ def pictures_of(
         elif isinstance(item, np.ndarray):
             yield _array(f"inputs[{number}]", item)
         elif isinstance(item, str | os.PathLike):
-            yield from _at(os.fspath(item), options, on_ignored, decodings)
+            yield from _at(os.fspath(item), options, on_ignored, takers, whole)
         else:
             yield Picture("-", stream=item)
 
 
 def _at(
-    path: str, options: ReadOptions, on_ignored: OnIgnored, decodings: Collection[Decoding]
+    path: str, options: ReadOptions, on_ignored: OnIgnored, takers: Collection[Taker], whole: bool
 ) -> Iterator[Picture]:
     kind = kind_of(path)
     if kind == "hdf5":
-        yield from _rows_of_hdf5(path, options, decodings)
+        yield from _rows_of_hdf5(path, options, takers, whole)
     elif kind == "folder":
         yield from walk(path, on_ignored, Taken(options.exclude, options.follow))
     elif kind == "url" and path.endswith("/") and options.scheduler is not None:
@@ -85,15 +102,34 @@ def _array(name: str, array: NDArray[Any]) -> Picture:
     return Picture(name, error=DataError(name, f"{found}; expected (h, w, 3) uint8"))
 
 
-def _rows_of_hdf5(path: str, options: ReadOptions, decodings: Collection[Decoding]) -> Iterator[Picture]:
-    from catclf.images.hdf5 import Hdf5Pictures  # only where it is needed: it takes time to import
+def _rows_of_hdf5(
+    path: str, options: ReadOptions, takers: Collection[Taker], whole: bool
+) -> Iterator[Picture]:
+    from catclf.images.hdf5_channel import Hdf5Channel  # only where it is needed
 
     try:
-        with Hdf5Pictures(path, options) as file:
-            file.check_decoded(decodings)
-            yield from file.pictures()
+        with Hdf5Channel(path, options) as channel:
+            channel.check_decoded(taker.decoding for taker in takers)
+            if channel.holds_rows:
+                yield from _rows_of_features(channel, takers, whole)
+                return
+            from catclf.images.hdf5 import Hdf5Pictures
+
+            yield from Hdf5Pictures(path, options, channel).pictures()
     except DataError as exc:
         yield Picture(path, error=exc)
+
+
+def _rows_of_features(channel: Hdf5Channel, takers: Collection[Taker], whole: bool) -> Iterator[Picture]:
+    from catclf.images.hdf5_rows import Hdf5Rows
+
+    rows = Hdf5Rows(channel)
+    if whole:
+        reason = f"has rows of {rows.features.kind.name!r} features, and no pictures to be shown"
+        raise DataError(channel.path, reason)
+    for taker in takers:
+        rows.check_features(taker.features)
+    yield from rows.pictures()
 
 
 def _below(url: str, taken: Taken, on_ignored: OnIgnored) -> Iterator[Picture]:

@@ -9,10 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
-from catclf.decoding import Decoding
+from catclf.decoding import USUAL, Decoding
 from catclf.errors import DataError, Setting
+from catclf.features import view_of
 from catclf.images.labelled import Labelled, classes_of, usual_positive
 from catclf.images.listing import Listing
 from catclf.images.picture import Picture
@@ -24,6 +26,7 @@ from catclf.work.threads import ordered_map
 
 if TYPE_CHECKING:
     from catclf.images.hdf5 import Hdf5Pictures
+    from catclf.images.hdf5_rows import Hdf5Rows
 
 _MUCH = 16_000_000  # bytes
 
@@ -50,6 +53,7 @@ class FileDataSet:
         self.options = options
         self.view = view
         self.decoding: Decoding | None = view.decoding
+        self.rows: Hdf5Rows | None = None
         self._listed = listing.pictures
 
     def pictures(self, first: int = 0) -> Iterator[Picture]:
@@ -99,27 +103,15 @@ class Hdf5DataSet:
     def __init__(self, file: Hdf5Pictures, options: ReadOptions, view: View) -> None:
         self.options = options
         self.decoding = file.decoding
+        self.rows: Hdf5Rows | None = None
         self._file = file
-        path, (m, height, width, _) = file.path, file.shape
+        path, (_, height, width, _) = file.path, file.shape
         if options.size is None and height != width:
             raise DataError(
                 path, f"has pictures of {height}×{width}; give a side with ", Setting("size")
             )
         self.view = view if options.size is not None else view._replace(side=height)
-        labels, classes = file.labels(), file.classes()
-        if labels.min() < 0 or labels.max() >= len(classes):
-            found = f"labels from {labels.min()} to {labels.max()}"
-            raise DataError(path, f"has {found} and {len(classes)} class names")
-        known = classes_of(path, classes)
-        names = known.names
-        self.labelled = Labelled(
-            source=path,
-            labels=np.array([known.numbers[name] for name in classes], np.intp)[labels],
-            classes=names,
-            paths=tuple(f"{path}[{k}]" for k in range(m)),
-            usual_positive=usual_positive(names) or (names[1] if len(names) == 2 else None),
-            warnings=known.warnings,
-        )
+        self.labelled = _labelled(path, file.labels(), file.classes())
 
     def pictures(self, first: int = 0) -> Iterator[Picture]:
         """See `catclf.images.dataset.DataSet`."""
@@ -143,6 +135,50 @@ class Hdf5DataSet:
             return Loaded(stored, self.labelled)
         pixels = self._file.resized(self.view, advanced=advanced) if stored is None else stored[:]
         return Loaded(InMemory(pixels), self.labelled)
+
+
+class RowDataSet:
+    """Rows of features of an open HDF5 file, in the place of pictures."""
+
+    def __init__(self, rows: Hdf5Rows, options: ReadOptions) -> None:
+        self.options = options
+        self.rows: Hdf5Rows | None = rows
+        self.decoding = rows.decoding
+        self.view = view_of(rows.features)._replace(decoding=rows.decoding or USUAL)
+        self.labelled = _labelled(rows.path, rows.labels(), rows.classes())
+
+    def pictures(self, first: int = 0) -> Iterator[Picture]:
+        """See `catclf.images.dataset.DataSet`; each has its row."""
+        assert self.rows is not None
+        return self.rows.pictures(first)
+
+    def identity(self, position: int) -> bytes:
+        """See `catclf.images.dataset.DataSet`."""
+        return b"%b %d" % (_state(self.labelled.source), position)
+
+    def load(self, advanced: Advanced) -> Loaded:
+        """Refuse: there are no pictures."""
+        del advanced
+        assert self.rows is not None
+        found = f"has rows of {self.rows.features.kind.name!r} features, and no pictures"
+        raise DataError(self.labelled.source, found)
+
+
+def _labelled(path: str, labels: NDArray[np.intp], classes: tuple[str, ...]) -> Labelled:
+    """What an HDF5 file says of its items."""
+    if labels.min() < 0 or labels.max() >= len(classes):
+        found = f"labels from {labels.min()} to {labels.max()}"
+        raise DataError(path, f"has {found} and {len(classes)} class names")
+    known = classes_of(path, classes)
+    names = known.names
+    return Labelled(
+        source=path,
+        labels=np.array([known.numbers[name] for name in classes], np.intp)[labels],
+        classes=names,
+        paths=tuple(f"{path}[{k}]" for k in range(len(labels))),
+        usual_positive=usual_positive(names) or (names[1] if len(names) == 2 else None),
+        warnings=known.warnings,
+    )
 
 
 def _needed(m: int, size: int) -> int:

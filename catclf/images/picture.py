@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,20 @@ class Picture(NamedTuple):
     stream : binary file or None
         Where to read the encoded picture, if not at `path`.
     pixels : (h, w, 3) uint8 or None
-        What is decoded already.
+        What is decoded already; with a row, the thumbnail.
     error : DataError or None
+    row : (n_x,) or None
+        Its features, where these are known, and pixels are not.
+    mark : int
+        Fingerprint that belongs to a row.
     """
 
     path: str
     stream: BinaryIO | None = None
     pixels: Pixels | None = None
     error: DataError | None = None
+    row: NDArray[Any] | None = None
+    mark: int = 0
 
 
 class Decoded(NamedTuple):

@@ -1,7 +1,8 @@
-"""Decoded pictures in a file that only grows: what an interrupted run leaves for the next one.
+"""What pictures became, in a file that only grows: what an interrupted run leaves for the next one.
 
-After a line of settings come records, each of some pictures of the source: a line of JSON, and the
-pixels of those that could be read. A run that is killed leaves a record unfinished at most.
+After a line of settings come records, each of some pictures of the source: a line of JSON, and what
+those became that could be read: pixels, or rows with what belongs to them. A run that is killed leaves
+a record unfinished at most.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import PIL
+from numpy.typing import NDArray
 
 from catclf.errors import OutputError
-from catclf.images.picture import Pixels
 
 _MAGIC = "catclf pack 1"
 
@@ -32,10 +33,10 @@ class Spool:
     ----------
     path : str
         Made if there is no such file.
-    size : int
-        Side of the pictures in pixels.
+    item : numpy.dtype
+        What is kept of a picture.
     settings : mapping
-        Whatever else the pixels depend on; those of other settings are dropped.
+        Whatever that depends on; what was made with other settings is dropped.
     digest : (first, stop) -> str
         Changes when one of these pictures of the source does.
 
@@ -53,16 +54,20 @@ class Spool:
     """
 
     def __init__(
-        self, path: str, size: int, settings: Mapping[str, Any], digest: Callable[[int, int], str]
+        self,
+        path: str,
+        item: np.dtype[Any],
+        settings: Mapping[str, Any],
+        digest: Callable[[int, int], str],
     ) -> None:
         self.path = path
         self.taken = 0
         self.failures: list[tuple[int, str]] = []
-        self._size = size
+        self._item = item
         self._digest = digest
         self._file = _opened(path)
         try:
-            self._resume({"size": size, "decoder": PIL.__version__, **settings})
+            self._resume({"item": str(item), "decoder": PIL.__version__, **settings})
         except OSError as exc:
             self.close()
             raise OutputError(path, f"cannot be read or written ({exc.strerror or exc})") from exc
@@ -70,41 +75,41 @@ class Spool:
             self.close()
             raise
 
-    def append(self, pixels: Pixels, failures: Sequence[tuple[int, str]]) -> None:
+    def append(self, items: NDArray[Any], failures: Sequence[tuple[int, str]]) -> None:
         """Add the next pictures of the source: those that could be read, and why the others could not.
 
         Parameters
         ----------
-        pixels : (k, size, size, 3) uint8
+        items : (k,) of the dtype
         failures : sequence of (int, str)
             Position in the source, reason.
         """
-        count = len(pixels) + len(failures)
+        count = len(items) + len(failures)
         record = {
             "pictures": count,
-            "read": len(pixels),
+            "read": len(items),
             "failures": list(failures),
             "digest": self._digest(self.taken, self.taken + count),
-            "checksum": _checksum(failures, pixels),
+            "checksum": _checksum(failures, items),
         }
         try:
             self._file.write(json.dumps(record).encode() + b"\n")
-            self._file.write(pixels.data)
+            self._file.write(_bytes(items))
             self._file.flush()
         except OSError as exc:
             raise OutputError(self.path, f"cannot be written ({exc.strerror or exc})") from exc
         self.taken += count
         self.failures += failures
 
-    def blocks(self) -> Iterator[Pixels]:
-        """Yield the pictures (k, size, size, 3) uint8 in order."""
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """Yield the items (k,) in order."""
         self._file.seek(0)
         self._file.readline()
         taken = 0
         while taken < self.taken:
             record = json.loads(self._file.readline())
             taken += record["pictures"]
-            yield self._pixels(record["read"])
+            yield self._items(record["read"])
 
     def close(self) -> None:
         """Let go of the file."""
@@ -140,7 +145,7 @@ class Spool:
             if record["read"] + len(record["failures"]) != record["pictures"]:
                 return False
             failures = [(int(k), str(reason)) for k, reason in record["failures"]]
-            if _checksum(failures, self._pixels(record["read"])) != record["checksum"]:
+            if _checksum(failures, self._items(record["read"])) != record["checksum"]:
                 return False
         except (ValueError, LookupError, TypeError):  # it is broken, or there are fewer pictures now
             return False
@@ -148,15 +153,19 @@ class Spool:
         self.failures += failures
         return True
 
-    def _pixels(self, count: int) -> Pixels:
-        pixels = np.empty((count, self._size, self._size, 3), dtype=np.uint8)
-        if self._file.readinto(pixels.reshape(-1).data) < pixels.nbytes:
+    def _items(self, count: int) -> NDArray[Any]:
+        items = np.empty(count, self._item)
+        if self._file.readinto(_bytes(items)) < items.nbytes:
             raise ValueError("the file ends early")
-        return pixels
+        return items
 
 
-def _checksum(failures: Sequence[tuple[int, str]], pixels: Pixels) -> int:
-    return zlib.crc32(pixels.data, zlib.crc32(json.dumps(failures).encode()))
+def _bytes(items: NDArray[Any]) -> memoryview:
+    return items.reshape(-1).view(np.uint8).data
+
+
+def _checksum(failures: Sequence[tuple[int, str]], items: NDArray[Any]) -> int:
+    return zlib.crc32(_bytes(items), zlib.crc32(json.dumps(failures).encode()))
 
 
 def _opened(path: str) -> io.BufferedRandom:

@@ -1,20 +1,21 @@
-"""Pictures that stay in their file and are read some at a time. Knows nothing of the file's format."""
+"""Pictures or rows that stay in their file and are read some at a time. Knows nothing of its format."""
 
 from __future__ import annotations
 
+import math
 import os
 import weakref
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from catclf.errors import DataError, system_reason
-from catclf.images.picture import Pixels
 from catclf.stores.here import InFile
 
 
-class StoredPixels(InFile):
-    """Pictures (m, h, w, 3) uint8 as plain bytes of a file; safe in several threads.
+class StoredItems(InFile):
+    """Items of one shape and dtype as plain bytes of a file; safe in several threads.
 
     Parameters
     ----------
@@ -23,10 +24,12 @@ class StoredPixels(InFile):
     handle : int
         The open file. It is closed with the last reference to this object.
     offsets : (k,) int64
-        Where in the file each group of pictures begins.
+        Where in the file each group of items begins.
     together : int
-        Number of pictures in a group; the last one may have fewer.
-    shape : (int, int, int, int)
+        Number of items in a group; the last one may have fewer.
+    shape : (int, …)
+        (m, …), as of pictures (m, h, w, 3).
+    dtype : numpy.dtype
     """
 
     def __init__(
@@ -35,27 +38,29 @@ class StoredPixels(InFile):
         handle: int,
         offsets: NDArray[np.int64],
         together: int,
-        shape: tuple[int, int, int, int],
+        shape: tuple[int, ...],
+        dtype: DTypeLike = np.uint8,
     ) -> None:
         self.path = path
         self.shape = shape
         self._handle = handle
         self._offsets = offsets.astype(np.int64)
         self._together = together
-        self._picture_bytes = int(np.prod(shape[1:]))
+        self._dtype = np.dtype(dtype)
+        self._item_bytes = math.prod(shape[1:]) * self._dtype.itemsize
         weakref.finalize(self, os.close, handle)
 
     @property
     def complete(self) -> bool:
-        """Whether every picture lies within the file."""
+        """Whether every item lies within the file."""
         counts = np.full(len(self._offsets), self._together)
         counts[-1] = len(self) - self._together * (len(counts) - 1)
         # subtle: what the file says may be any number, to which nothing can be added.
-        latest = os.fstat(self._handle).st_size - counts * self._picture_bytes
+        latest = os.fstat(self._handle).st_size - counts * self._item_bytes
         return bool(((self._offsets >= 0) & (self._offsets <= latest)).all())
 
-    def __getitem__(self, part: slice, /) -> Pixels:
-        """Read the pictures of a slice without a step.
+    def __getitem__(self, part: slice, /) -> NDArray[Any]:
+        """Read the items of a slice without a step.
 
         Raises
         ------
@@ -63,15 +68,15 @@ class StoredPixels(InFile):
             If they cannot be read.
         """
         start, stop, _ = part.indices(len(self))
-        pixels = np.empty((max(0, stop - start), *self.shape[1:]), dtype=np.uint8)
-        bytes_left = memoryview(pixels.reshape(-1).data)
+        items = np.empty((max(0, stop - start), *self.shape[1:]), self._dtype)
+        bytes_left = memoryview(items.reshape(-1).view(np.uint8).data)
         while start < stop:
             group, first = divmod(start, self._together)
             count = min(stop - start, self._together - first)
-            size = count * self._picture_bytes
-            self._read(bytes_left[:size], int(self._offsets[group]) + first * self._picture_bytes)
+            size = count * self._item_bytes
+            self._read(bytes_left[:size], int(self._offsets[group]) + first * self._item_bytes)
             bytes_left, start = bytes_left[size:], start + count
-        return pixels
+        return items
 
     def _read(self, buffer: memoryview, offset: int) -> None:
         """Fill `buffer`; a system may give less than what it is asked for."""

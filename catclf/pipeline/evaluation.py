@@ -15,6 +15,7 @@ from catclf.config import ReadOptions
 from catclf.errors import DataError
 from catclf.fingerprints import Marks, overlap
 from catclf.images.dataset import opened
+from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.labelled import Labelled
 from catclf.images.picture import Pixels
 from catclf.logistic import Vector, cross_entropy, sigmoid
@@ -208,7 +209,8 @@ def evaluate(
         If the data cannot be read, or its classes are not those of the model.
     """
     read = read or ReadOptions()
-    models = loaded((one for one in (model, against) if one is not None), prior, read)
+    chosen = (one for one in (model, against) if one is not None)
+    models = loaded(chosen, prior, read, is_hdf5_name(os.fspath(data)))
     limits = [one.threshold if threshold is None else threshold for one in models]
     read, progress = read.of_size(models[0].size), progress or Progress()
     marked, shown = len(models[0].fingerprints) > 0, Gallery(limits[0]) if gallery else None
@@ -219,6 +221,9 @@ def evaluate(
         progress.ignored(pictures.labelled.ignored)
         progress.warnings(pictures.labelled.warnings)
         y = _labels(models, pictures.labelled, positive)  # before anything is decoded
+        if pictures.rows is not None:
+            for one in models:
+                pictures.rows.check_features(one.features)
         with closing(scored(scorer, pictures.pictures(), processes, progress)) as answers:
             found = _collected(answers, scorer, y, shown, progress)
     labelled, y = pictures.labelled.only(found.read, found.skipped), y[found.read]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from catclf.config import ReadOptions
 from catclf.errors import DataError
 from catclf.images.folder import OnIgnored
+from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.inputs import Inputs, pictures_of
 from catclf.logistic import sigmoid
 from catclf.model import Model
@@ -114,10 +115,10 @@ def predict_chunks(
     or can be imported anew by its worker processes.
     """
     read = read or ReadOptions()
-    (model,) = loaded([model], prior, read)
+    (model,) = loaded([model], prior, read, may_be_rows(inputs))
     kept = (model.view,) if keep_pixels else ()
     scorer = Scorer((model,), read.of_size(model.size), kept=kept)
-    pictures = pictures_of(inputs, scorer.options, on_ignored, [model.decoding])
+    pictures = pictures_of(inputs, scorer.options, on_ignored, [model], whole=keep_pixels)
     with closing(scored(scorer, pictures, processes, progress)) as answers:
         for some in answers:
             errors = (answer.error for answer in some) if read.on_error == "fail" else ()
@@ -125,6 +126,14 @@ def predict_chunks(
             yield _predictions(model, some if failed is None else some[: failed[0]], threshold)
             if failed is not None:
                 raise failed[1]
+
+
+def may_be_rows(inputs: Inputs) -> bool:
+    """Whether nothing but HDF5 files is named, as far as that is known before they are opened."""
+    named = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    if not isinstance(named, list | tuple):
+        return False
+    return all(isinstance(one, str | os.PathLike) and is_hdf5_name(os.fspath(one)) for one in named)
 
 
 def _predictions(model: Model, some: list[Scored], threshold: float | None) -> list[Prediction]:

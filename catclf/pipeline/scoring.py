@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
-from catclf.errors import ConfigError, DataError, system_reason
+from catclf.errors import ConfigError, DataError, MissingExtraError, system_reason
 from catclf.features import Features, Viewing, wants_file
-from catclf.images.decode import Decoder
+from catclf.images.decode import Decoder, viewed
 from catclf.images.picture import Picture, Pixels
 from catclf.model import Model, load
 from catclf.printable import number_of
@@ -35,7 +36,10 @@ Pictures = Iterable[Picture | Waiting]
 
 
 def loaded(
-    models: Iterable[Model | str | os.PathLike[str]], prior: float | None, read: ReadOptions
+    models: Iterable[Model | str | os.PathLike[str]],
+    prior: float | None,
+    read: ReadOptions,
+    maybe_rows: bool = False,
 ) -> list[Model]:
     """Load those that are paths, and have them ready to score pictures.
 
@@ -46,6 +50,8 @@ def loaded(
         Share of positive pictures to expect, if it is another than in training.
     read : ReadOptions
         Its `encoder` is the network of those models that need one.
+    maybe_rows : bool
+        Whether there may be rows alone to score, for which no network is needed.
 
     Raises
     ------
@@ -57,7 +63,12 @@ def loaded(
         rule = "left out: the model's features need no network"
         raise ConfigError("encoder", os.fspath(read.encoder), rule)
     wanted = any(wants_file(model.features) for model in found)
-    ready = [_at_hand(model, read, wanted) for model in found]
+    try:
+        ready = [_at_hand(model, read, wanted) for model in found]
+    except (DataError, MissingExtraError):
+        if not maybe_rows or read.encoder is not None:
+            raise
+        ready = found
     return ready if prior is None else [model.with_prior(prior) for model in ready]
 
 
@@ -124,6 +135,32 @@ class Scorer:
 
     def __call__(self, pictures: list[Picture], decoder: Decoder | None = None) -> list[Scored]:
         """Score some pictures; the scores of a picture do not depend on those beside it."""
+        scored: list[Scored] = []
+        for are_rows, group in groupby(pictures, lambda picture: picture.row is not None):
+            some = [*group]
+            scored += self._of_rows(some) if are_rows else self._of_pictures(some, decoder)
+        return scored
+
+    def _of_rows(self, pictures: list[Picture]) -> list[Scored]:
+        """Score pictures of which the rows are known; they fit all models."""
+        rows = np.array([picture.row for picture in pictures])
+        scores = zip(*(model.scores_of(rows).tolist() for model in self.models), strict=True)
+        return [
+            Scored(
+                picture.path,
+                found,
+                mark=picture.mark if self.marked else None,
+                views=self._views(picture),
+                shorter=sys.maxsize,
+            )
+            for picture, found in zip(pictures, scores, strict=True)
+        ]
+
+    def _views(self, picture: Picture) -> tuple[Pixels, ...]:
+        assert picture.pixels is not None  # the thumbnail
+        return tuple(viewed(picture.pixels, view) for view in self.kept)
+
+    def _of_pictures(self, pictures: list[Picture], decoder: Decoder | None) -> list[Scored]:
         decoded = list((decoder or self.decoder)(pictures))
         good = [one.views for one in decoded if one.error is None]
         scores, marks = [], None

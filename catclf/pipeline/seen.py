@@ -99,6 +99,9 @@ def training_pictures(
     maker = RowMaker(None, model.view, read, (THUMBNAIL,))
     paths, thumbnails, marks, done = [], [], [], 0
     with opened(data, read, model.view, decodings=[model.decoding]) as listed:
+        if listed.rows is not None:
+            _check_known(data, model.fingerprints, listed.rows.marks(), progress)
+            return TrainingPictures([*listed.labelled.paths], listed.rows.thumbnails())
         m = listed.labelled.m
         with closing(rows_of(maker, listed.pictures(), processes, progress)) as chunks:
             for chunk in chunks:

@@ -319,13 +319,19 @@ def _provenance(
         positives=int(problem.y[trained_on].sum()),
         positive_share=float(problem.shares(trained_on) @ problem.y),
         w_mean=prepared.w_mean(fitted.descent),
-        cv=None if cv is None else _cv_facts(cv, settings.cv or USUAL_FOLDS),
+        cv=None if cv is None else _cv_facts(cv, settings.cv or USUAL_FOLDS, _learned_before(sources)),
     )
 
 
-def _cv_facts(cv: Scores, folds: int) -> dict[str, Any]:
-    facts = cv.to_dict()
-    return {"folds": folds, **{name: facts[name] for name in ("accuracy", "accuracy_ci95", "roc_auc")}}
+def _cv_facts(cv: Scores, folds: int, learned_before: bool) -> dict[str, Any]:
+    facts, said = cv.to_dict(), {"features_learned_anew": False} if learned_before else {}
+    scores = {name: facts[name] for name in ("accuracy", "accuracy_ci95", "roc_auc")}
+    return {"folds": folds, **scores, **said}
+
+
+def _learned_before(sources: Sources) -> bool:
+    """Whether features were learned from all pictures, those held out too."""
+    return sources.packed and sources.problem.settings.kind.learns
 
 
 def _fit(
@@ -384,6 +390,12 @@ def _warnings(sources: Sources, fitted: Fitted, cv: _Validated) -> Iterator[str]
         yield (
             f"the step became smaller than {epsilon:.6g} only because the learning rate "
             f"{rate:.6g} is small: the gradient is still {last.gradient_norm:.3g}"
+        )
+    if _learned_before(sources) and problem.settings.holds_out:
+        name = problem.settings.features
+        yield (
+            f"what the features {name!r} have learned is in {sources.labelled[0].source}, from all its"
+            " pictures: scores of those held out may flatter"
         )
     if cv.diverged:
         first = cv.diverged[0]

