@@ -44,14 +44,14 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "folds": (("folds", "fingerprints"), ("test_folds", "test_fingerprints", "test_fitting")),
     "near-duplicates": (("near_duplicates",), ("test_near_duplicates",)),
     "fitting": (("fitting",), ("test_fitting", "test_design", "test_new_features")),
-    "model": (("model", "provenance"), ("test_model", "test_provenance")),
+    "model": (("model", "provenance"), ("test_model", "test_provenance", "test_classifier")),
     "classes": (
         ("class_names", "pipeline/classes", "images/labelled", "images/listing", "images/taken"),
         ("test_class_names", "test_pipeline", "test_labelled", "test_folder"),
     ),
     "rows": (
         ("view", "features/preprocessing", "features/onnx_output", "features/onnx_file"),
-        ("test_encoders",),
+        ("test_view", "test_encoders", "test_decode"),
     ),
     "decoding": (
         (

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from catclf.config import LOSS_NAMES, STARTS, STOP_RULES, DescentSettings, ReadOptions, TrainSettings
 from catclf.curvature import largest_curvature
-from catclf.descent import Descent, Step, descend
+from catclf.descent import Descent, Step, _Point, _Watch, descend
 from catclf.design import Design
 from catclf.engines import Engine
 from catclf.fitting import Fitted, Prepared, Problem, fit, prepare
@@ -455,3 +455,58 @@ def test_a_rate_of_ten_diverges_on_the_course_data(course: tuple[NDArray[np.uint
         settings = DescentSettings(loss=loss, learning_rate=10.0)
         _, fitted = train(*course, TrainSettings(descent=settings, engine="gram"))
         assert fitted.descent.stop_reason == "diverged"
+
+
+# --- borders of the rules ---
+
+
+def test_a_norm_that_is_the_bound_is_within_it() -> None:
+    made = make(l2=0.1)
+    norms = {
+        row.step: (row.gradient_norm, row.step_norm)
+        for row in run(made, replace(NEVER, iterations=20)).history
+    }
+    for stop, epsilon in (("gradient", norms[7][0]), ("step", norms[7][1])):
+        settings = replace(NEVER, stop=stop, epsilon=epsilon, iterations=20)
+        assert run(made, settings).iterations == 7
+
+
+def rows_of_costs(*costs: tuple[int, float]) -> list[str | None]:
+    """What the memory of a descent says to these costs at these steps."""
+    watch = _Watch(None, None)
+    return [
+        watch.record(_Point(np.zeros(1), Step(step, cost, 1.0, 1.0, 0.1, math.nan)), None)
+        for step, cost in costs
+    ]
+
+
+def test_a_cost_is_rising_after_so_many_steps_and_rows() -> None:
+    few_rows = [(0, 1.0), (100, 1.1), (200, 1.1), (300, 1.1), (499, 1.1)]
+    assert rows_of_costs(*few_rows, (500, 1.1))[-1] == "diverged"
+    assert rows_of_costs(*few_rows)[-1] is None
+    assert rows_of_costs(*few_rows[:4], (500, 1.1))[-1] is None  # four rows
+    assert rows_of_costs(*few_rows, (500, 1.005))[-1] is None  # within a hundredth of the lowest
+    assert rows_of_costs(*few_rows[:3], (300, 0.9), (499, 1.1), (500, 1.1))[-1] is None
+
+
+def test_a_cost_far_above_the_first_has_exploded() -> None:
+    assert rows_of_costs((0, 1.0), (1, 100.1))[-1] == "diverged"
+    assert rows_of_costs((0, 1.0), (1, 99.9))[-1] is None
+    assert rows_of_costs((0, 0.01), (1, 69.2))[-1] is None  # of a first cost near 0 it is said by ln 2
+    assert rows_of_costs((0, 0.01), (1, 69.4))[-1] == "diverged"
+
+
+def test_of_equal_costs_the_first_is_the_best() -> None:
+    watch = _Watch(None, None)
+    for step, cost in enumerate((1.0, 0.5, 0.5)):
+        watch.record(_Point(np.array([step]), Step(step, cost, 1.0, 1.0, 0.1, math.nan)), None)
+    assert watch.result("interrupted").last.step == 1
+
+
+def test_what_swings_is_judged_in_every_early_step() -> None:
+    made = make(l2=0.1)
+    limit = 2 / largest_curvature(made.engine, made.objective)
+    plain = descend(made.engine, made.objective, NEVER, 50 * limit)
+    swinging = descend(made.engine, made.objective, NEVER, 50 * limit, swings=True)
+    assert plain.stop_reason == swinging.stop_reason == "diverged"
+    assert [row.step for row in plain.history] == [row.step for row in swinging.history]

@@ -23,6 +23,7 @@ from catclf.design import Design
 from catclf.engines import Engine, gram, stream
 from catclf.engines.choice import choose_engine
 from catclf.engines.gram import gram_matrix
+from catclf.engines.stream import score_part, sweep_part
 from catclf.logistic import Vector
 from catclf.objective import Objective
 from catclf.stores.here import InMemory
@@ -371,3 +372,30 @@ def test_the_chosen_engine_exists_and_fits_and_can_read_the_rows(
     assert place in ENGINES[chosen].reads
     assert {"gram": 8 * m * m, "primal": 8 * m * n_x, "stream": 0, "dask": 0}[chosen] <= memory
     assert (chosen == "dask") == (place == "workers")
+
+
+def test_a_sweep_over_a_part_is_that_of_its_pictures() -> None:
+    rng = np.random.default_rng(0)
+    rows, y = rng.normal(size=(20, 5)).astype(np.float32), rng.integers(0, 2, 20).astype(float)
+    shares, weights = np.full(20, 1 / 20), rng.normal(size=5).astype(np.float32)
+    objective = Objective("cross-entropy", y, shares, 0.0)
+    part = slice(6, 17)
+    sums, losses = sweep_part(InMemory(rows), part, weights, 0.5, objective, True)
+    z = rows[part] @ weights + 0.5
+    residual = (1 / (1 + np.exp(-z)) - y[part]) * shares[part]
+    assert_allclose(sums, [*(residual @ rows[part]), residual.sum()], rtol=1e-5)
+    assert losses is not None
+    assert_allclose(losses[0], ((np.logaddexp(0, z) - y[part] * z) * shares[part]).sum(), rtol=1e-6)
+    assert_allclose(score_part(InMemory(rows), part, weights, 0.5), z, rtol=1e-6)
+
+
+def test_the_faster_engine_is_chosen() -> None:
+    assert choose_engine(m=209, n_x=12288, sweeps=2000, memory=10**9) == "gram"
+    assert choose_engine(m=209, n_x=12288, sweeps=1, memory=10**9) == "stream"
+    assert choose_engine(m=5000, n_x=20, sweeps=2000, memory=10**9) == "primal"
+    fits = 8 * 5000 * 20
+    assert choose_engine(m=5000, n_x=20, sweeps=2000, memory=fits) == "primal"
+    assert choose_engine(m=5000, n_x=20, sweeps=2000, memory=fits - 1) == "stream"
+    assert choose_engine(m=209, n_x=12288, sweeps=2000, memory=2 * 8 * 209**2) == "gram"
+    assert choose_engine(m=209, n_x=12288, sweeps=2000, memory=2 * 8 * 209**2 - 1) == "stream"
+    assert choose_engine(m=10, n_x=10, sweeps=9, memory=10**9, place="workers") == "dask"

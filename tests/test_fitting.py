@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from catclf import fitting
 from catclf.config import FEATURES, DescentSettings, FeatureKind, ReadOptions, TrainSettings
+from catclf.curvature import largest_curvature
 from catclf.descent import Step
+from catclf.descent import descend as descend_of_fitting
 from catclf.errors import ConfigError, TooFewPicturesError
 from catclf.features.pixels import Pixels
 from catclf.fitting import Mask, Prepared, Problem, choose_l2, cross_validate, fit, prepare
@@ -444,3 +446,118 @@ def test_who_needs_all_pixels_at_once_says_how_much_memory(settings: TrainSettin
     rule = rf"memory = 2000000000: must be {needed} or more: {what} all pixels at once"
     with pytest.raises(ConfigError, match=rule):
         prepare(some, all_of(some))
+
+
+# --- what is chosen, number by number ---
+
+
+def test_the_path_of_penalties_and_what_they_are_compared_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, list[float]]] = []
+    losses = np.arange(10.0)[::-1] + np.array([[0.0], [0.1], [0.0], [0.1], [0.0]])
+    losses[:, 6:] = 0.0
+    losses[:, 5] = [0.1, -0.1, 0.05, 0.0, 0.0]  # within one standard error of the best
+
+    def path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[float]) -> list[float]:
+        del prepared
+        assert not (train & held_out).any()
+        seen.append((int(held_out.sum()), path))
+        return [float(loss) for loss in losses[len(seen) - 1]]
+
+    monkeypatch.setattr(fitting, "_path_losses", path_losses)
+    some = problem(TrainSettings(features="patches", descent=replace(SHORT, l2="auto")))
+    heard: list[tuple[str, int, int]] = []
+    some = replace(some, progress=Hearing(heard))
+    train = np.arange(M) < 25
+    prepared = prepare(some, train)
+    chosen = choose_l2(prepared, train)
+    plain = prepared.objective(train, 0.0)
+    largest = largest_curvature(prepared.engine, plain, fitting._bias_factor(prepared, plain))
+    expected = [largest / 25 * 10**e for e in (3, 2.5, 2, 1.5, 1, 0.5, 0, -0.5, -1, -1.5)]
+    assert sum(count for count, _ in seen) == 25
+    for _, path in seen:
+        assert_allclose(path, expected, rtol=1e-12)
+    assert chosen == path[5]
+    assert heard[-5:] == [("folds fitted to choose the penalty", k, 5) for k in (1, 2, 3, 4, 5)]
+
+
+class Hearing(Progress):
+    def __init__(self, heard: list[tuple[str, int, int]]) -> None:
+        self.heard = heard
+
+    def advanced(self, what: str, done: int, total: int) -> None:
+        self.heard.append((what, done, total))
+
+
+def test_losses_of_a_path_are_those_of_single_fits() -> None:
+    some = problem(TrainSettings(features="patches", descent=SHORT))
+    train = np.arange(M) % 3 > 0
+    prepared = prepare(some, train)
+    settings = replace(fitting._L2_DESCENT, iterations=2000, epsilon=1e-9)
+    path = [0.3, 0.1]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fitting, "_L2_DESCENT", settings)
+        found = fitting._path_losses(prepared, train, ~train, path)
+    for l2, loss in zip(path, found, strict=True):
+        exact = replace(some.settings, descent=replace(settings, l2=l2))
+        fitted = fit(replace(prepared, problem=replace(some, settings=exact)), train, held_out=~train)
+        assert loss == pytest.approx(fitted.descent.last.validation_cost, rel=1e-5)
+
+
+def test_the_bias_of_standardised_rows_has_the_curvature_of_w() -> None:
+    some = problem(TrainSettings(features="patches", descent=SHORT))
+    every = np.ones(M, dtype=bool)
+    prepared = prepare(some, every)
+    x = prepared.encoded.rows[:]  # standardised already
+    curvature = float(np.linalg.eigvalsh(x.astype(float).T @ x / M)[-1])
+    for l2 in (0.0, 0.7):
+        factor = fitting._bias_factor(prepared, prepared.objective(every, l2))
+        assert factor == pytest.approx(curvature, rel=1e-3)
+    plain = prepare(problem(), every)
+    assert fitting._bias_factor(plain, plain.objective(every, 0.0)) == 1.0
+
+
+def test_an_engine_is_chosen_for_all_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    def choose(m: int, n_x: int, sweeps: int, memory: int, place: str) -> str:
+        assert (m, n_x, memory, place) == (M, 48, ReadOptions().memory, "memory")
+        seen.append(sweeps)
+        return "primal"
+
+    monkeypatch.setattr(fitting, "choose_engine", choose)
+    every = np.ones(M, dtype=bool)
+    prepared = prepare(problem(), every, fits=3)
+    assert seen == [3 * 61]
+    assert prepared.engine.bias(prepared.engine.start()) == 0.0
+    resumed = prepare(problem(), every, resumed=(np.full(48, 0.5), 0.25))
+    assert resumed.engine.bias(resumed.engine.start()) == 0.25
+
+
+def test_above_the_limit_a_descent_swings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    every, seen = np.ones(M, dtype=bool), []
+    descend = descend_of_fitting
+
+    def watched(*arguments: object, swings: bool, **named: object) -> object:
+        seen.append(swings)
+        return descend(*arguments, swings=swings, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fitting, "descend", watched)
+    limit = 2 / fit(prepare(problem(), every), every).curvature
+    for share in (0.5, 0.99, 1.01):
+        settings = TrainSettings(descent=replace(SHORT, learning_rate=share * limit))
+        fit(prepare(problem(settings), every), every)
+    assert seen == [False, False, False, True]
+
+
+def test_as_many_folds_as_the_smaller_class_has_groups_and_five_at_most() -> None:
+    every = np.ones(M, dtype=bool)
+    some = problem()
+    for positives, expected in ((2, 2), (3, 3), (5, 5), (9, 5), (1, 2)):
+        y = (np.arange(M) < positives).astype(float)
+        assert fitting._feasible_folds(replace(some, y=y), every) == expected
+    grouped = replace(some, y=(np.arange(M) < 9).astype(float), groups=np.arange(M) // 3)
+    assert fitting._feasible_folds(grouped, every) == 3

@@ -309,3 +309,23 @@ def test_linked_folders_are_entered_if_that_is_wanted_and_each_once(tmp_path: Pa
     assert found == [f"{album}/a.jpg", f"{album}/link/b.jpg", f"{album}/link/deep/c.jpg"]
     assert sorted(ignored) == [f"{album}/link/back", f"{album}/link/self"]
     assert [picture.path for picture in walk(album, lambda path: None)] == [f"{album}/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left_out", "kept"),
+    [
+        ("[ab].png", ["a.png", "b.png"], ["c.png", "[ab].png"]),
+        ("[!ab].png", ["c.png"], ["a.png"]),
+        ("a[", ["a["], ["a"]),
+        ("]b", ["]b"], ["b"]),
+        ("x[a-c]y", ["xay", "xcy"], ["xdy", "x-y"]),
+    ],
+)
+def test_brackets_of_a_pattern_stand_for_one_character(
+    pattern: str, left_out: list[str], kept: list[str]
+) -> None:
+    taken = Taken((pattern,))
+    assert [taken.excludes(name, is_folder=False) for name in (*left_out, *kept)] == [
+        *[True] * len(left_out),
+        *[False] * len(kept),
+    ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from catclf.errors import TooFewPicturesError
-from catclf.folds import fold_numbers, held_out_mask
+from catclf.folds import fold_numbers, held_out_mask, most_folds
 from catclf.logistic import Vector
 from tests import reference
 
@@ -67,3 +67,62 @@ def test_no_picture_is_held_out_of_a_class_of_one(ones: int, zeros: int) -> None
     message = rf"too few pictures to hold any out \({min(ones, zeros)}\): add pictures"
     with pytest.raises(TooFewPicturesError, match=message):
         held_out_mask(classes(ones, zeros), 0.5, seed=0)
+
+
+def test_single_pictures_are_dealt_in_turn() -> None:
+    y = np.array([1.0, 0, 0, 1, 0, 1, 0, 0])
+    rng = np.random.default_rng(7)
+    expected = np.empty(8, np.intp)
+    expected[rng.permutation([0, 3, 5])] = np.arange(3) % 3
+    expected[rng.permutation([1, 2, 4, 6, 7])] = (3 + np.arange(5)) % 3
+    for groups in (None, np.arange(8), 10 * np.arange(8)):
+        assert_array_equal(fold_numbers(y, 3, 7, groups), expected)
+    rng = np.random.default_rng(7)
+    held_out = [*rng.permutation([0, 3, 5])[:1], *rng.permutation([1, 2, 4, 6, 7])[:2]]
+    assert np.flatnonzero(held_out_mask(y, 0.4, 7)).tolist() == sorted(held_out)
+
+
+def test_groups_stay_whole_and_fill_the_folds_evenly() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), rng.integers(1, 6, 30))
+    y = (groups % 2).astype(float)
+    for seed in range(5):
+        numbers = fold_numbers(y, 4, seed, groups)
+        assert all(len(set(numbers[groups == group])) == 1 for group in range(30))
+        for value in (0.0, 1.0):
+            counts = np.bincount(numbers[y == value], minlength=4)
+            assert counts.max() - counts.min() <= 2
+        mask = held_out_mask(y, 0.3, seed, groups)
+        assert all(len(set(mask[groups == group])) == 1 for group in range(30))
+        for value in (0.0, 1.0):
+            total = int((y == value).sum())
+            assert 0.3 * total - 5 < mask[y == value].sum() <= round(0.3 * total)
+
+
+def test_a_group_of_both_classes_is_of_that_of_most_of_its_pictures() -> None:
+    groups = np.array([0, 0, 0, 1, 2, 3, 3])
+    y = np.array([1.0, 1, 0, 1, 0, 0, 1])
+    assert most_folds(y, groups) == 1
+    assert most_folds(y) == 3
+    with pytest.raises(TooFewPicturesError, match=r"negative class .* \(1, of 3 pictures\)"):
+        fold_numbers(y, 2, 0, groups)
+    more = np.append(y, [0.0, 0.0]), np.append(groups, [4, 5])
+    numbers = fold_numbers(more[0], 2, 0, more[1])
+    assert len(set(numbers[:3])) == len(set(numbers[5:7])) == 1
+
+
+def test_a_group_larger_than_the_share_is_held_out_only_if_none_is_smaller() -> None:
+    groups = np.array([0] * 6 + [1] * 5 + [2] * 9)
+    y = np.ones(20)
+    y[11:] = 0.0
+    other = np.append(groups, [3, 4]), np.append(y, [0.0, 1.0])
+    for seed in range(4):
+        mask = held_out_mask(other[1], 0.1, seed, other[0])
+        assert np.flatnonzero(mask).tolist() == [20, 21]
+    two = np.array([0] * 4 + [1] * 6 + [2, 3]), np.array([1.0] * 10 + [0.0, 0.0])
+    assert held_out_mask(two[1], 0.1, 0, two[0])[:10].tolist() == [True] * 4 + [False] * 6
+
+
+def test_the_sum_of_folds_is_of_classes_not_of_groups() -> None:
+    y = np.array([1.0, 1, 0, 0])
+    assert sorted(fold_numbers(y, 2, 0).tolist()) == [0, 0, 1, 1]

@@ -23,6 +23,7 @@ from catclf.images import formats, heic
 from catclf.images.decode import Decoder
 from catclf.images.picture import Decoded, Picture
 from catclf.view import View
+from catclf.work.guarded import GuardedChild
 from tests.conftest import Runner
 from tests.pictures import cats_and_dogs, class_folder, noise, ramps, save_picture
 from tests.profiles import DISPLAY_P3, in_srgb, rgb_profile
@@ -364,3 +365,23 @@ def test_training_is_the_same_on_any_number_of_cores(tmp_path: Path) -> None:
         catclf.train(album, TrainSettings(read=ReadOptions(size=16, jobs=jobs))).model for jobs in (1, 2)
     ]
     assert models[0].w.tolist() == models[1].w.tolist()
+
+
+def test_a_file_at_the_limit_is_tried_and_a_longer_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(Image.fromarray(PICTURE))
+    monkeypatch.setattr(heic, "_LARGEST_FILE", len(data))
+    assert one(data).error is None
+    assert reason(data + b"\0") == f"has {len(data) + 1} bytes, more than the {len(data)} allowed"
+
+
+def test_the_clock_of_the_child_is_slower_than_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = []
+    begin = GuardedChild.begin
+
+    def watched(child: Any, order: Any, handle: None, seconds: float) -> Any:
+        orders.append((order, seconds))
+        return begin(child, order, handle, seconds)
+
+    monkeypatch.setattr(GuardedChild, "begin", watched)
+    pixels(encoded(Image.fromarray(PICTURE)))
+    assert orders == [({"memory": 2_000_000_000, "alarm": 40}, 20.0)]

@@ -148,3 +148,27 @@ def test_the_files_of_a_real_collection(real_data: Path) -> None:
         assert found[name].endless
         assert_array_equal(found[name].views[0], found["whole"].views[0])
     assert found["lacks200"].error is not None
+
+
+def test_the_two_fillings_differ_in_every_bit_and_make_no_markers() -> None:
+    one, other = jpeg._FILLING, jpeg._OTHER_FILLING
+    assert len(one) == len(other) == 512
+    assert all(a ^ b == 255 for a, b in zip(one, other, strict=True))
+    assert not {0, 255} & {*one, *other}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\x08\0\x10\0\x10\x01\x01\x11\0", True),
+        (b"\x08\0\x10\0\x10\x01\x01\x11", False),  # a component lacks a byte
+        (b"\x08\0\x10\0\x10\x00", False),  # no component
+        (b"\x08\0\x10\0\x10", False),
+    ],
+)
+def test_a_frame_must_say_its_colours(content: bytes, expected: bool) -> None:
+    def segment(marker: int, data: bytes) -> bytes:
+        return bytes((0xFF, marker)) + (len(data) + 2).to_bytes(2, "big") + data
+
+    scan = segment(0xDA, b"\x01\x01\0\0\x3f\0")
+    assert jpeg.has_every_scan(b"\xff\xd8" + segment(0xC0, content) + scan) == expected

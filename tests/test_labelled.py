@@ -16,6 +16,7 @@ from numpy.testing import assert_array_equal
 from catclf.errors import DataError
 from catclf.images.decode import viewed
 from catclf.images.labelled import Labelled
+from catclf.images.listing import list_labelled
 from catclf.images.paths import Kind, kind_of
 from catclf.view import View
 from tests.conftest import Runner
@@ -464,3 +465,22 @@ def test_a_folder_of_other_names_does_not(tmp_path: Path, catclf: Runner) -> Non
         save_picture(tmp_path / "flat" / f"IMG_{k}.png", cats_and_dogs(1)[0][0])
     result = catclf("train", tmp_path / "flat", "-o", tmp_path / "m.npz")
     assert result.err.endswith("has no sub-folders; expected one for each class, as in cat/, dog/\n")
+
+
+@pytest.mark.parametrize("failed", [1, 2])
+def test_rows_of_predict_with_an_error_are_counted_and_its_answers_are_doubted(
+    tmp_path: Path, failed: int
+) -> None:
+    for name in "ab":
+        save_picture(tmp_path / f"{name}.png", noise(4, 4, 3))
+    rows = "".join(f"x{k}.png,,,broken\n" for k in range(failed))
+    sheet = tmp_path / "answers.csv"
+    sheet.write_text(f"path,label,probability,error\na.png,cat,0.9,\nb.png,dog,0.1,\n{rows}")
+    warnings = list_labelled(str(sheet)).labelled.warnings
+    have = "row of" if failed == 1 else "rows of"
+    assert warnings == (
+        f"{sheet} has a column probability: its labels may be answers of a model, not of people",
+        f"{failed} {have} {sheet} {'has' if failed == 1 else 'have'} an error and no label: skipped",
+    )
+    sheet.write_text("path,label\na.png,cat\nb.png,dog\n")
+    assert list_labelled(str(sheet)).labelled.warnings == ()

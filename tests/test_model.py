@@ -21,7 +21,7 @@ from numpy.testing import assert_allclose, assert_array_equal, assert_array_max_
 from numpy.typing import ArrayLike, NDArray
 
 from catclf import model as model_module
-from catclf.errors import ModelFileError, OutputError
+from catclf.errors import ConfigError, ModelFileError, OutputError
 from catclf.features.pixels import Pixels
 from catclf.fingerprints import MOST_KEPT
 from catclf.model import HISTORY_COLUMNS, Model, describe, load, save
@@ -531,3 +531,63 @@ def test_an_altered_model_is_whole_or_refused(
         assert error.path == str(path)
     else:  # checksums cover the data, so only the packaging was touched
         assert_same(model, made_model())
+
+
+# --- borders ---
+
+
+def test_a_file_at_the_limits_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "m.npz")
+    model = made_model()
+    save(model, path)
+    with zipfile.ZipFile(path) as archive:
+        count, total = len(archive.infolist()), sum(entry.file_size for entry in archive.infolist())
+    for name, limit, expected in (
+        ("_MOST_MEMBERS", count, f"it has {count} members"),
+        ("_LARGEST_FILE", total, f"its members would take {total} bytes"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(model_module, name, limit)
+            load(path)
+            patched.setattr(model_module, name, limit - 1)
+            with pytest.raises(ModelFileError, match=expected):
+                load(path)
+    size = sum(
+        array.nbytes + model_module._LARGEST_HEADER for array in model_module._members(model).values()
+    )
+    monkeypatch.setattr(model_module, "_LARGEST_FILE", size)
+    save(model, path)
+    monkeypatch.setattr(model_module, "_LARGEST_FILE", size - 1)
+    with pytest.raises(OutputError, match=f"would take {size} bytes"):
+        save(model, path)
+
+
+def test_a_prior_moves_b_by_the_difference_of_the_log_odds() -> None:
+    model = made_model(training=Provenance(positive_share=0.2))
+    moved = model.with_prior(0.5)
+    assert moved.b == pytest.approx(model.b + np.log(4))
+    assert_array_equal(moved.w, model.w)
+    assert model.with_prior(0.2).b == pytest.approx(model.b)
+    for share in (0, 1, -0.1, 1.1, np.nan):
+        with pytest.raises(ConfigError, match="above 0 and below 1"):
+            model.with_prior(share)
+    for before in (None, 0.0, 1.0):
+        with pytest.raises(ConfigError, match="no share of its training data"):
+            made_model(training=Provenance(positive_share=before)).with_prior(0.5)
+
+
+def test_an_empty_model_has_no_history_and_no_pictures() -> None:
+    model = Model(np.zeros(N_X), 0.0, Pixels(SIZE), "cat", "dog")
+    assert model.history.shape == (0, 4)
+    assert model.fingerprints.shape == (0,)
+    assert model.label(0.5) == "cat"
+    assert model.label(0.5, 0.6) == "dog"
+
+
+def test_an_array_of_four_dimensions_is_refused(tmp_path: Path) -> None:
+    save(made_model(), tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as archive:
+        members = {**archive, "feature_a": np.zeros((1, 1, 1, 1))}
+    np.savez(tmp_path / "m.npz", **members)
+    with pytest.raises(ModelFileError, match=r"member 'feature_a' has shape \(1, 1, 1, 1\)"):
+        load(str(tmp_path / "m.npz"))

@@ -380,3 +380,122 @@ def test_pictures_of_a_packed_file_are_compared_too(halves: tuple[Path, Path], t
     found = catclf.evaluate(model, other, training_data=packed)
     assert found.near_duplicates is not None
     assert len(found.near_duplicates) == 4
+
+
+# --- the arithmetic ---
+
+
+def test_the_threshold_rises_with_the_number_of_pictures() -> None:
+    found = [near_duplicates._threshold(m) for m in (0, 3000, 3001, 10_000, 10_001)]
+    assert found == [1.15, 1.15, 1.20, 1.20, 1.25]
+
+
+def test_the_window_leaves_out_the_border_and_rises_to_the_middle() -> None:
+    window = near_duplicates._window()
+    assert window[:1].tolist() == [0]
+    assert window[2] == pytest.approx((2.5 / 32 - 0.05) / 0.15)
+    assert window[6:26].tolist() == [1.0] * 20
+    assert_array_equal(window, window[::-1])
+
+
+def test_every_inner_pixel_belongs_to_cells_in_full() -> None:
+    cells = near_duplicates._triangles()
+    assert cells.shape == (6, 32)
+    assert_allclose(cells.sum(axis=0)[3:-3], 1, atol=1e-6)
+    centre = 1.5 * 32 / 6
+    assert cells[1, 7] == pytest.approx(1 - abs(7.5 - centre) / (32 / 6))
+
+
+def test_gradients_are_central_differences() -> None:
+    grey = np.random.default_rng(0).normal(size=(2, 5, 5)).astype(np.float32)
+    down, across = near_duplicates._gradients(grey)
+    assert down[0, 2, 1] == pytest.approx((grey[0, 3, 1] - grey[0, 1, 1]) / 2)
+    assert across[1, 4, 3] == pytest.approx((grey[1, 4, 4] - grey[1, 4, 2]) / 2)
+    assert not down[:, [0, -1]].any()
+    assert not across[:, :, [0, -1]].any()
+
+
+def test_orientations_are_shared_between_neighbours() -> None:
+    x = np.arange(32, dtype=np.float32)
+    for angle, expected in (
+        (0, {0: 1}),
+        (45, {1: 1}),
+        (90, {2: 1}),
+        (180, {4: 1}),
+        (270, {6: 1}),
+        (112.5, {2: 1, 3: 1}),
+    ):
+        turn = np.radians(angle)
+        ramp = (np.cos(turn) * x + np.sin(turn) * x[:, None]) * 4
+        numbers = near_duplicates._hog(ramp[np.newaxis].astype(np.float32))[0].reshape(8, 36)
+        strength = numbers - numbers.min()
+        strongest = strength.sum(axis=1)
+        assert set(np.flatnonzero(strongest > 0.4 * strongest.max())) == set(expected)
+        assert np.linalg.norm(numbers) == pytest.approx(1)
+
+
+def test_a_box_is_the_mean_of_a_window() -> None:
+    grey = np.random.default_rng(1).normal(size=(1, 32, 32)).astype(np.float32)
+    padded = np.pad(grey[0], 4, mode="edge")
+    expected = [[padded[r : r + 9, c : c + 9].mean() for c in range(32)] for r in range(32)]
+    assert_allclose(near_duplicates._box(grey)[0], expected, atol=1e-5)
+
+
+def test_pictures_are_seen_through_affine_maps() -> None:
+    grey = np.random.default_rng(2).normal(size=(1, 16, 16)).astype(np.float32)
+    identity = np.eye(2, 3, dtype=np.float32)[np.newaxis]
+    seen_, inside = near_duplicates._moved(grey, identity)
+    assert inside.all()
+    assert_allclose(seen_, grey, atol=0.02)
+    right = identity.copy()
+    right[0, 0, 2] = 2 / 16  # by one pixel
+    seen_, inside = near_duplicates._moved(grey, right)
+    assert_allclose(seen_[0, :, :-1], grey[0, :, 1:], atol=0.02)
+    assert inside[0, :, :-1].all()
+    assert not inside[0, :, -1].any()
+    half = identity.copy()
+    half[0, 1, 2] = 1 / 16  # half a pixel down
+    seen_, _ = near_duplicates._moved(grey, half)
+    assert_allclose(seen_[0, :-1], (grey[0, :-1] + grey[0, 1:]) / 2, atol=0.02)
+    both = identity.copy()
+    both[0, :, 2] = 1 / 16
+    seen_, _ = near_duplicates._moved(grey, both)
+    corners = grey[0, :-1, :-1] + grey[0, 1:, :-1] + grey[0, :-1, 1:] + grey[0, 1:, 1:]
+    assert_allclose(seen_[0, :-1, :-1], corners / 4, atol=0.02)
+
+
+def test_a_shift_is_found_by_alignment() -> None:
+    whole = np.asarray(scene(3).resize((44, 44)).convert("L"), np.float32)
+    template, moving = whole[np.newaxis, 4:36, 4:36], whole[np.newaxis, 6:38, 7:39]
+    maps = np.eye(2, 3, dtype=np.float32)[np.newaxis]
+    for scale in (2, 1):
+        maps = near_duplicates._gauss_newton(
+            near_duplicates._halved(template, scale), near_duplicates._halved(moving, scale), maps
+        )
+    assert_allclose(maps[0, :, 2], [-3 / 16, -2 / 16], atol=0.02)
+    assert_allclose(maps[0, :, :2], np.eye(2), atol=0.05)
+    assert near_duplicates._aligned(template, moving)[0] > 0.97
+
+
+def test_a_map_is_put_after_the_inverse_of_a_step() -> None:
+    rng = np.random.default_rng(4)
+    maps = np.eye(2, 3) + rng.normal(0, 0.05, (3, 2, 3))
+    step = rng.normal(0, 0.05, (3, 2, 3))
+    last = np.tile([[[0.0, 0, 1]]], (3, 1, 1))
+    full = np.concatenate([maps, last], axis=1)
+    small_ = np.concatenate([np.eye(2, 3) + step, last], axis=1)
+    expected = (full @ np.linalg.inv(small_))[:, :2]
+    found = near_duplicates._composed(maps.astype(np.float32), step.astype(np.float32))
+    assert_allclose(found, expected, atol=1e-5)
+    some = maps[:1].astype(np.float32)
+    away = np.zeros((1, 2, 3), np.float32)
+    away[0, 0, 2] = 2
+    folded = -np.eye(2, 3, dtype=np.float32)[np.newaxis]  # a step that has no inverse
+    for impossible in (away, folded):
+        assert_allclose(near_duplicates._composed(some, impossible), some, atol=1e-6)
+
+
+def test_too_little_overlap_is_no_likeness() -> None:
+    pictures = np.asarray(scene(5).resize((32, 32)).convert("L"), np.float32)[np.newaxis]
+    assert near_duplicates._aligned(pictures, pictures)[0] == pytest.approx(1, abs=1e-3)
+    assert near_duplicates._correlation(pictures[0], -pictures[0]) == pytest.approx(-1)

@@ -201,3 +201,52 @@ def test_an_avif_is_shown_whole_or_refused() -> None:
         found = decoded(avif(aperture))
         assert found.error is not None
         assert "(clean aperture)" in found.error.reason
+
+
+def test_the_mask_for_alpha_is_the_fourth() -> None:
+    pixels = struct.pack("<4H", 0x7C00, 0x03E0, 0x001F, 0xFFFF)
+    masks = struct.pack("<3I", 0x7C00, 0x03E0, 0x001F)
+    for alpha in (b"\1\0\0\0", b"\0\0\0\1"):
+        found = decoded(bmp(16, 3, pixels, (2, 2), masks + alpha))
+        assert found.error is not None
+        assert "with transparency" in found.error.reason
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_pixels_of_their_own_are_padded_to_words(bits: int, count: int) -> None:
+    values = bytes(range(1, count + 1))
+    own = (
+        values
+        if bits == 8
+        else bytes(
+            (values[k] << 4) + (values[k + 1] if k + 1 < count else 0) for k in range(0, count, 2)
+        )
+    )
+    runs = bytes((0, count)) + own + bytes(len(own) % 2) + LINE + bytes((count, 0)) + END
+    found = decoded(bmp(bits, 1 if bits == 8 else 2, runs, (count, 2)))
+    assert found.error is None, found.error
+    step = 255 // (2**bits - 1)
+    assert found.views[0][1, :, 0].tolist() == [step * value for value in values]
+
+
+@pytest.mark.parametrize("width", [8, 24, 32, 40])
+@pytest.mark.parametrize("bits", [1, 4, 8, 16, 24])
+def test_masks_of_icons_are_found_whatever_their_width(width: int, bits: int) -> None:
+    """The last two rows are masked out."""
+    colours = 2**bits if bits <= 8 else 0
+    palette = b"\xff\0\0\0" * colours
+    line = {16: b"\x1f\0" * width, 24: b"\xff\0\0" * width}.get(bits, bytes(-(-width * bits // 8)))
+    line += bytes(-len(line) % 4)
+    mask = b"".join((b"\xff" if row < 2 else b"\0") * ((width + 31) // 32 * 4) for row in range(8))
+    head = struct.pack("<IiiHHIIiiII", 40, width, 16, 1, bits, 0, 0, 0, 0, 0, 0)
+    for more in (b"", b"\x55" * 200):
+        data = head + palette + line * 8 + mask + more
+        entry = struct.pack("<BBBBHHII", width, 8, 0, 0, 1, bits, len(data), 22)
+        found = decoded(struct.pack("<HHH", 0, 1, 1) + entry + data)
+        if more:
+            assert found.error is not None
+            continue
+        assert found.error is None, found.error
+        assert found.views[0][7, 0].tolist() == [255, 255, 255]
+        assert found.views[0][0, width - 1].tolist() == [0, 0, 255]

@@ -278,3 +278,50 @@ def test_pictures_that_were_read_wrongly(real_data: Path, folder: str) -> None:
             assert np.abs(found.views[0] - good).mean() < 5
         else:
             assert "TIFF" in found.error.reason
+
+
+# --- borders ---
+
+
+@pytest.mark.parametrize(
+    ("spread", "full"),
+    [
+        (Spread(0, 1.12, 0, 1.6), 1.0),
+        (Spread(-0.06, 1, -0.5, 1), 1.0),
+        (Spread(0, 24, 0, 24), 255.0),
+        (Spread(0, 1.12 * 255, 0, 1.6 * 255), 255.0),
+        (Spread(0, 20_000, 0, 65535), 65535.0),
+    ],
+)
+def test_what_is_on_the_border_of_a_scale_is_within_it(spread: Spread, full: float) -> None:
+    assert full_scale(spread) == full
+
+
+@pytest.mark.parametrize(
+    "spread",
+    [
+        Spread(0, 1, 0, 1.61),
+        Spread(-0.061, 1, -0.061, 1),
+        Spread(0, 1, -0.51, 1),
+        Spread(0, 23.9, 0, 23.9),
+        Spread(0, 19_999, 0, 19_999),
+        Spread(0, 1.13 * 65535, 0, 80_000),
+    ],
+)
+def test_what_is_beyond_it_is_refused(spread: Spread) -> None:
+    with pytest.raises(ValueError, match="expected 0 to 1, 0 to 255 or 0 to 65535"):
+        full_scale(spread)
+
+
+def test_a_palette_of_255_is_of_8_bits_and_one_of_256_of_16(tmp_path: Path) -> None:
+    levels = np.arange(256, dtype=np.uint16)
+    for most, seen in ((255, 200), (256, 0)):
+        colours = np.minimum(np.concatenate([levels] * 3), most)
+        colours[0] = most
+        path = tmp_path / "a.tif"
+        Image.fromarray(np.full((4, 4), 200, np.uint8)).save(
+            path, tiffinfo={262: 3, 320: tuple(int(value) for value in colours)}
+        )
+        found = Decoder((View(4),)).one(Picture(str(path)))
+        if found.error is None:
+            assert abs(int(found.views[0][0, 0, 0]) - seen) <= 1
