@@ -19,7 +19,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from catclf.config import ReadOptions
 from catclf.errors import DataError
-from catclf.images import hdf5_channel, hdf5_process
+from catclf.images import hdf5, hdf5_channel, hdf5_process
 from catclf.images.hdf5 import Hdf5Pictures
 from tests.conftest import Runner
 from tests.pictures import Pixels, course_h5, noise, open_files, save_h5
@@ -121,7 +121,7 @@ def test_pictures_without_labels_can_be_read(tmp_path: Path) -> None:
 def test_blocks_cover_every_row_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_at_a_time: int
 ) -> None:
-    monkeypatch.setattr(hdf5_channel, "_BLOCK_BYTES", rows_at_a_time * X[0].size)
+    monkeypatch.setattr(hdf5, "_BLOCK_BYTES", rows_at_a_time * X[0].size)
     path = save_h5(tmp_path / "a.h5", test_set_x=X)
     with pictures_in(path) as file:
         blocks = list(file.blocks())
@@ -267,7 +267,7 @@ def test_floats_from_0_to_255_are_rounded(tmp_path: Path) -> None:
 def test_the_range_of_floats_is_that_of_the_whole_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hdf5_channel, "_BLOCK_BYTES", X[0].size)
+    monkeypatch.setattr(hdf5, "_BLOCK_BYTES", X[0].size)
     values = np.ones((3, 4, 4, 3))
     values[2] = 200
     pixels = read_all(save_h5(tmp_path / "a.h5", a_set_x=values, a_set_y=Y[:3]))[0]

@@ -686,9 +686,9 @@ class Counting:
             self.encoded += len(images)
             return rows(features, images, jobs)
 
-        def recorded(rows: NDArray[Any], one_scale: bool = False) -> Standardisation:
-            self.measured.append((len(rows), one_scale))
-            self.found.append(measure(rows, one_scale))
+        def recorded(rows: InMemory, one_scale: bool, used: NDArray[np.bool_]) -> Standardisation:
+            self.measured.append((int(used.sum()), one_scale))
+            self.found.append(measure(rows, one_scale, used))
             return self.found[-1]
 
         def noted(engine: Any, objective: Any, *arguments: Any, **options: Any) -> Any:

@@ -153,9 +153,9 @@ def test_cross_validation_learns_again_what_is_learned_and_nothing_else(
         encoded.append(int(train.sum()))
         return encode(problem, train)
 
-    def recorded(rows: NDArray[Any], one_scale: bool) -> Standardisation:
-        measured.append(len(rows))
-        return measure(rows, one_scale)
+    def recorded(rows: InMemory, one_scale: bool, used: fitting.Mask) -> Standardisation:
+        measured.append(int(used.sum()))
+        return measure(rows, one_scale, used)
 
     monkeypatch.setattr(fitting, "encode", counted)
     monkeypatch.setattr(Standardisation, "fit", recorded)

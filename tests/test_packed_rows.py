@@ -257,8 +257,8 @@ def test_files_that_lack_something_are_refused(
 def test_an_interrupted_run_goes_on(
     album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("catclf.images.hdf5_writer.CHUNK_BYTES", 50_000)
     whole = packed(album, tmp_path / "whole.h5", "patches")
-    monkeypatch.setattr("catclf.pipeline.packing.CHUNK_BYTES", 50_000)
 
     class Interrupting(Progress):
         def advanced(self, what: str, done: int, total: int) -> None:

@@ -24,9 +24,9 @@ _PATHS_AT_A_TIME = 10_000
 _LEARNED = "feature_"  # as those who read it have it
 
 
-def rows_of_chunk(size: int) -> int:
-    """Number of pictures of that side in a chunk."""
-    return max(1, CHUNK_BYTES // (3 * size * size))
+def of_chunk(itemsize: int) -> int:
+    """Number of items of so many bytes in a chunk."""
+    return max(1, CHUNK_BYTES // itemsize)
 
 
 def write_hdf5(
@@ -117,7 +117,7 @@ def write_rows(
 
 
 def _chunk(m: int, shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    return min(m, max(1, CHUNK_BYTES // (math.prod(shape) * itemsize))), *shape
+    return min(m, of_chunk(math.prod(shape) * itemsize)), *shape
 
 
 def _write_names(

@@ -25,7 +25,7 @@ from catclf.features import Features, FeaturesClass, Viewing, view_of
 from catclf.images.dataset import DataSet, opened
 from catclf.images.decode import Decoder
 from catclf.images.hdf5_process import HDF5_SUFFIXES, is_hdf5_name
-from catclf.images.hdf5_writer import CHUNK_BYTES, write_hdf5, write_rows
+from catclf.images.hdf5_writer import of_chunk, write_hdf5, write_rows
 from catclf.images.labelled import Labelled
 from catclf.images.spool import Spool
 from catclf.pipeline.classes import did_you_mean, named_class
@@ -400,7 +400,7 @@ def _make_rest(packer: _Packer, spool: Spool, read: ReadOptions, progress: Progr
     """Make what the spool does not have yet, as many pictures at a time as a chunk will hold."""
     m, endless = packer.source.labelled.m, 0
     what = "pictures read" if packer.n_x is None else "pictures encoded"
-    together = max(1, CHUNK_BYTES // packer.item.itemsize)
+    together = of_chunk(packer.item.itemsize)
     with closing(packer.made(spool.taken)) as made:
         for some in batches(made, together):
             items, failures = np.empty(len(some), packer.item), []
