@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
+from catclf import design
 from catclf.design import Design, Standardisation
 from catclf.stores.here import InMemory
 
@@ -89,3 +90,21 @@ def test_a_feature_that_never_varies_is_not_blown_up() -> None:
     standardised = Standardisation.fit(rows).apply(rows)
     assert_array_equal(standardised[:, 3], np.zeros(50))
     assert np.isfinite(standardised).all()
+
+
+def test_deviations_have_a_floor_and_are_measured_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
+    used = np.arange(50) % 3 > 0
+    sigma = rows[used].std(axis=0, dtype=np.float64)
+    expected = (sigma + 0.01 * sigma.mean()) * 2
+    whole = Standardisation.fit(rows, False, used)
+    assert_allclose(whole.deviation, expected, rtol=1e-12)
+    assert_allclose(whole.mean, rows[used].mean(axis=0, dtype=np.float64), rtol=1e-12)
+    length = np.sqrt(((rows - rows.mean(axis=0, dtype=np.float64)) ** 2).sum(axis=1).mean())
+    assert_allclose(Standardisation.fit(rows, True).deviation, [length] * 4, rtol=1e-6)
+    for step in (1, 7, 49, 50):
+        monkeypatch.setattr(design, "_MEASURED", step)
+        for store in (rows, InMemory(rows)):
+            found = Standardisation.fit(store, False, used)
+            assert_allclose(found.deviation, expected, rtol=1e-12)
+            assert_allclose(found.mean, whole.mean, rtol=1e-12)

@@ -374,7 +374,8 @@ def test_the_chosen_engine_exists_and_fits_and_can_read_the_rows(
     assert (chosen == "dask") == (place == "workers")
 
 
-def test_a_sweep_over_a_part_is_that_of_its_pictures() -> None:
+def test_a_sweep_over_a_part_is_that_of_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_BLOCK_BYTES", 4 * 5 * 3)  # three pictures at a time
     rng = np.random.default_rng(0)
     rows, y = rng.normal(size=(20, 5)).astype(np.float32), rng.integers(0, 2, 20).astype(float)
     shares, weights = np.full(20, 1 / 20), rng.normal(size=5).astype(np.float32)
@@ -393,6 +394,8 @@ def test_the_faster_engine_is_chosen() -> None:
     assert choose_engine(m=209, n_x=12288, sweeps=2000, memory=10**9) == "gram"
     assert choose_engine(m=209, n_x=12288, sweeps=1, memory=10**9) == "stream"
     assert choose_engine(m=5000, n_x=20, sweeps=2000, memory=10**9) == "primal"
+    assert choose_engine(m=8000, n_x=100, sweeps=2000, memory=10**9) == "primal"
+    assert choose_engine(m=12_000, n_x=100, sweeps=2000, memory=10**9) == "stream"
     fits = 8 * 5000 * 20
     assert choose_engine(m=5000, n_x=20, sweeps=2000, memory=fits) == "primal"
     assert choose_engine(m=5000, n_x=20, sweeps=2000, memory=fits - 1) == "stream"

@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 import catclf
-from catclf.config import DescentSettings, PackSettings, ReadOptions, TrainSettings
+from catclf.config import FEATURES, DescentSettings, PackSettings, ReadOptions, TrainSettings
 from catclf.errors import ConfigError, DataError
 from catclf.features import dictionary
 from catclf.fingerprints import fingerprint
@@ -286,3 +286,128 @@ def test_fingerprints_are_those_of_what_the_features_see(album: Path, tmp_path: 
     catclf.pack(album, pictures, PackSettings(read=ReadOptions(size=16)))
     with h5py.File(data) as rows, h5py.File(pictures) as file:
         assert_array_equal(rows["fingerprints"][:], fingerprint(file["train_set_x"][:]))
+
+
+# --- bringing a file up to date ---
+
+
+class Encoded(Progress):
+    """Counts the pictures of which rows are made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+        self.count = 0
+        code = FEATURES[kind].load()
+        rows = code.rows
+
+        def counted(features: Any, images: Any, jobs: int = 1) -> Any:
+            self.count += len(images)
+            return rows(features, images, jobs)
+
+        monkeypatch.setattr(code, "rows", counted)
+
+
+@kinds
+def test_only_what_is_new_or_changed_is_made_anew(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    folder = tmp_path / "album"
+    shutil.copytree(album, folder)
+    data, settings = tmp_path / "rows.h5", PackSettings(read=read_of(kind, jobs=1), features=kind)
+    first = catclf.pack(folder, data, settings, update=True)  # there is none yet
+    assert first.reused == 0
+    counted = Encoded(monkeypatch, kind)
+    again = catclf.pack(folder, data, settings, update=True)
+    assert (again.m, again.reused, counted.count) == (M, M, 0)
+    (folder / "cat" / "01.png").rename(folder / "dog" / "moved.png")  # the content is known
+    (folder / "cat" / "03.png").unlink()
+    save_picture(folder / "cat" / "new.png", noise(20, 20, 3, seed=99))
+    changed = folder / "dog" / "00.png"
+    save_picture(changed, noise(20, 20, 3, seed=98))
+    found = catclf.pack(folder, data, settings, update=True)
+    assert (found.m, found.reused, counted.count) == (M, M - 2, 2)
+    assert found.counts == {"dog": 13, "cat": 11}
+    with h5py.File(data) as file:
+        paths = [Path(path.decode()).name for path in file["paths"]]
+        assert paths == [path.name for path in sorted(folder.rglob("*.png"))]
+        kept = {name: file[name][:] for name in ("x", "fingerprints", "thumbnails", "y", "sha256")}
+    monkeypatch.undo()
+    monkeypatch.setattr(dictionary, "SAMPLES", 1000)
+    if kind == "network":  # a dictionary would be learned anew
+        fresh = tmp_path / "fresh.h5"
+        catclf.pack(folder, fresh, settings)
+        with h5py.File(fresh) as file:
+            for name, values in kept.items():
+                assert_array_equal(file[name][:], values)
+
+
+def test_a_file_that_was_only_touched_is_known_by_its_content(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, data = tmp_path / "album", tmp_path / "rows.h5"
+    shutil.copytree(album, folder)
+    settings = PackSettings(read=read_of("patches", jobs=1), features="patches")
+    catclf.pack(folder, data, settings)
+    counted = Encoded(monkeypatch, "patches")
+    for path in folder.rglob("*.png"):
+        path.touch()
+    assert catclf.pack(folder, data, settings, update=True).reused == M
+    shutil.move(folder, tmp_path / "elsewhere")
+    assert catclf.pack(tmp_path / "elsewhere", data, settings, update=True).reused == M
+    assert counted.count == 0
+
+
+def test_labels_are_applied_anew(album: Path, tmp_path: Path) -> None:
+    data = packed(album, tmp_path / "rows.h5", "patches")
+    sheet = tmp_path / "labels.csv"
+    paths = sorted(album.rglob("*.png"))
+    sheet.write_text(
+        "path,label\n" + "".join(f"{path},{'cat' if k % 3 else 'dog'}\n" for k, path in enumerate(paths))
+    )
+    settings = PackSettings(read=read_of("patches"), features="patches")
+    found = catclf.pack(sheet, data, settings, update=True)
+    assert found.reused == M
+    assert found.counts == {"dog": 8, "cat": 16}
+
+
+@pytest.mark.parametrize("after", [1, 10, 20])
+def test_the_old_file_is_whole_until_the_new_one_is(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    folder, data = tmp_path / "album", tmp_path / "rows.h5"
+    shutil.copytree(album, folder)
+    monkeypatch.setattr("catclf.images.hdf5_writer.CHUNK_BYTES", 50_000)
+    settings = PackSettings(read=read_of("patches", jobs=1), features="patches")
+    catclf.pack(folder, data, settings)
+    before = data.read_bytes()
+    for k in range(5):
+        save_picture(folder / "cat" / f"new{k}.png", noise(20, 20, 3, seed=50 + k))
+
+    class Interrupting(Progress):
+        def advanced(self, what: str, done: int, total: int) -> None:
+            del what, total
+            if done == after:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        catclf.pack(folder, data, settings, update=True, progress=Interrupting())
+    assert data.read_bytes() == before
+    found = catclf.pack(folder, data, settings, update=True)
+    assert found.m == M + 5
+    assert trained(data, "patches").m == M + 5
+
+
+def test_what_cannot_be_brought_up_to_date_is_refused(
+    catclf: Runner, album: Path, tmp_path: Path
+) -> None:
+    rows, pictures = packed(album, tmp_path / "rows.h5", "patches"), tmp_path / "pictures.h5"
+    assert catclf("pack", album, pictures, "--size", "8").code == 0
+    result = catclf("pack", album, pictures, "--update")
+    assert result.code == 2
+    assert "--update is for rows of features" in result.err
+    result = catclf("pack", album, pictures, "--update", "--features", "patches")
+    assert "has pictures and not rows" in result.err
+    result = catclf("pack", album, rows, "--update", "--features", "patches", "--size", "12")
+    assert "--size 12: must be 16 or left out" in result.err
+    result = catclf("pack", album, rows, "--update", "--features", "patches")
+    assert result.code == 0
+    assert "24 pictures had not changed; 0 rows made anew" in result.err

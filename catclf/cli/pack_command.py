@@ -40,6 +40,11 @@ Example:
 @click.argument("data", type=PathName())
 @click.argument("output", type=PathName(), metavar="OUT.h5")
 @option("-f", "--force", is_flag=True, help="Replace OUT.h5 if it exists.")
+@option(
+    "--update",
+    is_flag=True,
+    help="Bring the rows of OUT.h5 up to date: make only those of new and of changed pictures.",
+)
 @gathered(
     "settings",
     config.PackSettings,
@@ -69,6 +74,7 @@ def command(
     data: str,
     output: str,
     force: bool,
+    update: bool,
     settings: config.PackSettings,
     format_name: str,
     console: Console,
@@ -87,14 +93,16 @@ def command(
         )
     settings = replace(settings, read=with_encoder(settings.read, settings.kind.own_view))
     refuse_overwriting((output,), (data,))
-    refuse_existing(output, force)
+    if update and settings.kind.anywhere:
+        raise click.UsageError("--update is for rows of features, which take time to make: --features")
+    refuse_existing(output, force or update)
 
     from catclf.cli.live import LiveProgress
     from catclf.pipeline.packing import PARTIAL_SUFFIX, pack
 
     with LiveProgress(console) as progress:
         try:
-            packed = pack(data, output, settings, progress=progress, processes=True)
+            packed = pack(data, output, settings, update=update, progress=progress, processes=True)
         except BaseException:
             partial = output + PARTIAL_SUFFIX
             if progress.begun and os.path.exists(partial):  # else it is somebody else's
@@ -116,6 +124,9 @@ def _summary(packed: Packed, output: str) -> Iterator[str]:
     yield counted(packed.counts, len(packed.skipped), packed.ignored)
     if packed.resumed:
         yield f"went on after the {number_of(packed.resumed, 'picture')} of an interrupted run"
+    if packed.reused:
+        new = packed.m - packed.reused
+        yield f"{number_of(packed.reused, 'picture')} had not changed; {number_of(new, 'row')} made anew"
     what, features = f"{number_of(packed.m, 'picture')} of {packed.size}×{packed.size}", ""
     if packed.n_x is not None:
         what = f"{number_of(packed.m, 'row')} of {packed.n_x} features ({packed.features})"

@@ -149,6 +149,10 @@ class Hdf5Rows:
         """Small pictures (k, 32, 32, 3) uint8."""
         return self._each("thumbnails", (THUMBNAIL.side, THUMBNAIL.side, 3), "|u1", start, stop)
 
+    def besides(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+        """What there is of every picture besides its row, (m, …); a DataError where it is missing."""
+        return self._each(name, shape, dtype, 0, self.m)
+
     def _each(
         self, name: str, shape: tuple[int, ...], dtype: str, start: int, stop: int | None
     ) -> NDArray[Any]:

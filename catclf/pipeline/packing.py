@@ -7,10 +7,11 @@ import functools
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
@@ -19,12 +20,15 @@ from numpy.typing import NDArray
 
 from catclf.atomic import check_replaceable, replacing
 from catclf.config import FEATURES, PackSettings, ReadOptions
-from catclf.decoding import Decoding
-from catclf.errors import ConfigError, DataError
+from catclf.decoding import USUAL, Decoding
+from catclf.errors import ConfigError, DataError, Setting
 from catclf.features import Features, FeaturesClass, Viewing, view_of
 from catclf.images.dataset import DataSet, opened
 from catclf.images.decode import Decoder
+from catclf.images.file_state import FileState, sha256_of, state_of
+from catclf.images.hdf5_channel import Hdf5Channel
 from catclf.images.hdf5_process import HDF5_SUFFIXES, is_hdf5_name
+from catclf.images.hdf5_rows import Hdf5Rows
 from catclf.images.hdf5_writer import of_chunk, write_hdf5, write_rows
 from catclf.images.labelled import Labelled
 from catclf.images.spool import Spool
@@ -59,6 +63,8 @@ class Packed:
         Files not tried because of their names.
     resumed : int
         Pictures that an earlier, interrupted run had done with.
+    reused : int
+        Pictures that were taken from the file as it was.
     file_size : int
         Bytes.
     seconds : float
@@ -72,6 +78,7 @@ class Packed:
     skipped: tuple[DataError, ...]
     ignored: int
     resumed: int
+    reused: int
     file_size: int
     seconds: float
 
@@ -86,6 +93,7 @@ class Packed:
             "skipped": len(self.skipped),
             "ignored": self.ignored,
             "resumed": self.resumed,
+            "reused": self.reused,
             "bytes": self.file_size,
             "seconds": self.seconds,
         }
@@ -96,6 +104,7 @@ def pack(
     output: str | os.PathLike[str],
     settings: PackSettings | None = None,
     *,
+    update: bool = False,
     progress: Progress | None = None,
     processes: bool = False,
 ) -> Packed:
@@ -114,6 +123,9 @@ def pack(
         Its name ends in .h5, .hdf5 or .hdf. Twice its size is needed on the disk for a while.
     settings : PackSettings or None
         None is the defaults.
+    update : bool
+        Whether rows are taken from `output`, if there is such a file, where their pictures are still
+        the same: by path, size, time of the last change and inode, or else by what is in the file.
     progress : Progress or None
         Hears of every picture.
     processes : bool
@@ -139,12 +151,17 @@ def pack(
     def usual() -> View:
         return chosen().view if own_view else View(settings.kind.size)
 
-    with opened(data, settings.read, usual, own_view=own_view) as source:
+    update = update and os.path.exists(output)
+    with (
+        contextlib.ExitStack() as opening,
+        opened(data, _of_size(settings, output, update), usual, own_view=own_view) as source,
+    ):
         labelled = source.labelled
         progress.ignored(labelled.ignored)
         progress.warnings(labelled.warnings)
         classes = _ordered_classes(labelled, settings.positive)
-        packer = _packer(source, settings, chosen, processes, progress)
+        old = opening.enter_context(_old(output, settings)) if update else None
+        packer = _packer(source, settings, chosen, processes, progress, old)
         spool = Spool(output + PARTIAL_SUFFIX, packer.item, packer.depends_on, partial(_digest, source))
         with contextlib.closing(spool):
             resumed = spool.taken
@@ -165,6 +182,7 @@ def pack(
         skipped=tuple(DataError(labelled.paths[k], reason) for k, reason in spool.failures),
         ignored=len(labelled.ignored),
         resumed=resumed,
+        reused=packer.reused,
         file_size=os.path.getsize(output),
         seconds=time.perf_counter() - begun,
     )
@@ -187,6 +205,26 @@ def describe_packed(path: str) -> dict[str, Any]:
             "features": features,
             "decoding": None if source.decoding is None else source.decoding.to_dict(),
         }
+
+
+def _of_size(settings: PackSettings, output: str, update: bool) -> ReadOptions:
+    """How pictures are read: of the size of what was learned from those of the old file."""
+    if not update or settings.kind.own_view or settings.kind.anywhere:
+        return settings.read
+    with _old(output, settings) as old:
+        size = old.features.size
+    if settings.read.size not in (None, size):
+        raise ConfigError("size", settings.read.size, f"{size} or left out: {output} has rows of that")
+    return replace(settings.read, size=size)
+
+
+def check_unchanged(now: Features, before: Features) -> None:
+    """Refuse to add rows of features other than those that are there; small pictures are no matter."""
+    found, expected = now.settings(), before.settings()
+    for name in {**expected, **found}:
+        if name != "shrink_to" and found.get(name) != expected.get(name):
+            rule = f"{expected.get(name)}, as in the file to be brought up to date"
+            raise ConfigError(f"{name} of the features", found.get(name), rule)
 
 
 def _chosen(settings: PackSettings) -> Viewing:
@@ -234,12 +272,15 @@ class _Packer(Protocol):
         What items depend on beside the pictures.
     n_x : int or None
         Numbers of a row.
+    reused : int
+        Pictures that were taken from the old file, so far.
     """
 
     source: DataSet
     item: np.dtype[Any]
     depends_on: dict[str, Any]
     n_x: int | None
+    reused: int
 
     def made(self, first: int) -> Generator[_Made, None, None]:
         """Make an item of each picture from a position on, in order."""
@@ -261,6 +302,7 @@ def _packer(
     chosen: Callable[[], Viewing],
     processes: bool,
     progress: Progress,
+    old: _Old | None,
 ) -> _Packer:
     if source.rows is not None:
         name = source.rows.features.kind.name
@@ -270,17 +312,84 @@ def _packer(
         return _Pictures(source, settings.read)
     if kind.own_view:
         features: Features = chosen()
+        if old is not None:
+            check_unchanged(features, old.features)
+    elif old is not None:
+        features = old.features
     else:
         pictures = source.load(progress.advanced).pictures[:]
         code: FeaturesClass = kind.load()
         features = code.learn(pictures, seed=settings.seed, jobs=settings.read.cores)
-    return _Rows(source, features, settings.read, processes, progress)
+    return _Rows(source, features, settings.read, processes, progress, old)
+
+
+class _Old:
+    """Rows of a file that is brought up to date, and which pictures are still those."""
+
+    def __init__(self, rows: Hdf5Rows) -> None:
+        self.features = rows.features
+        self._x = rows.rows(sys.maxsize)
+        self._besides = {
+            name: rows.besides(name, shape, dtype)
+            for name, shape, dtype in (
+                *(("fingerprints", (), "<u8"), ("shorter_sides", (), "<i4")),
+                *(("sizes", (), "<i8"), ("mtimes", (), "<i8"), ("inodes", (), "<u8")),
+                *(("sha256", (32,), "|u1"), ("thumbnails", (THUMBNAIL.side, THUMBNAIL.side, 3), "|u1")),
+            )
+        }
+        states = zip(
+            *(self._besides[name].tolist() for name in ("sizes", "mtimes", "inodes")), strict=True
+        )
+        self._by_path = {
+            path: (k, FileState(*state))
+            for k, (path, state) in enumerate(zip(rows.paths(), states, strict=True))
+        }
+        self._by_content = {digest.tobytes(): k for k, digest in enumerate(self._besides["sha256"])}
+
+    def same_as(self, source: DataSet, first: int) -> dict[int, int]:
+        """Find the pictures of a source, from one on, that are here: position there → position here.
+
+        A file of the same path, size, time and inode is the same; of others the content decides.
+        """
+        found: dict[int, int] = {}
+        for k in range(first, source.labelled.m):
+            path = source.labelled.paths[k]
+            here, state = self._by_path.get(path, (-1, FileState()))
+            now = state_of(path)
+            if now.size < 0:
+                continue
+            if here < 0 or now != state:
+                here = self._by_content.get(sha256_of(path), -1)
+            if here >= 0:
+                found[k] = here
+        return found
+
+    def fill(self, item: NDArray[Any], k: int) -> None:
+        """Copy what is here of a picture."""
+        item["x"] = self._x[k : k + 1][0]
+        for name in ("fingerprints", "shorter_sides", "thumbnails", "sha256"):
+            item[name] = self._besides[name][k]
+
+
+@contextlib.contextmanager
+def _old(output: str, settings: PackSettings) -> Iterator[_Old]:
+    """Open the file that is to be brought up to date."""
+    with Hdf5Channel(output, settings.read) as channel:
+        if not channel.holds_rows:
+            raise DataError(output, "has pictures and not rows: only rows are brought up to date")
+        channel.check_decoded([USUAL])
+        rows = Hdf5Rows(channel)
+        if rows.features.kind != settings.kind:
+            reason = f"has rows of {rows.features.kind.name!r} features: bring it up to date with "
+            raise DataError(output, reason, Setting("features", rows.features.kind.name))
+        yield _Old(rows)
 
 
 class _Pictures:
     """The pictures themselves, in their size."""
 
     n_x: int | None = None
+    reused = 0
 
     def __init__(self, source: DataSet, read: ReadOptions) -> None:
         self.source = source
@@ -320,6 +429,7 @@ class _Rows:
         read: ReadOptions,
         processes: bool,
         progress: Progress,
+        old: _Old | None,
     ) -> None:
         self.source = source
         self.n_x: int | None = features.n_x
@@ -331,6 +441,8 @@ class _Rows:
                 ("fingerprints", "<u8"),
                 ("thumbnails", np.uint8, (side, side, 3)),
                 ("shorter_sides", "<i4"),
+                *(("sizes", "<i8"), ("mtimes", "<i8"), ("inodes", "<u8")),
+                ("sha256", np.uint8, (32,)),
             ]
         )
         learned = hashlib.sha256()
@@ -344,20 +456,37 @@ class _Rows:
         }
         self._features, self._read = features, read
         self._processes, self._progress = processes, progress
+        self._old = old
+        self.reused = 0
 
     def made(self, first: int) -> Generator[_Made, None, None]:
         """See `_Packer`."""
+        known = {} if self._old is None else self._old.same_as(self.source, first)
+        new = (one for k, one in enumerate(self.source.pictures(first), first) if k not in known)
         maker = RowMaker(self._features, self.source.view, self._read, (THUMBNAIL,))
-        pictures = self.source.pictures(first)
-        with closing(rows_of(maker, pictures, self._processes, self._progress)) as chunks:
-            for row in (row for chunk in chunks for row in chunk):
-                if row.error is not None:
-                    yield _Made(None, row.error, False)
-                    continue
-                item = np.empty((), self.item)
-                item["x"], item["fingerprints"] = row.numbers, row.mark
-                item["thumbnails"], item["shorter_sides"] = row.views[0], row.shorter
-                yield _Made(item, None, row.endless)
+        with closing(rows_of(maker, new, self._processes, self._progress)) as chunks:
+            rows = (row for chunk in chunks for row in chunk)
+            for k in range(first, self.source.labelled.m):
+                item = np.zeros((), self.item)
+                endless = False
+                if k in known:
+                    assert self._old is not None
+                    self._old.fill(item, known[k])
+                    self.reused += 1
+                else:
+                    row = next(rows)
+                    if row.error is not None:
+                        yield _Made(None, row.error, False)
+                        continue
+                    item["x"], item["fingerprints"] = row.numbers, row.mark
+                    item["thumbnails"], item["shorter_sides"] = row.views[0], row.shorter
+                    endless = row.endless
+                if self.source.rows is None:
+                    path = self.source.labelled.paths[k]
+                    item["sizes"], item["mtimes"], item["inodes"] = state_of(path)
+                    if k not in known:
+                        item["sha256"] = np.frombuffer(sha256_of(path), np.uint8)
+                yield _Made(item, None, endless)
 
     def write(
         self,
