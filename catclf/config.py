@@ -68,6 +68,8 @@ class FeatureKind(_Kind):
         The class is as `catclf.features.Features` describes.
     learns : bool
         Whether something is learned from training pictures, and so again in every fold.
+    learns_from_files : bool
+        Whether it can be learned from pictures of which only slices are ever in memory.
     standardised : bool
         Whether rows are centred and scaled before they are fitted.
     one_scale : bool
@@ -99,6 +101,7 @@ class FeatureKind(_Kind):
 
     learns: bool
     standardised: bool
+    learns_from_files: bool = False
     one_scale: bool = False
     anywhere: bool = False
     size: int = 64
@@ -151,6 +154,7 @@ FEATURES: dict[str, FeatureKind] = {
             "catclf.features.patches:Patches",
             learns=True,
             standardised=True,
+            learns_from_files=True,
             l2="auto",
             mirrored=True,
             drawn="patterns",
@@ -412,6 +416,9 @@ class TrainSettings:
         other one as high as possible. None leaves the threshold at 1/2.
     engine : str
         One of `ENGINES`, or "auto".
+    spool : path or None
+        Where rows of features are kept while training that take more than the memory: a file that has no
+        name while it is used, and is gone afterwards. None refuses such data.
     """
 
     descent: DescentSettings = DescentSettings()
@@ -424,6 +431,7 @@ class TrainSettings:
     cv: int | None = None
     tune_threshold: str | None = None
     engine: str | Auto = "auto"
+    spool: str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         _check_choice("features", self.features, *FEATURES)

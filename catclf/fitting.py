@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +24,8 @@ from catclf.logistic import Vector, sigmoid
 from catclf.objective import Objective
 from catclf.progress import Progress
 from catclf.stores import Store
-from catclf.stores.here import InMemory
+from catclf.stores.here import Chosen, InMemory
+from catclf.stores.stored import spooled
 
 RANDOM_START_DEVIATION = 0.01
 """Standard deviation of the random start's weights: small enough for every p to begin near 1/2."""
@@ -185,7 +188,8 @@ def encode(problem: Problem, train: Mask, features: Features | None = None) -> E
         return problem.encoded
     settings, pictures = problem.settings, problem.pictures
     kind = settings.kind if features is None else features.kind
-    if pictures.place != "memory" and not kind.anywhere:
+    from_file = pictures.place == "file" and kind.learns_from_files and settings.spool is not None
+    if pictures.place != "memory" and not (kind.anywhere or from_file):
         _refuse_memory(settings, pictures, f"the features {kind.name!r} need")
     if features is None:
         features = _made(kind, pictures, train, settings)
@@ -206,24 +210,36 @@ def _made(kind: FeatureKind, pictures: Store, train: Mask, settings: TrainSettin
     code: FeaturesClass = kind.load()
     if not kind.learns:
         return code.of_size(pictures.shape[1])
+    seed, jobs = settings.descent.seed, settings.read.cores
+    if pictures.place != "memory":
+        return code.learn(Chosen(pictures, train), seed=seed, jobs=jobs)
     images = pictures[:]
     if not train.all():
         images = images[train]
-    return code.learn(images, seed=settings.descent.seed, jobs=settings.read.cores)
+    return code.learn(images, seed=seed, jobs=jobs)
 
 
 def _mirrored(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(images[:, :, ::-1])
 
 
-def _computed(features: Features, pictures: Store, problem: Problem) -> InMemory:
-    m, jobs = pictures.shape[0], problem.settings.read.cores
+def _computed(features: Features, pictures: Store, problem: Problem) -> Store:
+    m, read, spool = pictures.shape[0], problem.settings.read, problem.settings.spool
     empty = features.rows(pictures[:0])
-    rows = np.empty((m, *empty.shape[1:]), empty.dtype)
-    for start in range(0, m, _ENCODED):
-        part = slice(start, min(start + _ENCODED, m))
-        rows[part] = features.rows(pictures[part], jobs)
-        problem.progress.advanced("pictures encoded", part.stop, m)
+    shape = m, *empty.shape[1:]
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        for start in range(0, m, _ENCODED):
+            part = slice(start, min(start + _ENCODED, m))
+            yield features.rows(pictures[part], read.cores)
+            problem.progress.advanced("pictures encoded", part.stop, m)
+
+    if spool is not None and math.prod(shape) * empty.dtype.itemsize > read.memory:
+        return spooled(os.fspath(spool), blocks(), shape, empty.dtype)
+    rows, done = np.empty(shape, empty.dtype), 0
+    for block in blocks():
+        rows[done : done + len(block)] = block
+        done += len(block)
     return InMemory(rows)
 
 

@@ -28,10 +28,10 @@ from catclf.engines.choice import choose_engine
 from catclf.errors import ConfigError, DataError
 from catclf.images.hdf5 import Hdf5Pictures
 from catclf.images.hdf5_channel import Hdf5Channel
-from catclf.images.stored import StoredItems
 from catclf.pipeline.training import Fit
 from catclf.stores import Store
 from catclf.stores.here import InFile, InMemory
+from catclf.stores.stored import StoredItems
 from catclf.work import parts
 from catclf.work.threads import ahead
 from tests.conftest import ROOT

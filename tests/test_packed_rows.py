@@ -23,6 +23,8 @@ from catclf.fingerprints import fingerprint
 from catclf.images.decode import seen
 from catclf.model import save
 from catclf.progress import Progress
+from catclf.stores.here import Chosen, InMemory
+from catclf.stores.stored import spooled
 from catclf.view import THUMBNAIL
 from tests.conftest import Runner
 from tests.pictures import cats_and_dogs, noise, save_picture
@@ -411,3 +413,55 @@ def test_what_cannot_be_brought_up_to_date_is_refused(
     result = catclf("pack", album, rows, "--update", "--features", "patches")
     assert result.code == 0
     assert "24 pictures had not changed; 0 rows made anew" in result.err
+
+
+# --- rows that are spooled while training ---
+
+
+@pytest.mark.parametrize("cv", [None, 3])
+def test_features_are_learned_and_rows_made_of_pictures_larger_than_memory(
+    album: Path, tmp_path: Path, cv: int | None
+) -> None:
+    pictures, spool = tmp_path / "pictures.h5", tmp_path / "m.npz.partial"
+    catclf.pack(album, pictures, PackSettings(read=ReadOptions(size=16)))
+    settings: dict[str, Any] = {"descent": SETTINGS, "features": "patches", "cv": cv, "engine": "stream"}
+    whole = catclf.train(pictures, TrainSettings(**settings))
+    read = ReadOptions(memory=M * 16 * 16 * 3 - 1)
+    with pytest.raises(ConfigError, match="need all pixels at once"):
+        catclf.train(pictures, TrainSettings(read=read, **settings))
+    fit = catclf.train(pictures, TrainSettings(read=read, spool=spool, **settings))
+    assert not spool.exists()
+    assert_array_equal(fit.model.w, whole.model.w)
+    assert fit.cv == whole.cv
+    # Rows that take more than the pictures do are spooled too.
+    read = ReadOptions(memory=M * 16 * 16 * 3)
+    fit = catclf.train(pictures, TrainSettings(read=read, spool=spool, **settings))
+    assert_array_equal(fit.model.w, whole.model.w)
+    spool.touch()
+    with pytest.raises(catclf.OutputError, match=r"cannot be written \(File exists\)"):
+        catclf.train(pictures, TrainSettings(read=read, spool=spool, **settings))
+
+
+def test_chosen_items_are_those_of_a_mask() -> None:
+    items = InMemory(np.arange(40).reshape(20, 2))
+    mask = np.arange(20) % 3 == 1
+    chosen = Chosen(items, mask)
+    assert chosen.shape == (7, 2)
+    assert_array_equal(chosen[:], items.array[mask])
+    assert_array_equal(chosen[2:5], items.array[mask][2:5])
+    assert chosen[5:5].shape == (0, 2)
+
+
+def test_a_disk_that_is_full_is_an_error(tmp_path: Path) -> None:
+    def failing() -> Any:
+        yield np.zeros((2, 3))
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "a.partial"
+    with pytest.raises(catclf.OutputError, match=r"cannot be written \(No space left on device\)"):
+        spooled(str(path), failing(), (4, 3), np.float64)
+    assert not path.exists()
+    kept = spooled(str(path), iter([np.ones((2, 3)), np.zeros((2, 3))]), (4, 3), np.float32)
+    assert not path.exists()
+    assert kept[1:3].tolist() == [[1, 1, 1], [0, 0, 0]]
+    assert kept[:].dtype == np.float32

@@ -195,7 +195,11 @@ def command(
     DATA is a folder with one sub-folder for each class, an HDF5 file (*_set_x, *_set_y,
     list_classes), or a CSV file with the columns path and label.
     """
-    settings = replace(settings, read=with_encoder(settings.read, settings.kind.own_view))
+    settings = replace(
+        settings,
+        read=with_encoder(settings.read, settings.kind.own_view),
+        spool=None if output is None else output + ".partial",
+    )
     _check_engine(settings)
     other_data = settings.validation if isinstance(settings.validation, str) else None
     refuse_overwriting((output, history, plot), (data, other_data))

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import FeatureKind, ReadOptions
 from catclf.view import View
+
+if TYPE_CHECKING:
+    from catclf.stores import Store
 
 Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
@@ -59,8 +62,11 @@ class FeaturesClass(Protocol):
     def chosen(self, read: ReadOptions) -> Viewing:
         """Make features that say how a picture is cut; only where `FeatureKind.own_view`."""
 
-    def learn(self, images: Pixels, *, seed: int = 0, jobs: int = 1) -> Features:
-        """Learn features from training pictures (m, s, s, 3); only where the kind says so."""
+    def learn(self, images: Pixels | Store, *, seed: int = 0, jobs: int = 1) -> Features:
+        """Learn features from training pictures (m, s, s, 3); only where the kind says so.
+
+        They come as a store, of which slices can be asked for, where `FeatureKind.learns_from_files`.
+        """
 
     def restore(self, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Features:
         """Build the features of a model file; the inverse of `settings` and `arrays`.

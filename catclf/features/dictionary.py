@@ -7,11 +7,16 @@ representations with k-means" (unit centroids, responses as pulls).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from catclf.work.threads import ordered_map
+
+if TYPE_CHECKING:
+    from catclf.stores import Store
 
 PATCH = 6
 """Side of a patch in pixels; patches lie at every pixel (stride 1)."""
@@ -30,6 +35,7 @@ ROUNDS = 10
 INERTIA = 1e-3
 """Weight of the old centroid in the new one: one that attracts no patch stays where it is."""
 
+_PICTURES = 4096  # of which patches are drawn at a time
 _BLOCK = 2500  # sampled patches at a time; fixed, so that the order of sums ignores `jobs`
 _MIRROR = np.arange(PIXELS).reshape(PATCH, PATCH, 3)[:, ::-1].ravel()  # patch[_MIRROR] is mirrored
 
@@ -37,8 +43,8 @@ Floats = NDArray[np.float32]
 Pictures = NDArray[np.uint8]
 
 
-def learn_filters(images: Pictures, seed: int, jobs: int) -> Floats:
-    """Learn linear filters from `images` (m, s, s, 3), s ≥ PATCH: (109, FILTERS).
+def learn_filters(images: Pictures | Store, seed: int, jobs: int) -> Floats:
+    """Learn linear filters from `images` (m, s, s, 3), s ≥ PATCH, wherever they are: (109, FILTERS).
 
     A column is f and f₀ of the response z = fᵀq + f₀ to q = (p − mean p) / √(var p + CONTRAST): a unit
     centroid times whitened q. As every f sums to 0, q may as well be p / √(var p + CONTRAST).
@@ -54,12 +60,18 @@ def learn_filters(images: Pictures, seed: int, jobs: int) -> Floats:
     return np.vstack([weights, constant]).astype(np.float32)
 
 
-def _sample(images: Pictures, rng: np.random.Generator) -> Floats:
+def _sample(images: Pictures | Store, rng: np.random.Generator) -> Floats:
     """Draw SAMPLES patches anywhere in `images`: (SAMPLES, 108), with replacement."""
-    windows = sliding_window_view(images, (PATCH, PATCH), axis=(1, 2))  # (m, side, side, 3, 6, 6)
-    where = tuple(rng.integers(0, count, SAMPLES) for count in windows.shape[:3])
-    patches = windows[where].transpose(0, 2, 3, 1)  # (SAMPLES, 6, 6, 3)
-    return patches.reshape(SAMPLES, PIXELS).astype(np.float32)
+    m, side = images.shape[0], images.shape[1] - PATCH + 1
+    which, top, left = (rng.integers(0, count, SAMPLES) for count in (m, side, side))
+    patches = np.empty((SAMPLES, PATCH, PATCH, 3), np.float32)
+    for start in range(0, m, _PICTURES):
+        here = np.flatnonzero((which >= start) & (which < start + _PICTURES))
+        # (pictures, side, side, 3, 6, 6)
+        windows = sliding_window_view(images[start : start + _PICTURES], (PATCH, PATCH), axis=(1, 2))
+        drawn = windows[which[here] - start, top[here], left[here]]
+        patches[here] = drawn.transpose(0, 2, 3, 1)
+    return patches.reshape(SAMPLES, PIXELS)
 
 
 def _normalised(patches: Floats) -> Floats:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from catclf.features.dictionary import (
 )
 from catclf.features.responses import ROW_STEP, STATISTICS, THRESHOLD, Responses, cells_of
 from catclf.work.threads import ordered_map
+
+if TYPE_CHECKING:
+    from catclf.stores import Store
 
 Numbers = NDArray[np.float64]
 
@@ -93,13 +96,13 @@ class Patches:
     @classmethod
     def learn(
         cls,
-        images: Pictures,
+        images: Pictures | Store,
         *,
         seed: int = 0,
         jobs: int = 1,
         grid: int | None = None,
     ) -> Patches:
-        """Learn a dictionary from `images` (m, s, s, 3), m ≥ 1.
+        """Learn a dictionary from `images` (m, s, s, 3), m ≥ 1, wherever they are.
 
         Labels play no part. `grid` None follows the rule at `GRID`.
 
@@ -282,12 +285,13 @@ def _together(parities: Floats, centre: Floats, components: Floats) -> Floats:
     return features
 
 
-def _some(images: Pictures, seed: int) -> Pictures:
+def _some(images: Pictures | Store, seed: int) -> Pictures:
     """At most LOCAL_PICTURES of `images`, in their order."""
-    if len(images) <= LOCAL_PICTURES:
-        return images
-    chosen = np.random.default_rng(seed).choice(len(images), LOCAL_PICTURES, replace=False)
-    return images[np.sort(chosen)]
+    m = images.shape[0]
+    if m <= LOCAL_PICTURES:
+        return images[:]
+    chosen = np.random.default_rng(seed).choice(m, LOCAL_PICTURES, replace=False)
+    return np.concatenate([images[k : k + 1] for k in np.sort(chosen).tolist()])
 
 
 def _principal_components(images: Pictures, filters: Floats, jobs: int) -> tuple[Floats, Floats]:

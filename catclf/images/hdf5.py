@@ -12,8 +12,8 @@ from catclf.errors import DataError
 from catclf.images.float_scale import full_scale, spread_of
 from catclf.images.hdf5_channel import Hdf5Channel
 from catclf.images.picture import Picture, Pixels
-from catclf.images.stored import StoredItems
 from catclf.progress import Advanced, silent
+from catclf.stores.stored import StoredItems
 from catclf.view import View
 
 _BLOCK_BYTES = 16_000_000

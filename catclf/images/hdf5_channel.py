@@ -13,8 +13,8 @@ from catclf.config import ReadOptions
 from catclf.decoding import BEFORE, Decoding, decoding_of
 from catclf.errors import DataError, Setting, system_reason
 from catclf.images import hdf5_process
-from catclf.images.stored import StoredItems
 from catclf.regular import open_regular
+from catclf.stores.stored import StoredItems
 from catclf.work.guarded import ChildError, GuardedChild
 
 MEMORY_LIMIT = 1_000_000_000

@@ -317,9 +317,10 @@ def _packer(
     elif old is not None:
         features = old.features
     else:
-        pictures = source.load(progress.advanced).pictures[:]
+        pictures = source.load(progress.advanced).pictures
         code: FeaturesClass = kind.load()
-        features = code.learn(pictures, seed=settings.seed, jobs=settings.read.cores)
+        seen = pictures[:] if pictures.place == "memory" or not kind.learns_from_files else pictures
+        features = code.learn(seen, seed=settings.seed, jobs=settings.read.cores)
     return _Rows(source, features, settings.read, processes, progress, old)
 
 

@@ -96,6 +96,28 @@ class InFile(_Here):
         return _Joined([self, other])
 
 
+class Chosen(InFile):
+    """Some of the items of another store, in their order.
+
+    Parameters
+    ----------
+    items : Store
+    chosen : (m,) bool
+        Which of them.
+    """
+
+    def __init__(self, items: Store, chosen: NDArray[np.bool_]) -> None:
+        self._items, self._places = items, np.flatnonzero(chosen)
+        self.shape = (len(self._places), *items.shape[1:])
+
+    def __getitem__(self, part: slice, /) -> NDArray[Any]:
+        places = self._places[part]
+        if not len(places):
+            return self._items[:0]
+        first, last = int(places[0]), int(places[-1])
+        return self._items[first : last + 1][places - first]
+
+
 class _Mapped(InFile):
     def __init__(self, items: InFile, function: Function) -> None:
         self.shape = (items.shape[0], *function(items[:0]).shape[1:])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from catclf.errors import DataError, system_reason
+from catclf.errors import DataError, OutputError, system_reason
 from catclf.stores.here import InFile
 
 
@@ -88,3 +89,40 @@ class StoredItems(InFile):
             if count == 0:
                 raise DataError(self.path, "has become shorter while it was read")
             buffer, offset = buffer[count:], offset + count
+
+
+def spooled(
+    path: str, blocks: Iterable[NDArray[Any]], shape: tuple[int, ...], dtype: DTypeLike
+) -> StoredItems:
+    """Keep items in a file that has no name any more when this returns, and is gone with the last use.
+
+    Parameters
+    ----------
+    path : str
+        Where it is made; nothing must be there.
+    blocks : iterable of arrays
+        The items, in order; only one block is in memory at a time.
+    shape : (int, …)
+    dtype : numpy.dtype
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as exc:
+        raise OutputError(path, f"cannot be written ({exc.strerror})") from exc
+    try:
+        os.unlink(path)
+        with open(handle, "wb", closefd=False) as file:
+            for block in blocks:
+                file.write(np.ascontiguousarray(block, dtype).reshape(-1).view(np.uint8).data)
+    except OSError as exc:
+        os.close(handle)
+        raise OutputError(path, f"cannot be written ({exc.strerror})") from exc
+    except BaseException:
+        os.close(handle)
+        raise
+    return StoredItems(path, handle, np.zeros(1, np.int64), max(1, shape[0]), shape, dtype)
