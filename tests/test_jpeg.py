@@ -172,3 +172,16 @@ def test_a_frame_must_say_its_colours(content: bytes, expected: bool) -> None:
 
     scan = segment(0xDA, b"\x01\x01\0\0\x3f\0")
     assert jpeg.has_every_scan(b"\xff\xd8" + segment(0xC0, content) + scan) == expected
+
+
+def test_what_is_kept_beside_the_picture_is_its_orientation_and_its_colours() -> None:
+    stream, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(ramps(20, 30)).save(stream, "JPEG", exif=exif, icc_profile=b"colours", comment=b"c")
+    data = stream.getvalue()
+    found = jpeg.tidied(data[:2] + b"junk" + data[2:])
+    assert found is not None
+    image = Image.open(io.BytesIO(found))
+    assert image.getexif()[0x0112] == 6
+    assert image.info["icc_profile"] == b"colours"
+    assert "comment" not in image.info

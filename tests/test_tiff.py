@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from catclf.images import tiff
 from catclf.images.decode import Decoder
 from catclf.images.float_scale import Spread, full_scale, spread_of
 from catclf.images.picture import Decoded, Picture
@@ -323,5 +324,34 @@ def test_a_palette_of_255_is_of_8_bits_and_one_of_256_of_16(tmp_path: Path) -> N
             path, tiffinfo={262: 3, 320: tuple(int(value) for value in colours)}
         )
         found = Decoder((View(4),)).one(Picture(str(path)))
-        if found.error is None:
-            assert abs(int(found.views[0][0, 0, 0]) - seen) <= 1
+        assert found.error is None
+        assert abs(int(found.views[0][0, 0, 0]) - seen) <= 1
+
+
+@pytest.mark.parametrize(
+    ("photometric", "compression", "expected"),
+    [
+        (8, 1, "16-bit L*a*b* samples, which"),
+        (9, 1, "16-bit ICC L*a*b* samples, which"),
+        (10, 1, "16-bit ITU L*a*b* samples, which"),
+        (1, 8, "16-bit grey samples, which"),
+        (1, 9, "16-bit grey samples, compressed by method 9, which"),
+        (2, 5, "16-bit grey samples, which"),
+    ],
+)
+def test_a_directory_is_told_in_words(photometric: int, compression: int, expected: str) -> None:
+    entries = [(258, 16), (259, compression), (262, photometric)]
+    data = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
+    data += b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in entries)
+    assert tiff.unread(io.BytesIO(data)).startswith(f"is a TIFF of {expected} is not read")
+
+
+def test_values_beyond_16_bits_have_the_full_range_of_32() -> None:
+    values = np.array([[0, 2**31 - 1], [2**30, 70_000]], np.int32)
+    stream = io.BytesIO()
+    Image.fromarray(values).save(stream, "TIFF")
+    found = Decoder((View(2),)).one(Picture("-", stream=io.BytesIO(stream.getvalue())))
+    if found.error is None:
+        assert found.views[0][..., 0].tolist() == [[0, 255], [128, 0]]
+    else:
+        assert "signed" in found.error.reason
