@@ -465,3 +465,26 @@ def test_a_disk_that_is_full_is_an_error(tmp_path: Path) -> None:
     assert not path.exists()
     assert kept[1:3].tolist() == [[1, 1, 1], [0, 0, 0]]
     assert kept[:].dtype == np.float32
+
+
+@pytest.mark.skipif(MISSING != [], reason=f"not installed: {', '.join(MISSING)}")
+def test_pictures_validate_what_was_trained_on_rows(album: Path, tmp_path: Path) -> None:
+    data = packed(album, tmp_path / "rows.h5", "network")
+    fit = trained(data, "network", validation=str(album), read=ReadOptions(max_pixels=10**6))
+    assert fit.validation is not None
+    assert fit.validation.n == M
+    rows = trained(album, "network", validation=str(data))
+    assert rows.validation == fit.validation
+    with h5py.File(data, "r+") as file:  # as of a network that is nowhere
+        features = json.loads(file.attrs["features"])
+        file.attrs["features"] = json.dumps({**features, "sha256": "0" * 64, "network": "mine"})
+    model = trained(data, "network").model
+    save(model, tmp_path / "m.npz")
+    pictures = tmp_path / "pictures.h5"
+    catclf.pack(album, pictures, PackSettings(read=ReadOptions(size=96)))
+    for source in (str(album), str(pictures)):
+        with pytest.raises(DataError, match="name its file with encoder"):
+            list(catclf.predict(model, source))
+        with pytest.raises(DataError, match="name its file with encoder"):
+            catclf.evaluate(model, source)
+    assert catclf.evaluate(model, data).scores.n == M

@@ -191,9 +191,11 @@ class Encoder:
         return kept((self.path, self.sha256, self.view.side), self._make_session)
 
     def _make_session(self) -> Session:
+        if self.path is None:
+            self.from_file(None, None)  # says what is missing, where rows were all that was expected
         if self.is_built_in:
             return built_in_session(self.path or weights_path(), self.view.side)
-        assert self.path is not None  # `from_file` has seen to it
+        assert self.path is not None
         data = onnx_file.read(self.path)
         if onnx_file.sha256(data) != self.sha256:
             raise DataError(self.path, "has been changed since the start of this command")

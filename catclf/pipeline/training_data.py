@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from catclf.config import TrainSettings
+from catclf.config import ReadOptions, TrainSettings
 from catclf.decoding import Decoding
 from catclf.errors import ConfigError, DataError, Setting
 from catclf.features import Features, FeaturesClass, Viewing, view_of
@@ -220,7 +220,12 @@ def _other_data(
         progress.ignored(listed.labelled.ignored)
         progress.warnings(listed.labelled.warnings)
         labels_by_name(listed.labelled, positive)
-        return _load(listed, task, None if made is None else lambda: made)
+        return _load(listed, task, None if made is None else lambda: _at_hand(made, settings.read))
+
+
+def _at_hand(features: Features, read: ReadOptions) -> Features:
+    """Have features ready to make rows, of which the others came out of a packed file."""
+    return cast(Viewing, features).at_hand(read) if features.kind.own_view else features
 
 
 def _leaks(found: _Read, other: _Read, progress: Progress) -> list[Pair]:
