@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from catclf import fitting
 from catclf.config import FEATURES, DescentSettings, FeatureKind, ReadOptions, TrainSettings
 from catclf.curvature import largest_curvature
-from catclf.descent import Step
+from catclf.descent import Descent, Step
 from catclf.descent import descend as descend_of_fitting
-from catclf.errors import ConfigError, TooFewPicturesError
+from catclf.errors import ConfigError, TooFewPicturesError, TrainingError
 from catclf.features.pixels import Pixels
-from catclf.fitting import Mask, Prepared, Problem, choose_l2, cross_validate, fit, prepare
+from catclf.fitting import Mask, Prepared, Problem, choose_l2, cross_validate, encode, fit, prepare
 from catclf.folds import fold_numbers
 from catclf.logistic import LOSSES, Vector, sigmoid
 from catclf.progress import Progress
@@ -456,6 +456,8 @@ def test_the_path_of_penalties_and_what_they_are_compared_by(monkeypatch: pytest
     losses = np.arange(10.0)[::-1] + np.array([[0.0], [0.1], [0.0], [0.1], [0.0]])
     losses[:, 6:] = 0.0
     losses[:, 5] = [0.1, -0.1, 0.05, 0.0, 0.0]  # within one standard error of the best
+    # A little further than one standard error from it.
+    losses[:, 4] = 0.1 + 0.2694 * np.array([1, -1, 0.5, -0.5, 0])
 
     def path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[float]) -> list[float]:
         del prepared
@@ -561,3 +563,60 @@ def test_as_many_folds_as_the_smaller_class_has_groups_and_five_at_most() -> Non
         assert fitting._feasible_folds(replace(some, y=y), every) == expected
     grouped = replace(some, y=(np.arange(M) < 9).astype(float), groups=np.arange(M) // 3)
     assert fitting._feasible_folds(grouped, every) == 3
+
+
+def test_every_fit_of_a_path_has_the_rate_of_its_own_curvature(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = problem(TrainSettings(features="patches", descent=SHORT))
+    train, rates = np.arange(M) % 3 > 0, list[float]()
+    prepared = prepare(some, train)
+    plain = prepared.objective(train, 0.0)
+    curvature = largest_curvature(prepared.engine, plain, fitting._bias_factor(prepared, plain))
+
+    def watched(*arguments: Any, **named: Any) -> Descent:
+        rates.append(arguments[3])
+        return descend_of_fitting(*arguments, **named)
+
+    monkeypatch.setattr(fitting, "descend", watched)
+    fitting._path_losses(prepared, train, ~train, [3.0, 0.2, 0.01])
+    assert_allclose(rates, [1 / (curvature + l2) for l2 in (3.0, 0.2, 0.01)], rtol=1e-9)
+
+
+def test_what_diverged_is_told_what_would_have_worked() -> None:
+    every = np.ones(M, dtype=bool)
+    settings = TrainSettings(descent=replace(SHORT, learning_rate=1e6))
+    fitted = fit(prepare(problem(settings), every), every)
+    assert fitted.descent.stop_reason == "diverged"
+    one, two = (f"{number / fitted.curvature:.3g}" for number in (1, 2))
+    assert f"or {one} (the limit of stability is {two})" in str(fitting.divergence(fitted))
+
+
+def test_folds_that_did_not_diverge_are_not_told() -> None:
+    every, told = np.ones(M, dtype=bool), list[TrainingError]()
+    cross_validate(prepare(problem(), every), every, 3, told.append)
+    assert told == []
+    settings = TrainSettings(descent=replace(SHORT, learning_rate=1e6))
+    cross_validate(prepare(problem(settings), every), every, 3, told.append)
+    assert len(told) == 3
+
+
+def test_a_random_start_is_small_and_follows_from_the_seed() -> None:
+    settings = replace(SHORT, start="random", seed=5)
+    expected = 0.01 * np.random.default_rng(5).standard_normal(7)
+    assert_array_equal(fitting.start_weights(settings, 7), expected)
+    assert_array_equal(fitting.start_weights(SHORT, 7), np.zeros(7))
+
+
+def test_pictures_stay_together_only_where_groups_have_several() -> None:
+    some, half = problem(), np.arange(M) < 10
+    assert not some.has_groups
+    assert some.groups_of(half) is None
+    assert not replace(some, groups=np.arange(M)).has_groups
+    grouped = replace(some, groups=np.arange(M) // 2)
+    assert grouped.has_groups
+    assert_array_equal(grouped.groups_of(half), np.arange(10) // 2)
+
+
+def test_rows_stay_in_memory_where_nobody_says_where_else() -> None:
+    some = problem(TrainSettings(features="patches", descent=SHORT))
+    tight = replace(some, settings=replace(some.settings, read=ReadOptions(memory=1)))
+    assert isinstance(encode(tight, np.ones(M, dtype=bool)).rows, InMemory)
