@@ -125,6 +125,14 @@ def view_of(features: Features) -> View:
     return cast(Viewing, features).view if features.kind.own_view else View(features.size)
 
 
+def remembering(features: Viewing, largest: int) -> Viewing:
+    """Have features remember small pictures, the largest of whose shorter sides is given.
+
+    If all are smaller than what the network takes, a model of them shrinks larger ones to their size.
+    """
+    return features.of_small(largest) if 0 < largest < features.view.needed else features
+
+
 def wants_file(features: Features) -> bool:
     """Whether somebody has to name a file before these features can make rows."""
     return features.kind.own_view and cast(Viewing, features).wants_file

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catclf.config import MAX_PIXELS
 from catclf.errors import DataError
-from catclf.images import formats, heic, jpeg, oddities, profiles, tiff
+from catclf.images import formats, jpeg, oddities, profiles, tiff
 from catclf.images.effort import refusal
 from catclf.images.float_scale import full_scale, spread_of
 from catclf.images.picture import Decoded, Picture, Pixels
@@ -210,6 +210,8 @@ def _identify(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> Image.Image:
             tidied = jpeg.tidied(stream.read())
             return Image.open(io.BytesIO(tidied or b""), formats=("JPEG",))
         if formats.is_heic(head):
+            from catclf.images import heic  # only where it is needed: it takes time to import
+
             stream.seek(0)
             try:
                 return heic.decoded(stream.read(), max_pixels)

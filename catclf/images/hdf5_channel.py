@@ -62,7 +62,7 @@ class Hdf5Channel:
         try:
             self.structure = self.ask("structure")
             self.decoding = self._decoding()
-            self.m = self._shape()[0]
+            self.m = self.shape[0]
         except BaseException:
             self.close()
             raise
@@ -88,9 +88,6 @@ class Hdf5Channel:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the pictures as they are stored, or of the rows."""
-        return self._shape()
-
-    def _shape(self) -> tuple[int, ...]:
         try:
             m, *rest = map(int, self.structure["shape"])
             if not rest:

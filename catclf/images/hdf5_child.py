@@ -67,26 +67,24 @@ class _Reader:
         Their number.
     y_key : str or None
         Name of the data set of labels, where it is not the only ``*_set_y``.
+    plain : bool
+        Whether items are stored as they are given out.
     """
 
     _labels_end = "_set_y"
 
-    def __init__(self, file: h5py.File, x: h5py.Dataset, m: int, y_key: str | None) -> None:
-        self._file, self._x, self._m, self._y_key = file, x, m, y_key
+    def __init__(self, file: h5py.File, x: h5py.Dataset, m: int, y_key: str | None, plain: bool) -> None:
+        self._file, self._x, self._m, self._y_key, self._plain = file, x, m, y_key, plain
 
     def _text(self, name: str) -> str | None:
         """An attribute of the file, if it is a text of reasonable length."""
         found = self._file.attrs.get(name)
         return found if isinstance(found, str) and len(found) <= MOST_TEXT else None
 
-    def _lie_plain(self) -> bool:
-        """Whether items are stored as they are given out."""
-        raise NotImplementedError
-
     def together(self) -> Answer:
         """Number of items that lie together as plain bytes; None if they do not."""
         x, created = self._x, self._x.id.get_create_plist()
-        plain = self._lie_plain() and not created.get_nfilters()
+        plain = self._plain and not created.get_nfilters()
         whole = x.chunks is None or x.chunks[1:] == x.shape[1:]
         moved = self._file.userblock_size > 0
         count = x.shape[0] if x.chunks is None else x.chunks[0]
@@ -153,7 +151,8 @@ class PictureReader(_Reader):
         _check_pictures(x)
         self._alone = len(x.shape) == 3 and x.shape[2] == 3  # one picture, and not many of width 3
         self._shape = (1, *x.shape) if self._alone else x.shape
-        super().__init__(file, x, self._shape[0], y_key)
+        rgb = x.shape[3:] == (3,)  # and not one alone
+        super().__init__(file, x, self._shape[0], y_key, plain=bool(x.dtype == np.uint8 and rgb))
 
     def structure(self) -> Answer:
         """Shape and kind of the pictures, whether `catclf pack` made them, and what it says of them."""
@@ -163,9 +162,6 @@ class PictureReader(_Reader):
             "packed": "paths" in self._file,
             "decoding": self._text("decoding"),
         }, b""
-
-    def _lie_plain(self) -> bool:
-        return bool(self._x.dtype == np.uint8 and self._x.shape[3:] == (3,))  # and not one alone
 
     def _block(self, start: int, stop: int) -> NDArray[Any]:
         block: NDArray[Any] = self._x[()][np.newaxis] if self._alone else self._x[start:stop]
@@ -207,7 +203,7 @@ class RowReader(_Reader):
         if len(x.shape) != 2 or x.dtype.str not in ("<f2", "<f4") or 0 in x.shape:
             raise _RefusedError(f"x is {x.shape} {x.dtype}; expected (m, n_x) float16 or float32")
         _check_storage(x)
-        super().__init__(file, x, x.shape[0], "y")
+        super().__init__(file, x, x.shape[0], "y", plain=True)
 
     def structure(self) -> Answer:
         """Shape and dtype of the rows, and what made them."""
@@ -219,9 +215,6 @@ class RowReader(_Reader):
             "features": self._text("features") or "",
             "learned": [name for name in self._file if name.startswith(LEARNED)],
         }, b""
-
-    def _lie_plain(self) -> bool:
-        return True
 
     def rows(self, start: int, stop: int) -> Answer:
         """Some rows as they are stored."""

@@ -143,19 +143,16 @@ class Hdf5Rows:
 
     def marks(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint64]:
         """Fingerprints (k,) of some pictures."""
-        return self._each("fingerprints", (), "<u8", start, stop).astype(np.uint64)
+        return self.besides("fingerprints", (), "<u8", start, stop).astype(np.uint64)
 
     def thumbnails(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
         """Small pictures (k, 32, 32, 3) uint8."""
-        return self._each("thumbnails", (THUMBNAIL.side, THUMBNAIL.side, 3), "|u1", start, stop)
+        return self.besides("thumbnails", (THUMBNAIL.side, THUMBNAIL.side, 3), "|u1", start, stop)
 
-    def besides(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-        """What there is of every picture besides its row, (m, …); a DataError where it is missing."""
-        return self._each(name, shape, dtype, 0, self.m)
-
-    def _each(
-        self, name: str, shape: tuple[int, ...], dtype: str, start: int, stop: int | None
+    def besides(
+        self, name: str, shape: tuple[int, ...], dtype: str, start: int = 0, stop: int | None = None
     ) -> NDArray[Any]:
+        """What there is of some pictures besides rows, (k, …); a DataError where it is missing."""
         stop = self.m if stop is None else stop
         found = self._channel.ask("kept", name)
         if found.get("shape") != [self.m, *shape] or found.get("dtype") != dtype:

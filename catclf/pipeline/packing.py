@@ -22,7 +22,7 @@ from catclf.atomic import check_replaceable, replacing
 from catclf.config import FEATURES, PackSettings, ReadOptions
 from catclf.decoding import USUAL, Decoding
 from catclf.errors import ConfigError, DataError, Setting
-from catclf.features import Features, FeaturesClass, Viewing, view_of
+from catclf.features import Features, FeaturesClass, Viewing, remembering
 from catclf.images.dataset import DataSet, opened
 from catclf.images.decode import Decoder
 from catclf.images.file_state import FileState, sha256_of, state_of
@@ -152,15 +152,14 @@ def pack(
         return chosen().view if own_view else View(settings.kind.size)
 
     update = update and os.path.exists(output)
-    with (
-        contextlib.ExitStack() as opening,
-        opened(data, _of_size(settings, output, update), usual, own_view=own_view) as source,
-    ):
+    with contextlib.ExitStack() as opening:
+        old = opening.enter_context(_old(output, settings)) if update else None
+        read = _of_size(settings, output, old)
+        source = opening.enter_context(opened(data, read, usual, own_view=own_view))
         labelled = source.labelled
         progress.ignored(labelled.ignored)
         progress.warnings(labelled.warnings)
         classes = _ordered_classes(labelled, settings.positive)
-        old = opening.enter_context(_old(output, settings)) if update else None
         packer = _packer(source, settings, chosen, processes, progress, old)
         spool = Spool(output + PARTIAL_SUFFIX, packer.item, packer.depends_on, partial(_digest, source))
         with contextlib.closing(spool):
@@ -207,12 +206,11 @@ def describe_packed(path: str) -> dict[str, Any]:
         }
 
 
-def _of_size(settings: PackSettings, output: str, update: bool) -> ReadOptions:
+def _of_size(settings: PackSettings, output: str, old: _Old | None) -> ReadOptions:
     """How pictures are read: of the size of what was learned from those of the old file."""
-    if not update or settings.kind.own_view or settings.kind.anywhere:
+    if old is None or settings.kind.own_view:
         return settings.read
-    with _old(output, settings) as old:
-        size = old.features.size
+    size = old.features.size
     if settings.read.size not in (None, size):
         raise ConfigError("size", settings.read.size, f"{size} or left out: {output} has rows of that")
     return replace(settings.read, size=size)
@@ -261,6 +259,14 @@ class _Made(NamedTuple):
     endless: bool
 
 
+class _Named(NamedTuple):
+    """What a packed file says of its items: labels (m,), the names of classes, and m paths."""
+
+    labels: NDArray[np.intp]
+    classes: Sequence[str]
+    paths: Iterable[str]
+
+
 class _Packer(Protocol):
     """What is kept of each picture, and how the file is written.
 
@@ -285,14 +291,7 @@ class _Packer(Protocol):
     def made(self, first: int) -> Generator[_Made, None, None]:
         """Make an item of each picture from a position on, in order."""
 
-    def write(
-        self,
-        file: BinaryIO,
-        blocks: Iterator[NDArray[Any]],
-        labels: NDArray[np.intp],
-        classes: Sequence[str],
-        paths: Iterable[str],
-    ) -> None:
+    def write(self, file: BinaryIO, blocks: Iterator[NDArray[Any]], named: _Named) -> None:
         """Write the packed file."""
 
 
@@ -407,17 +406,10 @@ class _Pictures:
             for one in decoded:
                 yield _Made(one.views[0] if one.error is None else None, one.error, one.endless)
 
-    def write(
-        self,
-        file: BinaryIO,
-        blocks: Iterator[NDArray[Any]],
-        labels: NDArray[np.intp],
-        classes: Sequence[str],
-        paths: Iterable[str],
-    ) -> None:
+    def write(self, file: BinaryIO, blocks: Iterator[NDArray[Any]], named: _Named) -> None:
         """See `_Packer`."""
         decoding = _json_of(self.source.decoding)
-        write_hdf5(file, self.source.view.side, blocks, labels, classes, paths, decoding)
+        write_hdf5(file, self.source.view.side, blocks, *named, decoding)
 
 
 class _Rows:
@@ -482,21 +474,13 @@ class _Rows:
                     item["x"], item["fingerprints"] = row.numbers, row.mark
                     item["thumbnails"], item["shorter_sides"] = row.views[0], row.shorter
                     endless = row.endless
-                if self.source.rows is None:
-                    path = self.source.labelled.paths[k]
-                    item["sizes"], item["mtimes"], item["inodes"] = state_of(path)
-                    if k not in known:
-                        item["sha256"] = np.frombuffer(sha256_of(path), np.uint8)
+                path = self.source.labelled.paths[k]
+                item["sizes"], item["mtimes"], item["inodes"] = state_of(path)
+                if k not in known:
+                    item["sha256"] = np.frombuffer(sha256_of(path), np.uint8)
                 yield _Made(item, None, endless)
 
-    def write(
-        self,
-        file: BinaryIO,
-        blocks: Iterator[NDArray[Any]],
-        labels: NDArray[np.intp],
-        classes: Sequence[str],
-        paths: Iterable[str],
-    ) -> None:
+    def write(self, file: BinaryIO, blocks: Iterator[NDArray[Any]], named: _Named) -> None:
         """See `_Packer`."""
         features = self._features
         largest = 0
@@ -508,14 +492,12 @@ class _Rows:
                 yield block
 
         def attributes() -> dict[str, str]:
-            # As in training: a model of small pictures shrinks larger ones to their size.
-            made = features
-            if features.kind.own_view and 0 < largest < view_of(features).needed:
-                made = cast(Viewing, features).of_small(largest)
+            own_view = features.kind.own_view
+            made = remembering(cast(Viewing, features), largest) if own_view else features
             decoding = _json_of(self.source.decoding)
             return {"features": json.dumps(_described(made)), "decoding": decoding}
 
-        write_rows(file, self.item, watched(), labels, classes, paths, attributes, features.arrays())
+        write_rows(file, self.item, watched(), *named, attributes, features.arrays())
 
 
 def _described(features: Features) -> dict[str, Any]:
@@ -570,5 +552,5 @@ def _write(
 
     progress.note(f"writing {output}")
     with replacing(output) as file:
-        packer.write(file, blocks(), labels, classes, labelled.paths)
+        packer.write(file, blocks(), _Named(labels, classes, labelled.paths))
     return labels

@@ -15,7 +15,7 @@ import numpy as np
 from catclf.config import ReadOptions, TrainSettings
 from catclf.decoding import Decoding
 from catclf.errors import ConfigError, DataError, Setting
-from catclf.features import Features, FeaturesClass, Viewing, view_of
+from catclf.features import Features, FeaturesClass, Viewing, remembering, view_of
 from catclf.fingerprints import Marks, fingerprint
 from catclf.fitting import Encoded, Mask, Problem
 from catclf.folds import held_out_mask
@@ -329,14 +329,8 @@ def _load_rows(listed: DataSet, task: Task, features: Features) -> _Read:
 
 
 def _of_their_size(found: _Read, features: Viewing) -> tuple[_Read, int]:
-    """Have the features remember the size of small pictures; and how many were enlarged.
-
-    If all are smaller than what the network takes, a model of them shrinks larger ones to their size.
-    """
+    """Have the features remember the size of small pictures; and how many were enlarged."""
     assert found.encoded is not None
-    largest, needed = max(found.shorter, default=0), features.view.needed
-    enlarged = sum(shorter < needed for shorter in found.shorter)
-    if 0 < largest < needed:
-        small = Encoded(features.of_small(largest), found.encoded.rows)
-        found = found._replace(encoded=small)
-    return found, enlarged
+    enlarged = sum(shorter < features.view.needed for shorter in found.shorter)
+    made = remembering(features, max(found.shorter, default=0))
+    return found._replace(encoded=Encoded(made, found.encoded.rows)), enlarged
