@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from catclf.engines import Coordinates, Engine
+from catclf.engines import Coordinates, Engine, Sweeping, run
+from catclf.engines.sweep import Request
 from catclf.logistic import Vector
 from catclf.objective import Objective
 
@@ -24,12 +25,17 @@ def largest_curvature(engine: Engine, objective: Objective, bias_factor: float =
 
     It needs one sweep an iteration, whatever the engine.
     """
+    return run(engine, bounding(engine, objective, bias_factor))
+
+
+def bounding(engine: Engine, objective: Objective, bias_factor: float = 1.0) -> Sweeping[float]:
+    """Do as `largest_curvature`, but leave it to the caller to have the engine sweep."""
     noise = np.random.default_rng(0).standard_normal(engine.m)
     v = np.zeros_like(engine.start())
     begin, multiply = _Shares(objective.shares, noise), _Shares(objective.shares)
     largest = 0.0
     for _ in range(_ITERATIONS):
-        v, _ = engine.sweep(v, multiply if largest else begin)
+        v, _ = yield Request(v, multiply if largest else begin)
         if bias_factor != 1.0:
             engine.shift(v, (bias_factor - 1.0) * engine.bias(v))
         stretched = _length(engine, v, bias_factor)

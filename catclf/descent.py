@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from catclf.config import DescentSettings
-from catclf.engines import Coordinates, Engine, length
+from catclf.engines import Coordinates, Engine, Sweeping, length, run
+from catclf.engines.sweep import Request
 from catclf.errors import ClusterError
 from catclf.objective import Objective
 
@@ -101,7 +102,6 @@ def next_recorded(step: int) -> int:
     return step + stride - step % stride
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a descent that explodes is found out by its cost
 def descend(
     engine: Engine,
     objective: Objective,
@@ -149,6 +149,33 @@ def descend(
     ClusterError
         If they are lost before there is a first point.
     """
+    descent = descending(
+        engine,
+        objective,
+        settings,
+        learning_rate,
+        start=start,
+        bias_factor=bias_factor,
+        swings=swings,
+        observer=observer,
+        interrupted=interrupted,
+    )
+    return run(engine, descent)
+
+
+def descending(
+    engine: Engine,
+    objective: Objective,
+    settings: DescentSettings,
+    learning_rate: float,
+    *,
+    start: Coordinates | None = None,
+    bias_factor: float = 1.0,
+    swings: bool = False,
+    observer: Observer | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Sweeping[Descent]:
+    """Do as `descend`, but leave it to the caller to have the engine sweep."""
     watch = _Watch(settings.patience if objective.has_held_out else None, observer)
     stop = _Stop(settings, interrupted)
     rate, l2 = learning_rate, objective.l2
@@ -161,7 +188,7 @@ def descend(
     while True:
         recorded = step == due
         try:
-            dc, losses = engine.sweep(c, objective, recorded or momentum is not None)
+            dc, losses = yield Request(c, objective, recorded or momentum is not None)
         except ClusterError:
             if step == 0:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -12,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import ENGINES, USUAL_FOLDS, DescentSettings, FeatureKind, TrainSettings
-from catclf.curvature import largest_curvature
-from catclf.descent import Descent, descend
+from catclf.curvature import bounding
+from catclf.descent import Descent, descending
 from catclf.design import Design, Standardisation
-from catclf.engines import Engine, MakeEngine
+from catclf.engines import Engine, MakeEngine, Sweeping, run, run_together
 from catclf.engines.choice import choose_engine
 from catclf.errors import ConfigError, Setting, TooFewPicturesError, TrainingError
 from catclf.features import Features, FeaturesClass
@@ -319,17 +320,23 @@ def fit(
 
     If it is `watched`, every recorded step is reported to the problem's progress, which may interrupt.
     """
+    return run(prepared.engine, _fitting(prepared, train, held_out, watched))
+
+
+def _fitting(
+    prepared: Prepared, train: Mask, held_out: Mask | None = None, watched: bool = False
+) -> Sweeping[Fitted]:
     problem = prepared.problem
     settings = problem.settings.descent.usual_for(problem.settings.kind, int(train.sum()))
     assert settings.l2 is not None  # `usual_for` has replaced it
     progress = problem.progress if watched else Progress()
     l2 = choose_l2(prepared, train) if settings.l2 == "auto" else settings.l2
     objective = prepared.objective(train, l2, held_out)
-    bias_factor = _bias_factor(prepared, objective)
-    curvature = largest_curvature(prepared.engine, objective, bias_factor)
+    bias_factor = yield from _bias_factor(prepared, objective)
+    curvature = yield from bounding(prepared.engine, objective, bias_factor)
     rate = 1.0 / curvature if settings.learning_rate == "auto" else settings.learning_rate
     progress.descending(settings.iterations)
-    descent = descend(
+    descent = yield from descending(
         prepared.engine,
         objective,
         settings,
@@ -354,7 +361,7 @@ def divergence(fitted: Fitted) -> TrainingError:
     )
 
 
-def _bias_factor(prepared: Prepared, objective: Objective) -> float:
+def _bias_factor(prepared: Prepared, objective: Objective) -> Sweeping[float]:
     """1 for the lecture's simultaneous update; for standardised features a step of its own for b.
 
     Centred columns decouple w from b, whose curvature is 1 where that of w is λmax(X diag(shares) Xᵀ).
@@ -362,7 +369,7 @@ def _bias_factor(prepared: Prepared, objective: Objective) -> float:
     """
     if prepared.standardisation is None:
         return 1.0
-    without_bias = largest_curvature(prepared.engine, objective, 0.0) - objective.l2
+    without_bias = (yield from bounding(prepared.engine, objective, 0.0)) - objective.l2
     return float(without_bias / objective.loss_curvature) or 1.0
 
 
@@ -374,7 +381,8 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
     """Choose λ by cross-validated loss on the pictures `train`: the largest within one standard error.
 
     The path goes from strong to weak penalties, λ = L/m · 10ᵉ, e = 3, 2.5 … −1.5, L being the curvature
-    of the mean loss; each fit starts where the last one ended. A fold is only a change of shares.
+    of the mean loss; each fit starts where the last one ended. A fold is only a change of shares, so all
+    folds go down their paths side by side.
 
     Raises
     ------
@@ -390,15 +398,15 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
         raise TooFewPicturesError(
             exc.found, exc.positive, purpose, *advice, pictures=exc.pictures
         ) from exc
-    plain = prepared.objective(train, 0.0)
-    bias_factor = _bias_factor(prepared, plain)
-    largest = largest_curvature(prepared.engine, plain, bias_factor)
+    _, largest = run(prepared.engine, _steepness(prepared, train))
     path = [largest / int(train.sum()) * 10.0**e for e in _L2_EXPONENTS]
-    rows = []
-    for done, (rest, fold) in enumerate(masks, start=1):
-        rows.append(_path_losses(prepared, rest, fold, path))
-        problem.progress.advanced("folds fitted to choose the penalty", done, len(masks))
-    losses = np.array(rows)  # (folds, penalties)
+    done = itertools.count(1)
+
+    def fitted() -> None:
+        problem.progress.advanced("fits to choose the penalty", next(done), len(masks) * len(path))
+
+    folds = [_path_losses(prepared, rest, fold, path, fitted) for rest, fold in masks]
+    losses = np.array(run_together(prepared.engine, folds))  # (folds, penalties)
     mean = losses.mean(axis=0)
     best = int(mean.argmin())
     # Paired by fold: folds differ more from each other than penalties do on the same fold.
@@ -411,20 +419,33 @@ def _feasible_folds(problem: Problem, train: Mask) -> int:
     return max(2, min(USUAL_FOLDS, most_folds(problem.y[train], problem.groups_of(train))))
 
 
-def _path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[float]) -> list[float]:
+def _steepness(prepared: Prepared, train: Mask) -> Sweeping[tuple[float, float]]:
+    """Compute the factor of the bias's step and the largest curvature, without a penalty."""
+    plain = prepared.objective(train, 0.0)
+    bias_factor = yield from _bias_factor(prepared, plain)
+    curvature = yield from bounding(prepared.engine, plain, bias_factor)
+    return bias_factor, curvature
+
+
+def _path_losses(
+    prepared: Prepared,
+    train: Mask,
+    held_out: Mask,
+    path: list[float],
+    fitted: Callable[[], None],
+) -> Sweeping[list[float]]:
     """Mean loss of the pictures `held_out` for each penalty of `path`, fitted on `train`."""
     settings = replace(_L2_DESCENT, loss=prepared.problem.descent.loss)
-    plain = prepared.objective(train, 0.0)
-    bias_factor = _bias_factor(prepared, plain)
-    curvature = largest_curvature(prepared.engine, plain, bias_factor)
+    bias_factor, curvature = yield from _steepness(prepared, train)
     start = np.zeros_like(prepared.engine.start())
     losses = []
     for l2 in path:
         objective = prepared.objective(train, l2, held_out)
         rate = 1.0 / (curvature + l2)
-        descent = descend(
+        descent = yield from descending(
             prepared.engine, objective, settings, rate, start=start, bias_factor=bias_factor
         )
+        fitted()
         start = descent.c
         losses.append(descent.last.validation_cost)
     return losses
@@ -463,14 +484,26 @@ def cross_validate(
     encoded = None if kind.learns else whole.encoded
     # With w and b of a model that has seen every fold its engine would start.
     untouched = not (kind.learns or kind.standardised or whole.resumed)
+    masks = list(_fold_masks(problem, train, folds))
+    done = itertools.count(1)
+
+    def of_fold(prepared: Prepared, rest: Mask) -> Sweeping[tuple[Fitted, Vector]]:
+        fitted = yield from _fitting(prepared, rest)
+        problem.progress.advanced("folds cross-validated", next(done), folds)
+        return fitted, prepared.probabilities(fitted.descent)
+
+    if untouched:
+        found = run_together(whole.engine, [of_fold(whole, rest) for rest, _ in masks])
+    else:
+        found = []
+        for rest, _ in masks:
+            prepared = prepare(problem, rest, encoded=encoded)
+            found.append(run(prepared.engine, of_fold(prepared, rest)))
     probabilities = np.full(problem.m, np.nan)
-    for done, (rest, fold) in enumerate(_fold_masks(problem, train, folds), start=1):
-        prepared = whole if untouched else prepare(problem, rest, encoded=encoded)
-        fitted = fit(prepared, rest)
+    for (_, members), (fitted, scored) in zip(masks, found, strict=True):
         if fitted.descent.stop_reason == "diverged":
             on_divergence(divergence(fitted))
-        probabilities[fold] = prepared.probabilities(fitted.descent)[fold]
-        problem.progress.advanced("folds cross-validated", done, folds)
+        probabilities[members] = scored[members]
     return probabilities[train]
 
 

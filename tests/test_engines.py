@@ -23,7 +23,7 @@ from catclf.design import Design
 from catclf.engines import Engine, gram, stream
 from catclf.engines.choice import choose_engine
 from catclf.engines.gram import gram_matrix
-from catclf.engines.stream import score_part, sweep_part
+from catclf.engines.stream import Point, score_part, sweep_part
 from catclf.logistic import Vector
 from catclf.objective import Objective
 from catclf.stores.here import InMemory
@@ -381,13 +381,14 @@ def test_a_sweep_over_a_part_is_that_of_its_pictures(monkeypatch: pytest.MonkeyP
     shares, weights = np.full(20, 1 / 20), rng.normal(size=5).astype(np.float32)
     objective = Objective("cross-entropy", y, shares, 0.0)
     part = slice(6, 17)
-    sums, losses = sweep_part(InMemory(rows), part, weights, 0.5, objective, True)
+    point = Point(weights, 0.5, losses=True)
+    ((sums, losses),) = sweep_part(InMemory(rows), part, [point], [objective])
     z = rows[part] @ weights + 0.5
     residual = (1 / (1 + np.exp(-z)) - y[part]) * shares[part]
     assert_allclose(sums, [*(residual @ rows[part]), residual.sum()], rtol=1e-5)
     assert losses is not None
     assert_allclose(losses[0], ((np.logaddexp(0, z) - y[part] * z) * shares[part]).sum(), rtol=1e-6)
-    assert_allclose(score_part(InMemory(rows), part, weights, 0.5), z, rtol=1e-6)
+    assert_allclose(score_part(InMemory(rows), part, point), z, rtol=1e-6)
 
 
 def test_the_faster_engine_is_chosen() -> None:

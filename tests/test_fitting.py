@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from catclf import fitting
 from catclf.config import FEATURES, DescentSettings, FeatureKind, ReadOptions, TrainSettings
-from catclf.curvature import largest_curvature
 from catclf.descent import Descent, Step
-from catclf.descent import descend as descend_of_fitting
+from catclf.descent import descending as descending_of_fitting
+from catclf.engines import Sweeping, run
+from catclf.engines.sweep import Request
 from catclf.errors import ConfigError, TooFewPicturesError, TrainingError
 from catclf.features.pixels import Pixels
 from catclf.fitting import Mask, Prepared, Problem, choose_l2, cross_validate, encode, fit, prepare
@@ -387,7 +389,7 @@ def test_progress_hears_of_the_pictures_encoded(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_progress_hears_of_each_fold() -> None:
-    penalty = [("folds fitted to choose the penalty", k, 5) for k in range(1, 6)]
+    penalty = [("fits to choose the penalty", k, 50) for k in range(1, 51)]
     assert told_of(automatic("pixels")).told == penalty
     plain = told_of(problem(), folds=3)
     assert plain.told == [("folds cross-validated", k, 3) for k in range(1, 4)]
@@ -459,11 +461,21 @@ def test_the_path_of_penalties_and_what_they_are_compared_by(monkeypatch: pytest
     # A little further than one standard error from it.
     losses[:, 4] = 0.1 + 0.2694 * np.array([1, -1, 0.5, -0.5, 0])
 
-    def path_losses(prepared: Prepared, train: Mask, held_out: Mask, path: list[float]) -> list[float]:
-        del prepared
+    def path_losses(
+        prepared: Prepared,
+        train: Mask,
+        held_out: Mask,
+        path: list[float],
+        fitted: Callable[[], None],
+    ) -> Sweeping[list[float]]:
+        yield Request(prepared.engine.start(), prepared.objective(train, 0.0))
         assert not (train & held_out).any()
         seen.append((int(held_out.sum()), path))
-        return [float(loss) for loss in losses[len(seen) - 1]]
+        number = len(seen) - 1
+        for _ in path:
+            yield Request(prepared.engine.start(), prepared.objective(train, 0.0))
+            fitted()
+        return [float(loss) for loss in losses[number]]
 
     monkeypatch.setattr(fitting, "_path_losses", path_losses)
     some = problem(TrainSettings(features="patches", descent=replace(SHORT, l2="auto")))
@@ -472,14 +484,18 @@ def test_the_path_of_penalties_and_what_they_are_compared_by(monkeypatch: pytest
     train = np.arange(M) < 25
     prepared = prepare(some, train)
     chosen = choose_l2(prepared, train)
-    plain = prepared.objective(train, 0.0)
-    largest = largest_curvature(prepared.engine, plain, fitting._bias_factor(prepared, plain))
+    _, largest = run(prepared.engine, fitting._steepness(prepared, train))
     expected = [largest / 25 * 10**e for e in (3, 2.5, 2, 1.5, 1, 0.5, 0, -0.5, -1, -1.5)]
     assert sum(count for count, _ in seen) == 25
     for _, path in seen:
         assert_allclose(path, expected, rtol=1e-12)
     assert chosen == path[5]
-    assert heard[-5:] == [("folds fitted to choose the penalty", k, 5) for k in (1, 2, 3, 4, 5)]
+    said = "fits to choose the penalty"
+    assert [each for each in heard if each[0] == said] == [(said, k, 50) for k in range(1, 51)]
+
+
+def losses_of_path(prepared: fitting.Prepared, train: fitting.Mask, path: list[float]) -> list[float]:
+    return run(prepared.engine, fitting._path_losses(prepared, train, ~train, path, lambda: None))
 
 
 class Hearing(Progress):
@@ -498,7 +514,7 @@ def test_losses_of_a_path_are_those_of_single_fits() -> None:
     path = [0.3, 0.1]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(fitting, "_L2_DESCENT", settings)
-        found = fitting._path_losses(prepared, train, ~train, path)
+        found = losses_of_path(prepared, train, path)
     for l2, loss in zip(path, found, strict=True):
         exact = replace(some.settings, descent=replace(settings, l2=l2))
         fitted = fit(replace(prepared, problem=replace(some, settings=exact)), train, held_out=~train)
@@ -512,10 +528,11 @@ def test_the_bias_of_standardised_rows_has_the_curvature_of_w() -> None:
     x = prepared.encoded.rows[:]  # standardised already
     curvature = float(np.linalg.eigvalsh(x.astype(float).T @ x / M)[-1])
     for l2 in (0.0, 0.7):
-        factor = fitting._bias_factor(prepared, prepared.objective(every, l2))
+        objective = prepared.objective(every, l2)
+        factor = run(prepared.engine, fitting._bias_factor(prepared, objective))
         assert factor == pytest.approx(curvature, rel=1e-3)
     plain = prepare(problem(), every)
-    assert fitting._bias_factor(plain, plain.objective(every, 0.0)) == 1.0
+    assert run(plain.engine, fitting._bias_factor(plain, plain.objective(every, 0.0))) == 1.0
 
 
 def test_an_engine_is_chosen_for_all_fits(
@@ -541,13 +558,13 @@ def test_above_the_limit_a_descent_swings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     every, seen = np.ones(M, dtype=bool), []
-    descend = descend_of_fitting
+    descend = descending_of_fitting
 
     def watched(*arguments: object, swings: bool, **named: object) -> object:
         seen.append(swings)
         return descend(*arguments, swings=swings, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fitting, "descend", watched)
+    monkeypatch.setattr(fitting, "descending", watched)
     limit = 2 / fit(prepare(problem(), every), every).curvature
     for share in (0.5, 0.99, 1.01):
         settings = TrainSettings(descent=replace(SHORT, learning_rate=share * limit))
@@ -569,15 +586,14 @@ def test_every_fit_of_a_path_has_the_rate_of_its_own_curvature(monkeypatch: pyte
     some = problem(TrainSettings(features="patches", descent=SHORT))
     train, rates = np.arange(M) % 3 > 0, list[float]()
     prepared = prepare(some, train)
-    plain = prepared.objective(train, 0.0)
-    curvature = largest_curvature(prepared.engine, plain, fitting._bias_factor(prepared, plain))
+    _, curvature = run(prepared.engine, fitting._steepness(prepared, train))
 
-    def watched(*arguments: Any, **named: Any) -> Descent:
+    def watched(*arguments: Any, **named: Any) -> Sweeping[Descent]:
         rates.append(arguments[3])
-        return descend_of_fitting(*arguments, **named)
+        return descending_of_fitting(*arguments, **named)
 
-    monkeypatch.setattr(fitting, "descend", watched)
-    fitting._path_losses(prepared, train, ~train, [3.0, 0.2, 0.01])
+    monkeypatch.setattr(fitting, "descending", watched)
+    losses_of_path(prepared, train, [3.0, 0.2, 0.01])
     assert_allclose(rates, [1 / (curvature + l2) for l2 in (3.0, 0.2, 0.01)], rtol=1e-9)
 
 

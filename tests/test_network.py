@@ -28,7 +28,7 @@ from PIL import Image
 import catclf as library
 from catclf import fitting
 from catclf.config import FEATURES, DescentSettings, ReadOptions, TrainSettings
-from catclf.descent import descend
+from catclf.descent import descending
 from catclf.design import Standardisation
 from catclf.errors import ConfigError, DataError, MissingExtraError, ModelFileError
 from catclf.features import encoder, lite0, onnx_session
@@ -693,11 +693,11 @@ class Counting:
 
         def noted(engine: Any, objective: Any, *arguments: Any, **options: Any) -> Any:
             self.penalties.append(objective.l2)
-            return descend(engine, objective, *arguments, **options)
+            return descending(engine, objective, *arguments, **options)
 
         monkeypatch.setattr(Network, "rows", counted)
         monkeypatch.setattr(Standardisation, "fit", recorded)
-        monkeypatch.setattr(fitting, "descend", noted)
+        monkeypatch.setattr(fitting, "descending", noted)
 
 
 @pytest.fixture

@@ -6,15 +6,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from collections.abc import Generator, Sequence
+from typing import Any, Protocol, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from catclf.design import Design
-from catclf.engines.sweep import Summand, Sweep
+from catclf.engines.sweep import Request, Summand, Sweep
+from catclf.errors import ClusterError
 from catclf.logistic import Vector
 
 Coordinates = NDArray[Any]
+Result = TypeVar("Result")
+
+Sweeping = Generator[Request, Sweep, Result]
+"""A computation that yields what it asks of an engine, and is sent the answer."""
 
 
 class Engine(Protocol):
@@ -35,6 +42,9 @@ class Engine(Protocol):
     def sweep(self, c: Coordinates, summand: Summand, losses: bool = False) -> Sweep:
         """Sum (x, 1) r over the pictures, r being a function of their z = wᵀx + b, and the losses."""
 
+    def sweeps(self, requests: Sequence[Request]) -> list[Sweep]:
+        """Answer several requests, in one pass where that takes less time than one for each."""
+
     def scores(self, c: Coordinates) -> Vector:
         """Z = wᵀX + b (m,)."""
 
@@ -54,6 +64,40 @@ class Engine(Protocol):
 def length(engine: Engine, c: Coordinates) -> float:
     """‖(w, b)‖."""
     return math.sqrt(max(engine.dot(c, c), 0.0))
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a descent that explodes is found out by its cost
+def run(engine: Engine, computation: Sweeping[Result]) -> Result:
+    """Run a computation to its end; it may catch what the engine raises."""
+    try:
+        request = next(computation)
+        while True:
+            try:
+                answer = engine.sweep(*request)
+            except ClusterError as exc:
+                request = computation.throw(exc)
+            else:
+                request = computation.send(answer)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def run_together(engine: Engine, computations: Sequence[Sweeping[Result]]) -> list[Result]:
+    """Run computations side by side: what all of them ask for at a time is one call of the engine."""
+    results: dict[int, Result] = {}
+    answers: dict[int, Sweep | None] = dict.fromkeys(range(len(computations)))
+    while True:
+        requests = {}
+        for k, answer in answers.items():
+            try:
+                requests[k] = next(computations[k]) if answer is None else computations[k].send(answer)
+            except StopIteration as end:
+                results[k] = end.value
+        if not requests:
+            return [results[k] for k in range(len(computations))]
+        answers = dict(zip(requests, engine.sweeps([*requests.values()]), strict=True))
 
 
 class MakeEngine(Protocol):

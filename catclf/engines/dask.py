@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.design import Design
-from catclf.engines.stream import scaled_weights, score_part, sweep_part
-from catclf.engines.sweep import FAN_IN, Summand, Sweep, added
+from catclf.engines.stream import Point, score_part, sweep_part
+from catclf.engines.sweep import FAN_IN, Request, Summand, Sweep, added
 from catclf.engines.w_and_b import WeightsAndBias
 from catclf.logistic import Vector
 from catclf.stores.here import InMemory
@@ -20,6 +20,8 @@ from catclf.work.parts import parts
 
 if TYPE_CHECKING:
     from distributed import Future
+
+Result = TypeVar("Result")
 
 # Sums that one task adds up, or we do: two levels of the tree, so that few wait for others.
 _ADDED_AT_ONCE = FAN_IN**2
@@ -62,31 +64,34 @@ class DaskEngine(WeightsAndBias):
 
     def sweep(self, c: Vector, summand: Summand, losses: bool = False) -> Sweep:
         """See `catclf.engines.Engine`."""
-        terms = self._sent(summand)
-        point = self._point(c, losses)
-        sums = self._cluster.submit_each(_swept, self._rows, terms, [point] * len(terms))
+        return self.sweeps([Request(c, summand, losses)])[0]
+
+    def sweeps(self, requests: Sequence[Request]) -> list[Sweep]:
+        """See `catclf.engines.Engine`; all in one pass."""
+        terms = [list(of) for of in zip(*(self._sent(each.summand) for each in requests), strict=True)]
+        points = self._known([Point.at(request.c, self._scale, request.losses) for request in requests])
+        sums = self._cluster.submit_each(_swept, self._rows, terms, [points] * len(terms))
         while len(sums) > _ADDED_AT_ONCE:
             groups = range(0, len(sums), _ADDED_AT_ONCE)
-            sums = [self._cluster.submit(_added, sums[k : k + _ADDED_AT_ONCE]) for k in groups]
+            sums = [self._cluster.submit(added, sums[k : k + _ADDED_AT_ONCE]) for k in groups]
         # Subtle: to let go of the last sweep's takes a message. The client sends one in 10 ms, and the
         # next sweep should not have to wait for that.
         self._sums = sums
-        whole, lost = added(self._cluster.gather(sums))
-        whole[:-1] *= self._scale
-        return whole, lost
+        found = added(self._cluster.gather(sums))
+        for whole, _ in found:
+            whole[:-1] *= self._scale
+        return found
 
     def scores(self, c: Vector) -> Vector:
         """Z = wᵀX + b (m,)."""
-        point = self._point(c, losses=False)
+        point = self._known(Point.at(c, self._scale))
         inner = [shard.inner for shard in self._shards]
         scores = self._cluster.submit_each(_scored, self._rows, inner, [point] * len(inner))
         return np.concatenate(self._cluster.gather(scores))
 
-    def _point(self, c: Vector, losses: bool) -> _Point | Future[Any]:
-        """The point for every task; to many it is sent through the workers, which takes longer."""
-        point = _Point(scaled_weights(c, self._scale), self.bias(c), losses)
-        few = len(self._shards) <= _SENT_AT_ONCE
-        return point if few else self._cluster.send(point)
+    def _known(self, value: Result) -> Result | Future[Result]:
+        """A value for every task; to many it is sent through the workers, which takes longer."""
+        return value if len(self._shards) <= _SENT_AT_ONCE else self._cluster.send(value)
 
     def _sent(self, summand: Summand) -> list[Future[Any]]:
         """Send each shard's terms to where its rows are, once for each summand."""
@@ -98,14 +103,6 @@ class DaskEngine(WeightsAndBias):
             ]
             self._terms[summand] = terms
         return terms
-
-
-class _Point(NamedTuple):
-    """Where a sweep is made, and whether it is to sum the losses."""
-
-    scaled: NDArray[np.float32]
-    b: float
-    losses: bool
 
 
 class _Terms(NamedTuple):
@@ -138,18 +135,11 @@ def _beside(rows: NDArray[Any], terms: _Terms) -> _Terms:
     return terms
 
 
-def _swept(rows: NDArray[Any], terms: _Terms, point: _Point) -> Sweep:
+def _swept(rows: NDArray[Any], terms: list[_Terms], points: list[Point]) -> list[Sweep]:
+    kept, summands = InMemory(rows), [each.summand for each in terms]
+    return added(sweep_part(kept, part, points, summands) for part in terms[0].inner)
+
+
+def _scored(rows: NDArray[Any], inner: list[slice], point: Point) -> Vector:
     kept = InMemory(rows)
-    return added(
-        sweep_part(kept, part, point.scaled, point.b, terms.summand, point.losses)
-        for part in terms.inner
-    )
-
-
-def _scored(rows: NDArray[Any], inner: list[slice], point: _Point) -> Vector:
-    kept = InMemory(rows)
-    return np.concatenate([score_part(kept, part, point.scaled, point.b) for part in inner])
-
-
-def _added(sums: list[Sweep]) -> Sweep:
-    return added(sums)
+    return np.concatenate([score_part(kept, part, point) for part in inner])

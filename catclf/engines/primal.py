@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from catclf.design import Design
-from catclf.engines.sweep import Summand, Sweep
+from catclf.engines.sweep import Request, Summand, Sweep
 from catclf.engines.w_and_b import WeightsAndBias
 from catclf.logistic import EVERY_PICTURE, Vector
 
@@ -35,6 +37,10 @@ class PrimalEngine(WeightsAndBias):
         summand.residual(z, EVERY_PICTURE, r)
         sums = np.append(r @ self._xt, r.sum())
         return sums, summand.losses(z, EVERY_PICTURE) if losses else None
+
+    def sweeps(self, requests: Sequence[Request]) -> list[Sweep]:
+        """See `catclf.engines.Engine`; one after the other."""
+        return [self.sweep(*request) for request in requests]
 
     def scores(self, c: Vector) -> Vector:
         """Z = wᵀX + b (m,)."""
