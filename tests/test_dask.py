@@ -27,6 +27,7 @@ from catclf.config import ENGINES, DescentSettings, ReadOptions, TrainSettings
 from catclf.descent import Step
 from catclf.design import Design
 from catclf.engines.dask import DaskEngine
+from catclf.engines.sweep import Request
 from catclf.errors import ClusterError, ConfigError, DataError
 from catclf.features.pixels import Pixels
 from catclf.images import on_workers
@@ -334,6 +335,10 @@ def test_rows_from_here_give_the_bits_of_the_engine_stream(
     ):
         assert_array_equal(actual, expected)
     assert dask.sweep(c, objective)[1] is None
+    several = [Request(k * c, objective, k > 1) for k in range(4)]
+    for expected, actual in zip(stream.sweeps(several), dask.sweeps(several), strict=True):
+        assert_array_equal(actual[0], expected[0])
+        assert (actual[1] is None) == (expected[1] is None)
     assert_array_equal(dask.scores(c), stream.scores(c))
     assert_array_equal(dask.start(), c)
     assert (dask.m, dask.n_x) == (90, 30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple, get_args
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from catclf.config import ENGINES, LOSS_NAMES, STOP_RULES, DescentSettings, Place
 from catclf.curvature import largest_curvature
-from catclf.descent import Descent, descend
+from catclf.descent import Descent, descend, descending
 from catclf.design import Design
-from catclf.engines import Engine, gram, stream
+from catclf.engines import Engine, gram, run_together, stream
 from catclf.engines.choice import choose_engine
 from catclf.engines.gram import gram_matrix
 from catclf.engines.stream import Point, score_part, sweep_part
+from catclf.engines.sweep import Request
 from catclf.logistic import Vector
 from catclf.objective import Objective
 from catclf.stores.here import InMemory
@@ -403,3 +404,63 @@ def test_the_faster_engine_is_chosen() -> None:
     assert choose_engine(m=209, n_x=12288, sweeps=2000, memory=2 * 8 * 209**2) == "gram"
     assert choose_engine(m=209, n_x=12288, sweeps=2000, memory=2 * 8 * 209**2 - 1) == "stream"
     assert choose_engine(m=10, n_x=10, sweeps=9, memory=10**9, place="workers") == "dask"
+
+
+# --- several sweeps in one pass ---
+
+
+@engines
+@kinds
+@pytest.mark.parametrize("own_bias", [True, False])
+def test_several_sweeps_are_those_that_are_asked_for_one_by_one(
+    name: str, kind: str, own_bias: bool
+) -> None:
+    design, rng = make_design(kind, 45, 20), np.random.default_rng(3)
+    engine = engine_class(name)(design, start_weights("random", 20), 2, b0=0.4, own_bias=own_bias)
+    y, shares = reference.labels(45), np.full(45, 1 / 45)
+    requests = []
+    for k, loss in enumerate(LOSS_NAMES):
+        held_out = rng.random(45) if k else None
+        objective = Objective(loss, y, shares * rng.random(45), 0.0, held_out)
+        requests += [Request((1 + k) * engine.start(), objective, losses) for losses in (True, False)]
+    for (sums, losses), request in zip(engine.sweeps(requests), requests, strict=True):
+        expected, expected_losses = engine.sweep(*request)
+        assert_close(engine.weights(sums), engine.weights(expected), name)
+        assert_close(engine.bias(sums), engine.bias(expected), name)
+        assert (losses is None) == (not request.losses)
+        if losses is not None:
+            assert_close(losses, expected_losses, name)
+
+
+@engines
+def test_descents_side_by_side_end_where_each_would_alone(name: str) -> None:
+    design, y = make_design("float32", 45, 6), reference.labels(45)
+    engine = engine_class(name)(design, np.zeros(6), 2)
+    settings = DescentSettings(iterations=400, momentum=0.5, stop="gradient", epsilon=1e-3)
+    shares = [np.full(45, 1 / 45), np.where(np.arange(45) < 30, 1 / 30, 0.0)]
+    objectives = [Objective("cross-entropy", y, share, l2) for share in shares for l2 in (0.5, 0.01)]
+    together = run_together(
+        engine, [descending(engine, objective, settings, 0.5) for objective in objectives]
+    )
+    assert len({descent.iterations for descent in together}) > 1  # the others go on
+    for found, objective in zip(together, objectives, strict=True):
+        alone = descend(engine, objective, settings, 0.5)
+        assert (found.stop_reason, found.iterations) == (alone.stop_reason, alone.iterations)
+        assert_close(engine.weights(found.c), engine.weights(alone.c), name)
+
+
+def test_what_folds_ask_for_together_is_one_pass_over_rows() -> None:
+    passes: list[slice] = []
+
+    class Counted(InMemory):
+        def pieces(self, part: slice, step: int) -> Iterator[NDArray[Any]]:
+            passes.append(part)
+            return super().pieces(part, step)
+
+    design = make_design("uint8", 45, 20)
+    engine = stream.StreamEngine(Design(Counted(design.rows[:]), design.scale), np.zeros(20))
+    objective = Objective("cross-entropy", reference.labels(45), np.full(45, 1 / 45), 0.1)
+    settings = DescentSettings(iterations=7, stop="none")
+    run_together(engine, [descending(engine, objective, settings, 0.1) for _ in range(5)])
+    assert len(passes) == 8 * len(engine._parts)
+    assert run_together(engine, []) == []

@@ -60,6 +60,7 @@ class GramEngine:
                 edge = np.append(edge, b0)
             gram = _bordered(gram, edge, float(w0 @ w0) + b0 * b0)
         self._gram = gram
+        self._has_others = len(gram) > design.m  # members of the basis other than pictures
 
     def start(self) -> NDArray[np.float64]:
         """Coordinates of (w₀, b₀): zero, or the last member of the basis."""
@@ -71,23 +72,25 @@ class GramEngine:
     def sweep(self, c: NDArray[np.float64], summand: Summand, losses: bool = False) -> Sweep:
         """See `catclf.engines.Engine`."""
         xr = np.empty(c.shape)
-        lost = self._residual(xr[0], Request(c, summand, losses))
-        self._gram.dot(xr[0], xr[1])
-        return xr, lost
+        a = r = xr[0]
+        z = c[1]
+        if self._has_others:
+            a[self.m :] = 0.0  # they have no part in a gradient
+            r, z = a[: self.m], z[: self.m]
+        summand.residual(z, EVERY_PICTURE, r)
+        self._gram.dot(a, xr[1])
+        return xr, summand.losses(z, EVERY_PICTURE) if losses else None
 
     def sweeps(self, requests: Sequence[Request]) -> list[Sweep]:
         """See `catclf.engines.Engine`; one product K R for all of them."""
-        xr = np.empty((2, len(requests), len(self._gram)))
-        lost = [self._residual(a, request) for a, request in zip(xr[0], requests, strict=True)]
+        xr = np.zeros((2, len(requests), len(self._gram)))
+        losses = []
+        for (c, summand, wanted), a in zip(requests, xr[0], strict=True):
+            z = self.scores(c)
+            summand.residual(z, EVERY_PICTURE, a[: self.m])
+            losses.append(summand.losses(z, EVERY_PICTURE) if wanted else None)
         xr[0].dot(self._gram, xr[1])  # K is symmetric
-        return [(np.ascontiguousarray(xr[:, k]), losses) for k, losses in enumerate(lost)]
-
-    def _residual(self, a: Vector, request: Request) -> Vector | None:
-        """Write r, the coordinates of a gradient, and return the losses if they are asked for."""
-        z = self.scores(request.c)
-        a[self.m :] = 0.0  # other members of the basis have no part in a gradient
-        request.summand.residual(z, EVERY_PICTURE, a[: self.m])
-        return request.summand.losses(z, EVERY_PICTURE) if request.losses else None
+        return [(np.ascontiguousarray(xr[:, k]), lost) for k, lost in enumerate(losses)]
 
     def scores(self, c: NDArray[np.float64]) -> Vector:
         """Z (m,), the pictures' part of K a."""
