@@ -86,7 +86,7 @@ def score_part(rows: Store, part: slice, point: Point) -> Vector:
 
 
 def _blocks(rows: Store, part: slice) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Yield the pictures of a part in blocks; each is gone when the next one comes."""
+    """Yield the pictures of a part as blocks of float32, each gone when the next comes."""
     m, n_x = part.stop - part.start, rows.shape[1]
     blocks = -(-4 * m * n_x // _BLOCK_BYTES)
     height = -(-m // blocks)  # nearly equal for all of them
