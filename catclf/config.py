@@ -458,9 +458,9 @@ class TrainSettings:
             able = [name for name, engine in ENGINES.items() if "workers" in engine.reads]
             rule = f"auto or {' or '.join(able)} where there is a scheduler"
             _check(self.engine in ("auto", *able), "engine", self.engine, rule)
-            able = [name for name, kind in FEATURES.items() if kind.anywhere]
-            rule = f"{' or '.join(able)} where there is a scheduler: others are made on this machine"
-            _check(self.kind.anywhere, "features", self.features, rule)
+            able = [name for name, kind in FEATURES.items() if not kind.learns]
+            rule = f"{' or '.join(able)} where there is a scheduler: others are learned on this machine"
+            _check(not self.kind.learns, "features", self.features, rule)
 
     @property
     def kind(self) -> FeatureKind:

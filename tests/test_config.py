@@ -226,9 +226,10 @@ def test_workers_have_an_engine_of_their_own(engine: str) -> None:
             ("engine", engine, "auto or dask where there is a scheduler")
             for engine in ("primal", "gram", "stream")
         ),
-        *(
-            ("features", features, "pixels where there is a scheduler: others are made on this machine")
-            for features in ("patches", "network")
+        (
+            "features",
+            "patches",
+            "pixels or network where there is a scheduler: others are learned on this machine",
         ),
     ],
 )

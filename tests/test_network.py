@@ -934,7 +934,6 @@ def test_the_other_sides_have_rows(size: int) -> None:
     ("options", "said"),
     [
         (["--flip"], "--flip True: must be left out: network features are not made of mirror images"),
-        (["--scheduler", "local"], "--features network: must be pixels where there is a scheduler"),
         (["--engine", "dask"], "--engine dask needs a --scheduler"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,

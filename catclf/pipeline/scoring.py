@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, islice
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ from catclf.progress import Progress
 from catclf.view import View
 from catclf.work.pools import Function, Here, OnThreads, Pool, await_readable
 from catclf.work.spread import MOST, Waiting, spread
+
+if TYPE_CHECKING:
+    from catclf.stores.on_workers import Piece
+    from catclf.work.cluster import Cluster
 
 FEW = 16
 """So many pictures are scored in one thread: a process takes milliseconds to make."""
@@ -234,13 +238,17 @@ class RowMaker:
     options: ReadOptions
     kept: tuple[View, ...] = ()
 
-    def __call__(self, pictures: list[Picture]) -> list[Row]:
+    @property
+    def decoder(self) -> Decoder:
+        """Gives what the features see, then the views to be kept."""
+        return Decoder((self.view, *self.kept), self.options.max_pixels)
+
+    def __call__(self, pictures: list[Picture], decoder: Decoder | None = None) -> list[Row]:
         """Compute the rows of some pictures, none of which depends on the others."""
         from catclf.fingerprints import fingerprint
 
-        decoder = Decoder((self.view, *self.kept), self.options.max_pixels)
         rows = []
-        for one in decoder(pictures):
+        for one in (decoder or self.decoder)(pictures):
             if one.error is not None:
                 rows.append(Row(one.path, None, one.error))
                 continue
@@ -397,6 +405,37 @@ def _on_cluster(
         yield from cluster.ordered_map(_on_worker, tasks)
 
 
+def rows_on_workers(
+    maker: RowMaker, pictures: Pictures, empty: NDArray[Any], cluster: Cluster
+) -> Generator[tuple[list[Row], Piece], None, None]:
+    """Yield what is known of some neighbouring pictures at a time, and where their rows are.
+
+    Parameters
+    ----------
+    maker : RowMaker
+        Its features find what they need on the workers.
+    pictures : iterable of Picture
+    empty : (0, n_x) array
+        Has the shape and dtype of the rows.
+    cluster : Cluster
+
+    Yields
+    ------
+    list of Row, Piece
+        The rows without their numbers, and the numbers of those without an error.
+    """
+    from catclf.stores.on_workers import Piece
+
+    shared, folder, submit = cluster.send(maker), os.getcwd(), cluster.submit
+    batches = _batches(map(_sendable, pictures))
+    blocks = [submit(_block_of, shared, folder, batch, empty) for batch in batches]
+    for block, told in zip(blocks, [submit(_all_but_numbers, block) for block in blocks], strict=True):
+        (rows,) = cluster.gather([told])
+        failed = {k for k, row in enumerate(rows) if row.error is not None}
+        good = np.array([k for k in range(len(rows)) if k not in failed], np.intp)
+        yield rows, Piece(submit(_numbers, block, failed), good)
+
+
 def _batches(pictures: Pictures) -> Iterator[list[Picture]]:
     """Yield as many as one message carries, fewer if there are no more right now."""
     batch: list[Picture] = []
@@ -426,10 +465,43 @@ def _sendable(picture: Picture | Waiting) -> Picture | Waiting:
 
 
 def _on_worker(task: tuple[Scorer, str, list[Picture]]) -> list[Scored]:
-    from catclf.images.on_workers import DecoderAnywhere
-
     scorer, folder, pictures = task
-    here = scorer.decoder
-    decoder = DecoderAnywhere(here.views, here.max_pixels, folder)
+    decoder = _anywhere(scorer.decoder, folder)
     chunks = (pictures[k : k + MOST] for k in range(0, len(pictures), MOST))
     return [answer for chunk in chunks for answer in scorer(chunk, decoder)]
+
+
+def _anywhere(here: Decoder, folder: str) -> Decoder:
+    """The same decoder for paths that are relative to `folder`, and for URLs."""
+    from catclf.images.on_workers import DecoderAnywhere
+
+    return DecoderAnywhere(here.views, here.max_pixels, folder)
+
+
+class RowBlock(NamedTuple):
+    """Rows (k, n_x), of zeros where a picture has an error, and what else is known of the pictures."""
+
+    numbers: NDArray[Any]
+    rows: list[Row]
+
+
+def _block_of(maker: RowMaker, folder: str, pictures: list[Picture], empty: NDArray[Any]) -> RowBlock:
+    numbers = np.zeros((len(pictures), *empty.shape[1:]), empty.dtype)
+    rows = []
+    for k, row in enumerate(maker(pictures, _anywhere(maker.decoder, folder))):
+        if row.numbers is not None:
+            numbers[k] = row.numbers
+        rows.append(row._replace(numbers=None))
+    return RowBlock(numbers, rows)
+
+
+def _all_but_numbers(block: RowBlock) -> list[Row]:
+    return block.rows
+
+
+def _numbers(block: RowBlock, known: set[int]) -> NDArray[Any]:
+    """Pick the rows; when they had to be made again, what was readable must be so still."""
+    for k, row in enumerate(block.rows):
+        if row.error is not None and k not in known:
+            raise row.error
+    return block.numbers

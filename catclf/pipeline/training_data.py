@@ -8,9 +8,10 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catclf.config import ReadOptions, TrainSettings
 from catclf.decoding import Decoding
@@ -32,6 +33,7 @@ from catclf.work.cluster import Cluster
 
 if TYPE_CHECKING:
     from catclf.images.hdf5_rows import Hdf5Rows
+    from catclf.pipeline.scoring import Row, RowMaker
 
 
 class Task(NamedTuple):
@@ -146,7 +148,10 @@ class _Read(NamedTuple):
         """Return these, then the others; `labelled` is of these alone."""
         encoded = self.encoded
         if encoded is not None and other.encoded is not None:
-            encoded = Encoded(encoded.features, encoded.rows.joined(other.encoded.rows))
+            one, another = encoded.rows, other.encoded.rows
+            if one.place != another.place and "workers" in (one.place, another.place):
+                one, another = (InMemory(rows[:]) for rows in (one, another))
+            encoded = Encoded(encoded.features, one.joined(another))
         pictures, marks = self.pictures.joined(other.pictures), np.append(self.marks, other.marks)
         return self._replace(pictures=pictures, encoded=encoded, marks=marks)
 
@@ -173,7 +178,7 @@ def read_all(task: Task, cluster: Cluster | None) -> Sources:
         progress.ignored(listed.labelled.ignored)
         progress.warnings(listed.labelled.warnings)
         positive_class(listed.labelled, settings.positive)  # before anything is decoded
-        found = _load(listed, task, chosen if own_view else None)
+        found = _load(listed, task, chosen if own_view else None, cluster)
         decoding = listed.view.decoding
         packed = listed.rows is not None
     enlarged = 0
@@ -220,7 +225,8 @@ def _other_data(
         progress.ignored(listed.labelled.ignored)
         progress.warnings(listed.labelled.warnings)
         labels_by_name(listed.labelled, positive)
-        return _load(listed, task, None if made is None else lambda: _at_hand(made, settings.read))
+        features = None if made is None else lambda: _at_hand(made, settings.read)
+        return _load(listed, task, features, cluster)
 
 
 def _at_hand(features: Features, read: ReadOptions) -> Features:
@@ -242,7 +248,9 @@ def _features_of_own_view(settings: TrainSettings) -> Viewing:
     return code.chosen(settings.read)
 
 
-def _load(listed: DataSet, task: Task, features: Callable[[], Features] | None) -> _Read:
+def _load(
+    listed: DataSet, task: Task, features: Callable[[], Features] | None, cluster: Cluster | None
+) -> _Read:
     """Decode all pictures, and keep them or, where that is enough, their rows by `features`."""
     kind = task.settings.kind
     if listed.rows is not None:
@@ -250,7 +258,7 @@ def _load(listed: DataSet, task: Task, features: Callable[[], Features] | None) 
     if kind.at_reading:
         code: FeaturesClass = kind.load()
         made = code.of_size(listed.view.side) if features is None else features()
-        return _load_rows(listed, task, made)
+        return _load_rows(listed, task, made, cluster)
     pictures, labelled = listed.load(task.progress.advanced)
     task.progress.endless(labelled.endless)
     thumbnails = None
@@ -289,43 +297,87 @@ def _load_packed(
     )
 
 
-def _load_rows(listed: DataSet, task: Task, features: Features) -> _Read:
-    from catclf.pipeline.scoring import Row, RowMaker, rows_of  # only here: Pillow takes time to import
+def _load_rows(listed: DataSet, task: Task, features: Features, cluster: Cluster | None) -> _Read:
+    """Decode all pictures and keep their rows: here, or where they were made on a cluster."""
+    from catclf.pipeline.scoring import RowMaker  # only here: Pillow takes time to import
 
-    progress, m = task.progress, listed.labelled.m
     kept = (THUMBNAIL,) if task.settings.holds_out else ()
     maker = RowMaker(features, listed.view, task.settings.read, kept)
-    empty = np.empty((0, features.size, features.size, 3), np.uint8)
-    dtype = features.rows(empty).dtype
-    if m * features.n_x * dtype.itemsize > task.settings.read.memory:
-        needed = f"{m * features.n_x * dtype.itemsize / 1e6:.1f} MB"
-        reason = f"has {m} pictures, whose rows take {needed}; allow more "
-        raise DataError(listed.labelled.source, reason, Setting("memory"))
-    rows = np.empty((m, features.n_x), dtype)
+    no_pictures = np.empty((0, features.size, features.size, 3), np.uint8)
     good: dict[int, Row] = {}
     skipped: list[DataError] = []
-    done = 0
-    with closing(rows_of(maker, listed.pictures(), task.processes, progress)) as chunks:
-        for chunk in chunks:
-            for k, row in enumerate(chunk, done):
-                if row.error is None:
-                    rows[len(good)] = row.numbers
-                    good[k] = row._replace(numbers=None)
-                elif task.settings.read.on_error == "fail":
-                    raise row.error
-                else:
-                    skipped.append(row.error)
-            done += len(chunk)
-            progress.advanced("pictures encoded", done, m)
-    progress.endless(sum(row.endless for row in good.values()))
+    done, m = 0, listed.labelled.m
+
+    def heard(chunk: list[Row]) -> list[Row]:
+        """Count some pictures, and return those that could be read."""
+        nonlocal done
+        readable = {}
+        for k, row in enumerate(chunk, done):
+            if row.error is None:
+                readable[k] = row
+                good[k] = row._replace(numbers=None)
+            elif task.settings.read.on_error == "fail":
+                raise row.error
+            else:
+                skipped.append(row.error)
+        done += len(chunk)
+        task.progress.advanced("pictures encoded", done, m)
+        return [*readable.values()]
+
+    empty = features.rows(no_pictures)
+    if cluster is None:
+        rows = _rows_here(listed, task, maker, empty, heard)
+    else:
+        rows = _rows_on_workers(listed, maker, empty, heard, cluster)
+    task.progress.endless(sum(row.endless for row in good.values()))
     return _Read(
-        pictures=InMemory(empty),
-        encoded=Encoded(features, InMemory(rows[: len(good)])),
+        pictures=InMemory(no_pictures),
+        encoded=Encoded(features, rows),
         marks=np.array([row.mark for row in good.values()], np.uint64),
         labelled=listed.labelled.only([*good], skipped),
         thumbnails=np.array([row.views[0] for row in good.values()]) if kept else None,
         shorter=tuple(row.shorter for row in good.values()),
     )
+
+
+def _rows_here(
+    listed: DataSet,
+    task: Task,
+    maker: RowMaker,
+    empty: NDArray[Any],
+    heard: Callable[[list[Row]], list[Row]],
+) -> Store:
+    from catclf.pipeline.scoring import rows_of
+
+    m, n_x = listed.labelled.m, empty.shape[1]
+    needed = m * n_x * empty.itemsize
+    if needed > task.settings.read.memory:
+        reason = f"has {m} pictures, whose rows take {needed / 1e6:.1f} MB; allow more "
+        raise DataError(listed.labelled.source, reason, Setting("memory"))
+    rows, count = np.empty((m, n_x), empty.dtype), 0
+    with closing(rows_of(maker, listed.pictures(), task.processes, task.progress)) as chunks:
+        for chunk in chunks:
+            for row in heard(chunk):
+                rows[count] = row.numbers
+                count += 1
+    return InMemory(rows[:count])
+
+
+def _rows_on_workers(
+    listed: DataSet,
+    maker: RowMaker,
+    empty: NDArray[Any],
+    heard: Callable[[list[Row]], list[Row]],
+    cluster: Cluster,
+) -> Store:
+    from catclf.pipeline.scoring import rows_on_workers
+    from catclf.stores.on_workers import OnWorkers
+
+    pieces = []
+    for chunk, piece in rows_on_workers(maker, listed.pictures(), empty, cluster):
+        heard(chunk)
+        pieces.append(piece)
+    return OnWorkers(cluster, empty, pieces)
 
 
 def _of_their_size(found: _Read, features: Viewing) -> tuple[_Read, int]:
