@@ -311,10 +311,8 @@ def _load_rows(listed: DataSet, task: Task, features: Features, cluster: Cluster
     def heard(chunk: list[Row]) -> list[Row]:
         """Count some pictures, and return those that could be read."""
         nonlocal done
-        readable = {}
         for k, row in enumerate(chunk, done):
             if row.error is None:
-                readable[k] = row
                 good[k] = row._replace(numbers=None)
             elif task.settings.read.on_error == "fail":
                 raise row.error
@@ -322,7 +320,7 @@ def _load_rows(listed: DataSet, task: Task, features: Features, cluster: Cluster
                 skipped.append(row.error)
         done += len(chunk)
         task.progress.advanced("pictures encoded", done, m)
-        return [*readable.values()]
+        return [row for row in chunk if row.error is None]
 
     empty = features.rows(no_pictures)
     if cluster is None:
