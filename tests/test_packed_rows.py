@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ from catclf.progress import Progress
 from catclf.stores.here import Chosen, InMemory
 from catclf.stores.stored import spooled
 from catclf.view import THUMBNAIL
-from tests.conftest import Runner
+from tests.conftest import ROOT, Runner
 from tests.pictures import cats_and_dogs, noise, save_picture
 
 MISSING = [
@@ -396,6 +399,40 @@ def test_the_old_file_is_whole_until_the_new_one_is(
     found = catclf.pack(folder, data, settings, update=True)
     assert found.m == M + 5
     assert trained(data, "patches").m == M + 5
+
+
+def test_killed_at_any_moment_of_an_update_the_old_file_is_whole_or_the_new_one(
+    album: Path, tmp_path: Path
+) -> None:
+    folder, data, other = tmp_path / "album", tmp_path / "rows.h5", tmp_path / "other.h5"
+    shutil.copytree(album, folder)
+    settings = PackSettings(read=read_of("patches", jobs=1), features="patches")
+    catclf.pack(folder, data, settings)
+    before = data.read_bytes()
+    for k in range(40):
+        save_picture(folder / "cat" / f"new{k}.png", noise(20, 20, 3, seed=50 + k))
+    options = ["--update", "--features", "patches", "--size", str(SIZES["patches"]), "-j", "1", "-q"]
+    program = [sys.executable, "-m", "catclf", "pack", str(folder)]
+    shutil.copy(data, other)
+    begun = time.monotonic()
+    subprocess.run([*program, str(other), *options], cwd=ROOT, check=True)
+    usual, after = time.monotonic() - begun, other.read_bytes()
+    assert after != before
+    killed = 0
+    for k in range(12):
+        with subprocess.Popen([*program, str(data), *options], cwd=ROOT) as child:
+            try:
+                child.wait(usual * (0.4 + 0.05 * k))
+            except subprocess.TimeoutExpired:
+                child.kill()
+        killed += child.returncode == -signal.SIGKILL
+        assert data.read_bytes() in (before, after)
+        if child.returncode == 0:
+            assert data.read_bytes() == after
+            data.write_bytes(before)
+    assert killed
+    subprocess.run([*program, str(data), *options], cwd=ROOT, check=True)
+    assert data.read_bytes() == after
 
 
 def test_what_cannot_be_brought_up_to_date_is_refused(
