@@ -185,13 +185,14 @@ def test_a_row_says_what_its_class_can_do(kind_of_table: FeatureKind) -> None:
     assert hasattr(code, "contributions") == (kind_of_table.explained is not None)
 
 
-def test_features_that_need_memory_say_so_where_there_is_a_scheduler(
+def test_features_that_learn_say_so_where_there_is_a_scheduler(
     kind: FeatureKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = ReadOptions(scheduler="local")
-    with pytest.raises(library.ConfigError, match=r"features = 'toy': must be pixels"):
-        TrainSettings(features=NAME, read=read)
-    monkeypatch.setitem(FEATURES, NAME, replace(kind, anywhere=True))
+    if kind.learns:
+        with pytest.raises(library.ConfigError, match=r"features = 'toy': must be pixels or network"):
+            TrainSettings(features=NAME, read=read)
+    monkeypatch.setitem(FEATURES, NAME, replace(kind, learns=False))
     assert TrainSettings(features=NAME, read=read).read.scheduler == "local"
 
 
