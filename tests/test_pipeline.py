@@ -20,6 +20,7 @@ from catclf import fingerprints, fitting
 from catclf.cli.parameters import spelling
 from catclf.cli.train_command import command
 from catclf.config import DescentSettings, ReadOptions, TrainSettings
+from catclf.engines import Sweeping
 from catclf.errors import ConfigError, DataError, TooFewPicturesError, TrainingError, spelled
 from catclf.features.pixels import Pixels
 from catclf.fitting import Fitted
@@ -600,15 +601,15 @@ def test_other_pictures_are_not_resumed(tmp_path: Path, fitted: Fit) -> None:
 
 
 def test_a_fold_that_diverges_is_told(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    true_fit, calls = fitting.fit, []
+    true_fitting, calls = fitting._fitting, []
 
-    def diverging(*arguments: Any, **keywords: Any) -> Fitted:
-        fitted = true_fit(*arguments, **keywords)
+    def diverging(*arguments: Any, **keywords: Any) -> Sweeping[Fitted]:
+        fitted = yield from true_fitting(*arguments, **keywords)
         calls.append(fitted)
         wrong = replace(fitted.descent, stop_reason="diverged")
         return replace(fitted, descent=wrong) if len(calls) == 2 else fitted
 
-    monkeypatch.setattr(fitting, "fit", diverging)
+    monkeypatch.setattr(fitting, "_fitting", diverging)
     (warning,) = train(data, settings(cv=3)).warnings
     assert warning.startswith(
         "in cross-validation 1 folds are scored at a point before the end: the des"
