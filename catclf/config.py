@@ -131,9 +131,13 @@ class EngineKind(_Kind):
         The class is as `catclf.engines.MakeEngine` describes.
     reads : tuple of str
         The places that rows may be kept in.
+    standardises : bool
+        Whether it standardises rows itself, since its coordinates are not w and b; for all others
+        standardisation is a change of coordinates.
     """
 
     reads: tuple[Place, ...]
+    standardises: bool = False
 
 
 FEATURES: dict[str, FeatureKind] = {
@@ -181,7 +185,7 @@ ENGINES: dict[str, EngineKind] = {
     kind.name: kind
     for kind in (
         EngineKind("primal", "catclf.engines.primal:PrimalEngine", ("memory",)),
-        EngineKind("gram", "catclf.engines.gram:GramEngine", ("memory",)),
+        EngineKind("gram", "catclf.engines.gram:GramEngine", ("memory",), standardises=True),
         EngineKind("stream", "catclf.engines.stream:StreamEngine", ("memory", "file")),
         EngineKind("dask", "catclf.engines.dask:DaskEngine", ("memory", "workers")),
     )

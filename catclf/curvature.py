@@ -35,7 +35,7 @@ def bounding(engine: Engine, objective: Objective, bias_factor: float = 1.0) -> 
     begin, multiply = _Shares(objective.shares, noise), _Shares(objective.shares)
     largest = 0.0
     for _ in range(_ITERATIONS):
-        v, _ = yield Request(v, multiply if largest else begin)
+        [(v, _)] = yield [Request(v, multiply if largest else begin)]
         if bias_factor != 1.0:
             engine.shift(v, (bias_factor - 1.0) * engine.bias(v))
         stretched = _length(engine, v, bias_factor)

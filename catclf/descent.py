@@ -188,7 +188,7 @@ def descending(
     while True:
         recorded = step == due
         try:
-            dc, losses = yield Request(c, objective, recorded or momentum is not None)
+            [(dc, losses)] = yield [Request(c, objective, recorded or momentum is not None)]
         except ClusterError:
             if step == 0:
                 raise

@@ -16,8 +16,9 @@ from catclf.config import ENGINES, USUAL_FOLDS, DescentSettings, FeatureKind, Tr
 from catclf.curvature import bounding
 from catclf.descent import Descent, descending
 from catclf.design import Design, Standardisation
-from catclf.engines import Engine, MakeEngine, Sweeping, run, run_together
+from catclf.engines import Engine, MakeEngine, Sweeping, run, together
 from catclf.engines.choice import choose_engine
+from catclf.engines.standardised import Standardised
 from catclf.errors import ConfigError, Setting, TooFewPicturesError, TrainingError
 from catclf.features import Features, FeaturesClass
 from catclf.folds import Groups, fold_numbers, most_folds
@@ -251,7 +252,7 @@ def prepare(
     resumed: tuple[Vector, float] | None = None,
     encoded: Encoded | None = None,
 ) -> Prepared:
-    """Standardise rows if the features want that, and build an engine over them.
+    """Measure rows for standardisation if the features want that, and build an engine over them.
 
     Parameters
     ----------
@@ -270,25 +271,30 @@ def prepare(
     kind, rows = encoded.features.kind, encoded.rows
     standardisation = None
     if kind.standardised:
-        used = np.tile(train, rows.shape[0] // problem.m)
-        standardisation = Standardisation.fit(rows, kind.one_scale, used)
-        rows = rows.mapped(standardisation.apply)  # at once in memory, elsewhere block by block
-        if kind.learns:  # nobody will use the rows as they were, which take as much memory
-            encoded = Encoded(encoded.features, rows)
-    design = Design(rows, encoded.features.scale)
+        standardisation = _measured(encoded, train)
     name = settings.engine
     if name == "auto":
+        m, n_x = rows.shape
         sweeps = fits * (descent.iterations + 1)
-        name = choose_engine(design.m, design.n_x, sweeps, settings.read.memory, rows.place)
-    if rows.place not in ENGINES[name].reads:
+        name = choose_engine(m, n_x, sweeps, settings.read.memory, rows.place)
+    engine_kind = ENGINES[name]
+    if rows.place not in engine_kind.reads:
         _refuse_memory(settings, problem.pictures, f"the engine {name!r} needs")
-    w0, b0 = resumed or (start_weights(descent, design.n_x), 0.0)
+    w0, b0 = resumed or (start_weights(descent, rows.shape[1]), 0.0)
     if resumed is not None and standardisation is not None:
         w0, b0 = standardisation.unfold(w0, b0)
+    make: MakeEngine = engine_kind.load()
+    design = Design(rows, encoded.features.scale, standardisation if engine_kind.standardises else None)
     own_bias = standardisation is not None or descent.l2 != 0.0
-    make: MakeEngine = ENGINES[name].load()
     engine = make(design, w0, settings.read.cores, b0=b0, own_bias=own_bias)
+    if standardisation is not None and not engine_kind.standardises:
+        engine = Standardised(engine, standardisation, w0, b0)
     return Prepared(problem, encoded, standardisation, engine, name, resumed is not None)
+
+
+def _measured(encoded: Encoded, train: Mask) -> Standardisation:
+    used = np.tile(train, encoded.rows.shape[0] // len(train))
+    return Standardisation.fit(encoded.rows, encoded.features.kind.one_scale, used)
 
 
 def start_weights(settings: DescentSettings, n_x: int) -> Vector:
@@ -330,7 +336,7 @@ def _fitting(
     settings = problem.settings.descent.usual_for(problem.settings.kind, int(train.sum()))
     assert settings.l2 is not None  # `usual_for` has replaced it
     progress = problem.progress if watched else Progress()
-    l2 = choose_l2(prepared, train) if settings.l2 == "auto" else settings.l2
+    l2 = (yield from _choosing_l2(prepared, train)) if settings.l2 == "auto" else settings.l2
     objective = prepared.objective(train, l2, held_out)
     bias_factor = yield from _bias_factor(prepared, objective)
     curvature = yield from bounding(prepared.engine, objective, bias_factor)
@@ -390,6 +396,10 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
     TooFewPicturesError
         If a class has fewer than two pictures.
     """
+    return run(prepared.engine, _choosing_l2(prepared, train))
+
+
+def _choosing_l2(prepared: Prepared, train: Mask) -> Sweeping[float]:
     problem = prepared.problem
     try:
         masks = list(_fold_masks(problem, train, _feasible_folds(problem, train)))
@@ -399,7 +409,7 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
         raise TooFewPicturesError(
             exc.found, exc.positive, purpose, *advice, pictures=exc.pictures
         ) from exc
-    _, largest = run(prepared.engine, _steepness(prepared, train))
+    _, largest = yield from _steepness(prepared, train)
     path = [largest / int(train.sum()) * 10.0**e for e in _L2_EXPONENTS]
     done = itertools.count(1)
 
@@ -408,7 +418,7 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
 
     ways = [path[k::_L2_WAYS] for k in range(_L2_WAYS)]
     fits = [_path_losses(prepared, *fold, way, fitted) for way in ways for fold in masks]
-    found = run_together(prepared.engine, fits)
+    found = yield from together(fits)
     losses = np.empty((len(masks), len(path)))
     for k in range(_L2_WAYS):
         losses[:, k::_L2_WAYS] = found[k * len(masks) : (k + 1) * len(masks)]
@@ -485,10 +495,7 @@ def cross_validate(
     TooFewPicturesError
         If a class has fewer pictures than there are folds.
     """
-    problem, kind = whole.problem, whole.features.kind
-    encoded = None if kind.learns else whole.encoded
-    # With w and b of a model that has seen every fold its engine would start.
-    untouched = not (kind.learns or kind.standardised or whole.resumed)
+    problem = whole.problem
     masks = list(_fold_masks(problem, train, folds))
     done = itertools.count(1)
 
@@ -497,13 +504,23 @@ def cross_validate(
         problem.progress.advanced("folds cross-validated", next(done), folds)
         return fitted, prepared.probabilities(fitted.descent)
 
-    if untouched:
-        found = run_together(whole.engine, [of_fold(whole, rest) for rest, _ in masks])
-    else:
-        found = []
+    engine, learned_anew = whole.engine, whole.features.kind.learns and problem.encoded is None
+    if isinstance(engine, Standardised) and not learned_anew:
+        w0 = start_weights(problem.descent, engine.n_x)
+        fits = []
         for rest, _ in masks:
-            prepared = prepare(problem, rest, encoded=encoded)
-            found.append(run(prepared.engine, of_fold(prepared, rest)))
+            standardisation = _measured(whole.encoded, rest)
+            on_same_rows = Standardised(engine.engine, standardisation, w0)
+            fold = replace(whole, standardisation=standardisation, engine=on_same_rows)
+            fits.append(on_same_rows.through(of_fold(fold, rest)))
+        found = run(engine.engine, together(fits))
+    elif learned_anew or whole.resumed or whole.standardisation is not None:
+        encoded, found = None if learned_anew else whole.encoded, []
+        for rest, _ in masks:
+            fold = prepare(problem, rest, encoded=encoded)
+            found.append(run(fold.engine, of_fold(fold, rest)))
+    else:
+        found = run(engine, together([of_fold(whole, rest) for rest, _ in masks]))
     probabilities = np.full(problem.m, np.nan)
     for (_, members), (fitted, scored) in zip(masks, found, strict=True):
         if fitted.descent.stop_reason == "diverged":

@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from catclf.config import ENGINES, LOSS_NAMES, STOP_RULES, DescentSettings, Place
 from catclf.curvature import largest_curvature
 from catclf.descent import Descent, descend, descending
-from catclf.design import Design
-from catclf.engines import Engine, gram, run_together, stream
+from catclf.design import Design, Standardisation
+from catclf.engines import Engine, gram, stream, together
+from catclf.engines import run as run_computation
 from catclf.engines.choice import choose_engine
 from catclf.engines.gram import gram_matrix
+from catclf.engines.standardised import Standardised
 from catclf.engines.stream import Point, score_part, sweep_part
 from catclf.engines.sweep import Request
-from catclf.logistic import Vector
+from catclf.logistic import Vector, sigmoid
 from catclf.objective import Objective
 from catclf.stores.here import InMemory
 from tests import reference
@@ -439,11 +441,11 @@ def test_descents_side_by_side_end_where_each_would_alone(name: str) -> None:
     settings = DescentSettings(iterations=400, momentum=0.5, stop="gradient", epsilon=1e-3)
     shares = [np.full(45, 1 / 45), np.where(np.arange(45) < 30, 1 / 30, 0.0)]
     objectives = [Objective("cross-entropy", y, share, l2) for share in shares for l2 in (0.5, 0.01)]
-    together = run_together(
-        engine, [descending(engine, objective, settings, 0.5) for objective in objectives]
+    whole = run_computation(
+        engine, together([descending(engine, objective, settings, 0.5) for objective in objectives])
     )
-    assert len({descent.iterations for descent in together}) > 1  # the others go on
-    for found, objective in zip(together, objectives, strict=True):
+    assert len({descent.iterations for descent in whole}) > 1  # the others go on
+    for found, objective in zip(whole, objectives, strict=True):
         alone = descend(engine, objective, settings, 0.5)
         assert (found.stop_reason, found.iterations) == (alone.stop_reason, alone.iterations)
         assert_close(engine.weights(found.c), engine.weights(alone.c), name)
@@ -461,6 +463,42 @@ def test_what_folds_ask_for_together_is_one_pass_over_rows() -> None:
     engine = stream.StreamEngine(Design(Counted(design.rows[:]), design.scale), np.zeros(20))
     objective = Objective("cross-entropy", reference.labels(45), np.full(45, 1 / 45), 0.1)
     settings = DescentSettings(iterations=7, stop="none")
-    run_together(engine, [descending(engine, objective, settings, 0.1) for _ in range(5)])
+    run_computation(engine, together([descending(engine, objective, settings, 0.1) for _ in range(5)]))
     assert len(passes) == 8 * len(engine._parts)
-    assert run_together(engine, []) == []
+    assert run_computation(engine, together([])) == []
+
+
+def test_float16_becomes_float32_exactly() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)].reshape(-1, 64)
+    block = np.empty(finite.shape, np.float32)
+    stream._convert(finite, block)
+    assert_array_equal(block.view(np.int32), finite.astype(np.float32).view(np.int32))
+
+
+@pytest.mark.parametrize("name", [name for name in LOCAL_ENGINES if not ENGINES[name].standardises])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("one_scale", [False, True])
+def test_to_standardise_is_a_change_of_coordinates(name: str, dtype: type, one_scale: bool) -> None:
+    rng, m, n_x = np.random.default_rng(3), 60, 25
+    rows: NDArray[Any] = rng.normal(rng.uniform(-5, 5, n_x), rng.uniform(0.1, 3, n_x), (m, n_x))
+    rows = rows.astype(dtype)
+    standardisation = Standardisation.fit(InMemory(rows), one_scale)
+    w0, make = rng.standard_normal(n_x), engine_class(name)
+    plain = make(Design(InMemory(standardisation.apply(rows)), 1.0), w0, b0=0.2)
+    folded = Standardised(make(Design(InMemory(rows), 1.0), np.zeros(n_x)), standardisation, w0, 0.2)
+    assert_array_equal(folded.start(), plain.start())
+    objective = Objective("cross-entropy", reference.labels(m), np.full(m, 1 / m), 0.1)
+    c = rng.standard_normal(n_x + 1)
+    requests = [Request(plain.start(), objective), Request(c, objective, losses=True)]
+    for found, wanted in zip(folded.sweeps(requests), plain.sweeps(requests), strict=True):
+        assert_allclose(found[0], wanted[0], rtol=0, atol=1e-6)
+    assert_allclose(folded.sweep(c, objective)[0], plain.sweep(c, objective)[0], rtol=0, atol=1e-6)
+    assert_allclose(folded.scores(c), plain.scores(c), rtol=0, atol=1e-5)
+    settings = DescentSettings(iterations=500, momentum=0.9, stop="none")
+    one = descend(folded, objective, settings, 1.0)
+    other = run_computation(folded.engine, folded.through(descending(folded, objective, settings, 1.0)))
+    assert_array_equal(one.c, other.c)
+    expected = descend(plain, objective, settings, 1.0)
+    p, wanted_p = (sigmoid(plain.scores(descent.c)) for descent in (one, expected))
+    assert_allclose(p, wanted_p, rtol=0, atol=1e-6)

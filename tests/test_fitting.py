@@ -468,12 +468,12 @@ def test_the_path_of_penalties_and_what_they_are_compared_by(monkeypatch: pytest
         path: list[float],
         fitted: Callable[[], None],
     ) -> Sweeping[list[float]]:
-        yield Request(prepared.engine.start(), prepared.objective(train, 0.0))
+        yield [Request(prepared.engine.start(), prepared.objective(train, 0.0))]
         assert not (train & held_out).any()
         seen.append((int(held_out.sum()), path))
         way, fold = divmod(len(seen) - 1, 5)
         for _ in path:
-            yield Request(prepared.engine.start(), prepared.objective(train, 0.0))
+            yield [Request(prepared.engine.start(), prepared.objective(train, 0.0))]
             fitted()
         return [float(loss) for loss in losses[fold, way::2]]
 
@@ -526,7 +526,8 @@ def test_the_bias_of_standardised_rows_has_the_curvature_of_w() -> None:
     some = problem(TrainSettings(features="patches", descent=SHORT))
     every = np.ones(M, dtype=bool)
     prepared = prepare(some, every)
-    x = prepared.encoded.rows[:]  # standardised already
+    assert prepared.standardisation is not None
+    x = prepared.standardisation.apply(prepared.encoded.rows[:])
     curvature = float(np.linalg.eigvalsh(x.astype(float).T @ x / M)[-1])
     for l2 in (0.0, 0.7):
         objective = prepared.objective(every, l2)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Generator, Sequence
 from typing import Any, Protocol, TypeVar
@@ -20,8 +21,8 @@ from catclf.logistic import Vector
 Coordinates = NDArray[Any]
 Result = TypeVar("Result")
 
-Sweeping = Generator[Request, Sweep, Result]
-"""A computation that yields what it asks of an engine, and is sent the answer."""
+Sweeping = Generator[Sequence[Request], list[Sweep], Result]
+"""A computation that yields what it asks of an engine, and is sent an answer to each request."""
 
 
 class Engine(Protocol):
@@ -70,34 +71,35 @@ def length(engine: Engine, c: Coordinates) -> float:
 def run(engine: Engine, computation: Sweeping[Result]) -> Result:
     """Run a computation to its end; it may catch what the engine raises."""
     try:
-        request = next(computation)
+        requests = next(computation)
         while True:
             try:
-                answer = engine.sweep(*request)
+                alone = len(requests) == 1
+                answers = [engine.sweep(*requests[0])] if alone else engine.sweeps(requests)
             except ClusterError as exc:
-                request = computation.throw(exc)
+                requests = computation.throw(exc)
             else:
-                request = computation.send(answer)
+                requests = computation.send(answers)
     except StopIteration as end:
         result: Result = end.value
         return result
 
 
-@np.errstate(over="ignore", invalid="ignore")
-def run_together(engine: Engine, computations: Sequence[Sweeping[Result]]) -> list[Result]:
-    """Run computations side by side: what all of them ask for at a time is one call of the engine."""
+def together(computations: Sequence[Sweeping[Result]]) -> Sweeping[list[Result]]:
+    """Run computations side by side: what all of them ask for at a time is asked for at once."""
     results: dict[int, Result] = {}
-    answers: dict[int, Sweep | None] = dict.fromkeys(range(len(computations)))
+    answers: dict[int, list[Sweep] | None] = dict.fromkeys(range(len(computations)))
     while True:
-        requests = {}
+        asked: dict[int, Sequence[Request]] = {}
         for k, answer in answers.items():
             try:
-                requests[k] = next(computations[k]) if answer is None else computations[k].send(answer)
+                asked[k] = next(computations[k]) if answer is None else computations[k].send(answer)
             except StopIteration as end:
                 results[k] = end.value
-        if not requests:
+        if not asked:
             return [results[k] for k in range(len(computations))]
-        answers = dict(zip(requests, engine.sweeps([*requests.values()]), strict=True))
+        found = iter((yield [*itertools.chain(*asked.values())]))
+        answers = {k: [*itertools.islice(found, len(of))] for k, of in asked.items()}
 
 
 class MakeEngine(Protocol):

@@ -130,8 +130,8 @@ def gram_matrix(design: Design, jobs: int = 1) -> NDArray[np.float64]:
     For uint8 rows every product and sum is a whole number, so K is exact but for its last
     multiplication by scale², whatever the order of summation and the number of threads.
     """
-    m, rows = design.m, design.rows[:]
-    if rows.dtype == np.uint8:
+    m = design.m
+    if design.exact:
         height, product, groups = _BYTE_BLOCK_ROWS, _byte_product, _groups(design.n_x)
     else:
         height = min(_rows_in(design, _FLOAT_BLOCK_BYTES), -(-m // _FLOAT_BLOCKS))
@@ -143,7 +143,7 @@ def gram_matrix(design: Design, jobs: int = 1) -> NDArray[np.float64]:
 
     def add(task: tuple[tuple[slice, slice], slice]) -> None:
         (one, other), group = task
-        part = product(rows[one, group], None if one == other else rows[other, group])
+        part = product(design[one][:, group], None if one == other else design[other][:, group])
         with lock:
             gram[one, other] += part
 
@@ -191,7 +191,7 @@ def _row_blocks(design: Design) -> list[slice]:
 
 def _products(design: Design, w: Vector) -> Vector:
     """Xᵀ w (m,)."""
-    parts = [design.rows[part].astype(np.float64) @ w for part in _row_blocks(design)]
+    parts = [design[part].astype(np.float64) @ w for part in _row_blocks(design)]
     return np.concatenate(parts) * design.scale
 
 
@@ -199,7 +199,7 @@ def _combination(design: Design, a: Vector) -> Vector:
     """X a (n_x,)."""
     w = np.zeros(design.n_x)
     for part in _row_blocks(design):
-        w += a[part] @ design.rows[part].astype(np.float64)
+        w += a[part] @ design[part].astype(np.float64)
     return w * design.scale
 
 

@@ -23,7 +23,7 @@ class PrimalEngine(WeightsAndBias):
     ) -> None:
         del jobs, own_bias
         self._start = np.append(w0, b0)
-        self._xt = np.multiply(design.rows[:], design.scale, dtype=np.float64)  # (m, n_x) = Xᵀ
+        self._xt = np.multiply(design[:], design.scale, dtype=np.float64)  # (m, n_x) = Xᵀ
         self.m, self.n_x = design.m, design.n_x
 
     def start(self) -> Vector:

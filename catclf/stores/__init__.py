@@ -5,8 +5,8 @@ Whoever holds a `Store` asks it and never where it is. Knows nothing of what the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
@@ -14,6 +14,8 @@ from catclf.config import Place
 
 if TYPE_CHECKING:
     from distributed import Future
+
+Result = TypeVar("Result")
 
 Function = Callable[[NDArray[Any]], NDArray[Any]]
 """Makes of some items as many others, each of its own item alone; it may be sent elsewhere."""
@@ -41,6 +43,9 @@ class Store(Protocol):
 
     def each(self, function: Function) -> NDArray[Any]:
         """Compute an array with an entry for each item, where the items are."""
+
+    def of_parts(self, tasks: Sequence[tuple[slice, Callable[[NDArray[Any]], Result]]]) -> list[Result]:
+        """Compute each function of its neighbouring items, where they are."""
 
     def mapped(self, function: Function) -> Store:
         """Return what `function` makes of them: at once in memory, elsewhere whenever it is needed."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import Place
-from catclf.stores import Function, Store
+from catclf.stores import Function, Result, Store
 from catclf.work.threads import ahead
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ class _Here(ABC):
         height = max(1, _BLOCK_BYTES // max(1, math.prod(self.shape[1:]) * self[:0].itemsize))
         starts = range(0, max(1, len(self)), height)
         return np.concatenate([function(self[start : start + height]) for start in starts])
+
+    def of_parts(self, tasks: Sequence[tuple[slice, Callable[[NDArray[Any]], Result]]]) -> list[Result]:
+        """See `catclf.stores.Store`."""
+        return [function(self[part]) for part, function in tasks]
 
     def sent(self, part: slice) -> Future[Any]:
         """See `catclf.stores.Store`."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import Place
-from catclf.stores import Function, Store
+from catclf.stores import Function, Result, Store
 from catclf.work.cluster import Cluster
 
 if TYPE_CHECKING:
@@ -80,6 +80,14 @@ class OnWorkers:
         results = [submit(_made, *p[:2], (*p.functions, function)) for p in self._pieces]
         return np.concatenate(self._cluster.gather(results))
 
+    def of_parts(self, tasks: Sequence[tuple[slice, Callable[[NDArray[Any]], Result]]]) -> list[Result]:
+        """See `catclf.stores.Store`."""
+        submit = self._cluster.submit
+        results: list[Result] = self._cluster.gather(
+            [submit(_called, function, self.sent(part)) for part, function in tasks]
+        )
+        return results
+
     def mapped(self, function: Function) -> OnWorkers:
         """See `catclf.stores.Store`."""
         pieces = [piece._replace(functions=(*piece.functions, function)) for piece in self._pieces]
@@ -112,6 +120,10 @@ def _made(block: NDArray[Any], numbers: Numbers, functions: Sequence[Function]) 
     for function in functions:
         made = function(made)
     return made
+
+
+def _called(function: Callable[[NDArray[Any]], Result], items: NDArray[Any]) -> Result:
+    return function(items)
 
 
 def _together(
