@@ -490,7 +490,7 @@ class PackSettings:
     Parameters
     ----------
     read : ReadOptions
-        How the pictures are read, without a scheduler.
+        How the pictures are read; with a scheduler only for features that do not learn.
     positive : str or None
         Of two classes the one that is y = 1; None finds ``cat`` or ``cats``.
     features : str
@@ -505,9 +505,10 @@ class PackSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        scheduler = self.read.scheduler
-        _check(scheduler is None, "scheduler", scheduler, "left out: pack reads on this machine")
         _check_choice("features", self.features, *FEATURES)
+        rule = "left out: only rows of features that do not learn are made on a cluster, such as network"
+        made = self.kind.own_view or self.read.scheduler is None
+        _check(made, "scheduler", self.read.scheduler, rule)
         _check(self.seed >= 0, "seed", self.seed, "zero or more")
         _check_encoder(self.read, self.kind)
 

@@ -368,8 +368,8 @@ MESSAGES: dict[str, tuple[Callable[[Path], str | Path], dict[str, Any], list[str
     "size": (oblong, {}, [], "give a side with size", "give a side with --size"),
     "scheduler": (
         lambda folder: "s3://bucket/photos", {}, [],
-        "is a URL; train, eval and predict read those with a scheduler",
-        "is a URL; train, eval and predict read those with a --scheduler",
+        "is a URL; train, eval, predict and pack read those with a scheduler",
+        "is a URL; train, eval, predict and pack read those with a --scheduler",
     ),
     "patience": (
         lambda folder: folder / "album", {"patience": 3}, ["--patience", "3"],
@@ -431,7 +431,7 @@ def test_rows_and_warnings_speak_of_options_too(catclf: Runner, model: Path, tmp
     listing = tmp_path / "labels.csv"
     names = [f"album/{kind}/{k}.png,{kind}" for kind in ("cat", "dog") for k in range(6)]
     listing.write_text("\n".join(["path,label", *names, "s3://bucket/b.png,dog"]))
-    why = "is a URL; train, eval and predict read those with a --scheduler"
+    why = "is a URL; train, eval, predict and pack read those with a --scheduler"
     told = f"s3://bucket/b.png: {why}; skipped\n"
     trained = catclf("train", listing, "-o", tmp_path / "n.npz", "-i", "3", "-q")
     assert (trained.code, trained.err) == (0, f"catclf: warning: {told}")

@@ -237,3 +237,11 @@ def test_what_workers_cannot_do_is_refused(name: str, value: str, rule: str) -> 
     with pytest.raises(ConfigError) as refusal:
         TrainSettings(read=ReadOptions(scheduler="local"), **{name: value})  # type: ignore[arg-type]
     assert str(refusal.value) == f"{name} = {value!r}: must be {rule}"
+
+
+@pytest.mark.parametrize("features", ["pixels", "patches"])
+def test_workers_pack_only_rows_that_are_not_learned(features: str) -> None:
+    read = ReadOptions(scheduler="local")
+    assert PackSettings(read=read, features="network").read is read
+    with pytest.raises(ConfigError, match="only rows of features that do not learn"):
+        PackSettings(read=read, features=features)

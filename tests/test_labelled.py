@@ -222,7 +222,7 @@ def test_what_is_no_source_says_what_is(tmp_path: Path) -> None:
 
 
 def test_a_url_is_refused_with_the_setting_that_reads_it(tmp_path: Path) -> None:
-    refused = r"s3://bucket/.*: is a URL; train, eval and predict read those with a scheduler$"
+    refused = r"s3://bucket/.*: is a URL; train, eval, predict and pack read those with a scheduler$"
     for name in ("photos", "labels.csv", "photos.h5"):
         with pytest.raises(DataError, match=refused):
             load_labelled(f"s3://bucket/{name}")

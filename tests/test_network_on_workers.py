@@ -17,6 +17,7 @@ import catclf
 from catclf.config import DescentSettings, PackSettings, ReadOptions, TrainSettings
 from catclf.descent import Step
 from catclf.errors import DataError
+from catclf.features import encoder
 from catclf.pipeline import scoring
 from catclf.pipeline.scoring import Row, RowBlock
 from catclf.progress import Progress
@@ -134,3 +135,48 @@ def test_packed_rows_go_with_rows_on_workers(
     actual = catclf.train(data, there(settings, address))
     assert_array_equal(actual.model.w, expected.model.w)
     assert actual.validation == expected.validation
+
+
+def test_pack_has_the_workers_make_rows(address: str, photos: Path, tmp_path: Path) -> None:
+    settings = PackSettings(read=READ, features="network")
+    here, far = tmp_path / "here.h5", tmp_path / "far.h5"
+    expected = catclf.pack(photos, here, settings)
+    actual = catclf.pack(photos, far, replace(settings, read=replace(READ, scheduler=address)))
+    assert far.read_bytes() == here.read_bytes()
+    assert [str(failure) for failure in actual.skipped] == [str(failure) for failure in expected.skipped]
+    model = catclf.train(here, replace(HERE, read=ReadOptions())).model
+    read = ReadOptions(scheduler=address)
+    evaluations = (catclf.evaluate(model, far, read=read), catclf.evaluate(model, here))
+    assert evaluations[0].scores == evaluations[1].scores
+    scored = [
+        [prediction.probability for prediction in catclf.predict(model, [far], read=options)]
+        for options in (read, ReadOptions())
+    ]
+    assert scored[0] == scored[1]
+    assert len(scored[0]) == 40
+
+
+def test_pictures_by_url_are_packed_by_workers(address: str, photos: Path, tmp_path: Path) -> None:
+    settings = PackSettings(read=replace(READ, scheduler=address), features="network")
+    output = tmp_path / "far.h5"
+    assert catclf.pack(photos.as_uri(), output, settings).m == 40
+    assert catclf.pack(photos.as_uri(), output, settings, update=True).reused == 0  # nobody knows
+
+
+def test_a_network_of_ones_own_goes_along(
+    address: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "own.pth"
+    path.write_bytes(Path(encoder.weights_path()).read_bytes())
+    read = replace(READ, encoder=path)
+    settings = there(replace(HERE, read=read), address)
+    sent = Cluster.send
+
+    def without_file(self: Cluster, value: Any) -> Any:
+        path.unlink(missing_ok=True)  # the workers have none at that place
+        return sent(self, value)
+
+    monkeypatch.setattr(Cluster, "send", without_file)
+    actual = catclf.train(photos, settings)
+    assert not path.exists()
+    assert_same(actual, catclf.train(photos, HERE))

@@ -65,7 +65,7 @@ Example:
     ),
     read_options(
         *("size", "encoder", "encoder_output", "x_key", "y_key", "on_error", "max_pixels"),
-        *("exclude", "follow", "jobs"),
+        *("exclude", "follow", "scheduler", "jobs"),
     ),
 )
 @format_option("text", "json", synonym=True)

@@ -94,6 +94,9 @@ class Viewing(Features, Protocol):
     def at_hand(self, read: ReadOptions) -> Viewing:
         """Return the same, ready to make rows, or raise what is missing for that."""
 
+    def carried(self) -> Viewing:
+        """Return the same with all that it needs on another machine, beside installed packages."""
+
 
 class Mapped(Features, Protocol):
     """Features whose weights are drawn as a map of the picture: `FeatureKind.drawn` is "map"."""
@@ -136,6 +139,11 @@ def remembering(features: Viewing, largest: int) -> Viewing:
 def wants_file(features: Features) -> bool:
     """Whether somebody has to name a file before these features can make rows."""
     return features.kind.own_view and cast(Viewing, features).wants_file
+
+
+def carried(features: Features) -> Features:
+    """Return the same with all that it needs on another machine, beside installed packages."""
+    return cast(Viewing, features).carried() if features.kind.own_view else features
 
 
 def checked_integer(settings: Mapping[str, Any], name: str, least: int, most: int | None = None) -> int:

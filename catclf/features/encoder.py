@@ -63,6 +63,8 @@ class Encoder:
         A pixel x goes in as (x − mean) / deviation.
     path : str or None
         Its file; None is the package's. No model keeps it.
+    data : bytes or None
+        What is in that file, for a machine that does not have it.
     """
 
     network: str
@@ -73,6 +75,7 @@ class Encoder:
     mean: Three | None = None
     deviation: Three | None = None
     path: str | None = field(default=None, compare=False)
+    data: bytes | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_built_in(self) -> bool:
@@ -187,20 +190,28 @@ class Encoder:
             )
         return replace(self, path=os.path.abspath(file))
 
+    def carried(self) -> Encoder:
+        """Return the same with its file, if it has one of its own."""
+        return self if self.path is None else replace(self, data=self._read(self.path))
+
+    def _read(self, path: str) -> bytes:
+        data = onnx_file.read(path) if self.data is None else self.data
+        if onnx_file.sha256(data) != self.sha256:
+            raise DataError(path, "has been changed since the start of this command")
+        return data
+
     def _session(self) -> Session:
         return kept((self.path, self.sha256, self.view.side), self._make_session)
 
     def _make_session(self) -> Session:
         if self.path is None:
             self.from_file(None, None)  # says what is missing, where rows were all that was expected
+        path = self.path or weights_path()
         if self.is_built_in:
-            return built_in_session(self.path or weights_path(), self.view.side)
-        assert self.path is not None
-        data = onnx_file.read(self.path)
-        if onnx_file.sha256(data) != self.sha256:
-            raise DataError(self.path, "has been changed since the start of this command")
+            return built_in_session(path, self.view.side, self.data)
+        data = self._read(path)
         prepared = Preprocessing(self.view, self.mean, self.deviation)
-        return _session_of(self.path, data, _looked_at(self.path, data, True), prepared)
+        return _session_of(path, data, _looked_at(path, data, True), prepared)
 
 
 def built_in(size: int | None = None, path: str | None = None) -> Encoder:
@@ -283,8 +294,8 @@ def weights_path() -> str:
     return os.path.join(os.path.dirname(spec.origin or ""), WEIGHTS)
 
 
-def built_in_session(path: str, side: int) -> Session:
-    """EfficientNet-Lite0 from its file of weights.
+def built_in_session(path: str, side: int, data: bytes | None = None) -> Session:
+    """EfficientNet-Lite0 from its file of weights, or from what is in it.
 
     Raises
     ------
@@ -292,7 +303,8 @@ def built_in_session(path: str, side: int) -> Session:
         If it is another file, or cannot be read.
     """
     try:
-        weights = lite0.read_weights(onnx_file.read(path, lite0.SIZE + 1))
+        found = onnx_file.read(path, lite0.SIZE + 1) if data is None else data
+        weights = lite0.read_weights(found)
     except ValueError as exc:
         raise DataError(path, f"is not the network's file of weights ({exc})") from exc
     return Session(lite0.onnx_bytes(weights, side), Input(lite0.PICTURES, "uint8", False, side))

@@ -72,6 +72,10 @@ class Network:
         """Return the same, ready to make rows; see `Encoder.from_file` for what may be wrong."""
         return Network(self.encoder.from_file(_path(read), read.encoder_output))
 
+    def carried(self) -> Network:
+        """Return the same with the file of the network, for a machine that does not have it."""
+        return Network(self.encoder.carried())
+
     def rows(self, images: Pixels, jobs: int = 1) -> NDArray[np.float16]:
         """Return (m, n_x) float16, one picture a row, of `images` (m, size, size, 3).
 

@@ -11,7 +11,7 @@ from catclf.errors import DataError, Setting
 from catclf.images.folder import is_picture_name
 from catclf.images.taken import is_left_behind
 
-NEEDS_SCHEDULER = ("is a URL; train, eval and predict read those with a ", Setting("scheduler"))
+NEEDS_SCHEDULER = ("is a URL; train, eval, predict and pack read those with a ", Setting("scheduler"))
 
 
 def is_url(path: str) -> bool:

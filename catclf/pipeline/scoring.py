@@ -16,17 +16,20 @@ from numpy.typing import NDArray
 
 from catclf.config import ReadOptions
 from catclf.errors import ConfigError, DataError, MissingExtraError, system_reason
-from catclf.features import Features, Viewing, wants_file
+from catclf.features import Features, Viewing, carried, wants_file
 from catclf.images.decode import Decoder, viewed
 from catclf.images.picture import Picture, Pixels
 from catclf.model import Model, load
 from catclf.printable import number_of
 from catclf.progress import Progress
 from catclf.view import View
+from catclf.work.parts import delayed
 from catclf.work.pools import Function, Here, OnThreads, Pool, await_readable
 from catclf.work.spread import MOST, Waiting, spread
 
 if TYPE_CHECKING:
+    from distributed import Future
+
     from catclf.stores.on_workers import Piece
     from catclf.work.cluster import Cluster
 
@@ -137,6 +140,10 @@ class Scorer:
         seen = tuple(model.view for model in self.models)
         return Decoder(seen + self.kept, self.options.max_pixels)
 
+    def carried(self) -> Scorer:
+        """Return the same for other machines."""
+        return replace(self, models=tuple(replace(m, features=carried(m.features)) for m in self.models))
+
     def __call__(self, pictures: list[Picture], decoder: Decoder | None = None) -> list[Scored]:
         """Score some pictures; the scores of a picture do not depend on those beside it."""
         scored: list[Scored] = []
@@ -243,6 +250,10 @@ class RowMaker:
         """Gives what the features see, then the views to be kept."""
         return Decoder((self.view, *self.kept), self.options.max_pixels)
 
+    def carried(self) -> RowMaker:
+        """Return the same for other machines."""
+        return self if self.features is None else replace(self, features=carried(self.features))
+
     def __call__(self, pictures: list[Picture], decoder: Decoder | None = None) -> list[Row]:
         """Compute the rows of some pictures, none of which depends on the others."""
         from catclf.fingerprints import fingerprint
@@ -312,6 +323,8 @@ def rows_of(
     maker: RowMaker, pictures: Pictures, processes: bool, progress: Progress
 ) -> Generator[list[Row], None, None]:
     """Yield rows as `scored` does scores."""
+    if maker.options.scheduler is not None:
+        return _on_cluster(maker, pictures, progress)
     return _here(maker, maker.options.cores, _lost_row, pictures, processes, progress)
 
 
@@ -391,16 +404,16 @@ def _bytes(picture: Picture) -> int:
 
 
 def _on_cluster(
-    scorer: Scorer, pictures: Pictures, progress: Progress
-) -> Generator[list[Scored], None, None]:
+    function: Scorer | RowMaker, pictures: Pictures, progress: Progress
+) -> Generator[list[Any], None, None]:
     from catclf.work.cluster import connected  # only where it is needed: it takes time to import
 
-    options = scorer.options
+    options = function.options
     assert options.scheduler is not None
     with connected(options.scheduler, options.jobs, progress.warning) as cluster:
         for warning in cluster.differences():
             progress.warning(warning)
-        shared, folder = cluster.send(scorer), os.getcwd()
+        shared, folder = cluster.send(function.carried()), os.getcwd()
         tasks = ((shared, folder, batch) for batch in _batches(map(_sendable, pictures)))
         yield from cluster.ordered_map(_on_worker, tasks)
 
@@ -426,10 +439,14 @@ def rows_on_workers(
     """
     from catclf.stores.on_workers import Piece
 
-    shared, folder, submit = cluster.send(maker), os.getcwd(), cluster.submit
-    batches = _batches(map(_sendable, pictures))
-    blocks = [submit(_block_of, shared, folder, batch, empty) for batch in batches]
-    for block, told in zip(blocks, [submit(_all_but_numbers, block) for block in blocks], strict=True):
+    shared, folder, submit = cluster.send(maker.carried()), os.getcwd(), cluster.submit
+
+    def begun() -> Iterator[tuple[Future[RowBlock], Future[list[Row]]]]:
+        for batch in _batches(map(_sendable, pictures)):
+            block = submit(_block_of, shared, folder, batch, empty)
+            yield block, submit(_all_but_numbers, block)
+
+    for block, told in delayed(begun(), cluster.ahead):
         (rows,) = cluster.gather([told])
         failed = {k for k, row in enumerate(rows) if row.error is not None}
         good = np.array([k for k in range(len(rows)) if k not in failed], np.intp)
@@ -464,11 +481,12 @@ def _sendable(picture: Picture | Waiting) -> Picture | Waiting:
 # What the workers of a cluster do.
 
 
-def _on_worker(task: tuple[Scorer, str, list[Picture]]) -> list[Scored]:
-    scorer, folder, pictures = task
-    decoder = _anywhere(scorer.decoder, folder)
+def _on_worker(task: tuple[Scorer | RowMaker, str, list[Picture]]) -> list[Scored] | list[Row]:
+    function, folder, pictures = task
+    decoder = _anywhere(function.decoder, folder)
     chunks = (pictures[k : k + MOST] for k in range(0, len(pictures), MOST))
-    return [answer for chunk in chunks for answer in scorer(chunk, decoder)]
+    answers: list[Any] = [answer for chunk in chunks for answer in function(chunk, decoder)]
+    return answers
 
 
 def _anywhere(here: Decoder, folder: str) -> Decoder:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,6 +39,9 @@ _COMPARED = ("catclf", "numpy", "pillow", "h5py", "dask", "distributed")
 _connected: list[Cluster] = []
 
 
+_LARGE = "distributed.admin.large-graph-warning-threshold"
+
+
 @contextlib.contextmanager
 def connected(
     address: str, jobs: int | None = None, on_warning: Callable[[str], None] = lambda message: None
@@ -59,10 +63,13 @@ def connected(
     ClusterError
         If it cannot be reached, has no workers, or its workers cannot run catclf.
     """
+    import dask
     from distributed import Client, LocalCluster
 
     with contextlib.ExitStack() as stack:
         _silence()
+        # Whoever sends a network or a shard of rows means to.
+        stack.enter_context(dask.config.set({_LARGE: sys.maxsize}))
         try:
             if address == LOCAL:
                 processes: Any = LocalCluster(  # type: ignore[no-untyped-call]
@@ -190,15 +197,20 @@ class Cluster:
             values: list[Any] = self._client.gather(futures)
         return values
 
+    @property
+    def ahead(self) -> int:
+        """How many tasks should be under way at a time: two for each thread of all workers."""
+        threads: dict[str, int] = self._client.nthreads()
+        return 2 * max(1, sum(threads.values()))  # all may just be starting again
+
     def ordered_map(self, function: Callable[[Any], Result], items: Iterable[Any]) -> Iterator[Result]:
         """Yield ``function(item)`` for every item in order; few items are under way at a time.
 
         Futures in an item that is a tuple stand for their values.
         """
         with self._noticing():
-            ahead = 2 * max(1, sum(self._client.nthreads().values()))  # all may just be starting again
             pool = self._client.get_executor(pure=False)
-            yield from ordered_on(pool, function, items, ahead)
+            yield from ordered_on(pool, function, items, self.ahead)
 
     def run_everywhere(self, function: Callable[[], Result]) -> dict[str, Result]:
         """Call a function in every worker process: its results by the worker's address."""

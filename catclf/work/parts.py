@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 from typing import TypeVar
@@ -51,6 +52,16 @@ def batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
         if not group:
             return
         yield group
+
+
+def delayed(items: Iterable[Item], count: int) -> Iterator[Item]:
+    """Yield every item, each as soon as `count` more have been taken, or there are no more."""
+    taken: deque[Item] = deque()
+    for item in items:
+        taken.append(item)
+        if len(taken) > count:
+            yield taken.popleft()
+    yield from taken
 
 
 def core_count() -> int:
