@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -192,7 +191,7 @@ def encode(problem: Problem, train: Mask, features: Features | None = None) -> E
     kind = settings.kind if features is None else features.kind
     from_file = pictures.place == "file" and kind.learns_from_files and settings.spool is not None
     if pictures.place != "memory" and not (kind.anywhere or from_file):
-        _refuse_memory(settings, pictures, f"the features {kind.name!r} need")
+        _refuse_memory(settings, pictures, f"the features {kind.name!r} need all pixels")
     if features is None:
         features = _made(kind, pictures, train, settings)
     if settings.flip:
@@ -202,9 +201,9 @@ def encode(problem: Problem, train: Mask, features: Features | None = None) -> E
     return Encoded(features, _computed(features, pictures, problem))
 
 
-def _refuse_memory(settings: TrainSettings, pictures: Store, what: str) -> None:
-    needed = math.prod(pictures.shape)
-    rule = f"{needed} or more: {what} all pixels at once"
+def _refuse_memory(settings: TrainSettings, items: Store, what: str) -> None:
+    needed = math.prod(items.shape) * items[:0].itemsize
+    rule = f"{needed} or more: {what} at once"
     raise ConfigError("memory", settings.read.memory, rule)
 
 
@@ -237,7 +236,7 @@ def _computed(features: Features, pictures: Store, problem: Problem) -> Store:
             problem.progress.advanced("pictures encoded", part.stop, m)
 
     if spool is not None and math.prod(shape) * empty.dtype.itemsize > read.memory:
-        return spooled(os.fspath(spool), blocks(), shape, empty.dtype)
+        return spooled(spool, blocks(), empty.shape[1:], empty.dtype)
     rows, done = np.empty(shape, empty.dtype), 0
     for block in blocks():
         rows[done : done + len(block)] = block
@@ -279,7 +278,7 @@ def prepare(
         name = choose_engine(m, n_x, sweeps, settings.read.memory, rows.place)
     engine_kind = ENGINES[name]
     if rows.place not in engine_kind.reads:
-        _refuse_memory(settings, problem.pictures, f"the engine {name!r} needs")
+        _refuse_memory(settings, rows, f"the engine {name!r} needs all rows")
     w0, b0 = resumed or (start_weights(descent, rows.shape[1]), 0.0)
     if resumed is not None and standardisation is not None:
         w0, b0 = standardisation.unfold(w0, b0)

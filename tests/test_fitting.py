@@ -437,15 +437,15 @@ def test_pictures_in_a_file_are_fitted_as_those_in_memory(flip: bool) -> None:
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        (TrainSettings(features="patches"), "the features 'patches' need"),
-        (TrainSettings(engine="gram"), "the engine 'gram' needs"),
-        (TrainSettings(engine="primal"), "the engine 'primal' needs"),
+        (TrainSettings(features="patches"), "the features 'patches' need all pixels"),
+        (TrainSettings(engine="gram"), "the engine 'gram' needs all rows"),
+        (TrainSettings(engine="primal"), "the engine 'primal' needs all rows"),
     ],
 )
-def test_who_needs_all_pixels_at_once_says_how_much_memory(settings: TrainSettings, what: str) -> None:
+def test_who_needs_everything_at_once_says_how_much_memory(settings: TrainSettings, what: str) -> None:
     some = elsewhere(settings)
     needed = M * 4 * 4 * 3
-    rule = rf"memory = 2000000000: must be {needed} or more: {what} all pixels at once"
+    rule = rf"memory = 2000000000: must be {needed} or more: {what} at once"
     with pytest.raises(ConfigError, match=rule):
         prepare(some, all_of(some))
 

@@ -28,6 +28,7 @@ from catclf.pipeline.classes import binary, labels_by_name, positive_class
 from catclf.progress import Progress
 from catclf.stores import Store
 from catclf.stores.here import InMemory
+from catclf.stores.stored import spooled
 from catclf.view import THUMBNAIL, View
 from catclf.work.cluster import Cluster
 
@@ -347,18 +348,26 @@ def _rows_here(
 ) -> Store:
     from catclf.pipeline.scoring import rows_of
 
-    m, n_x = listed.labelled.m, empty.shape[1]
-    needed = m * n_x * empty.itemsize
-    if needed > task.settings.read.memory:
-        reason = f"has {m} pictures, whose rows take {needed / 1e6:.1f} MB; allow more "
+    m, n_x, settings = listed.labelled.m, empty.shape[1], task.settings
+    too_many = m * n_x * empty.itemsize > settings.read.memory
+    if too_many and settings.spool is None:
+        needed = f"{m * n_x * empty.itemsize / 1e6:.1f} MB"
+        reason = f"has {m} pictures, whose rows take {needed}; allow more "
         raise DataError(listed.labelled.source, reason, Setting("memory"))
-    rows, count = np.empty((m, n_x), empty.dtype), 0
     with closing(rows_of(maker, listed.pictures(), task.processes, task.progress)) as chunks:
-        for chunk in chunks:
-            for row in heard(chunk):
-                rows[count] = row.numbers
-                count += 1
+        blocks = (_numbers(heard(chunk), empty) for chunk in chunks)
+        if too_many:
+            assert settings.spool is not None
+            return spooled(settings.spool, blocks, empty.shape[1:], empty.dtype)
+        rows, count = np.empty((m, n_x), empty.dtype), 0
+        for block in blocks:
+            rows[count : count + len(block)] = block
+            count += len(block)
     return InMemory(rows[:count])
+
+
+def _numbers(rows: list[Row], empty: NDArray[Any]) -> NDArray[Any]:
+    return np.array([row.numbers for row in rows], empty.dtype) if rows else empty
 
 
 def _rows_on_workers(

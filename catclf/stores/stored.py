@@ -92,17 +92,21 @@ class StoredItems(InFile):
 
 
 def spooled(
-    path: str, blocks: Iterable[NDArray[Any]], shape: tuple[int, ...], dtype: DTypeLike
+    path: str | os.PathLike[str],
+    blocks: Iterable[NDArray[Any]],
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
 ) -> StoredItems:
     """Keep items in a file that has no name any more when this returns, and is gone with the last use.
 
     Parameters
     ----------
-    path : str
+    path : path
         Where it is made; nothing must be there.
     blocks : iterable of arrays
         The items, in order; only one block is in memory at a time.
     shape : (int, …)
+        Of an item.
     dtype : numpy.dtype
 
     Raises
@@ -110,6 +114,7 @@ def spooled(
     OutputError
         If it cannot be written.
     """
+    path, m = os.fspath(path), 0
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as exc:
@@ -118,6 +123,7 @@ def spooled(
         os.unlink(path)
         with open(handle, "wb", closefd=False) as file:
             for block in blocks:
+                m += len(block)
                 file.write(np.ascontiguousarray(block, dtype).reshape(-1).view(np.uint8).data)
     except OSError as exc:
         os.close(handle)
@@ -125,4 +131,4 @@ def spooled(
     except BaseException:
         os.close(handle)
         raise
-    return StoredItems(path, handle, np.zeros(1, np.int64), max(1, shape[0]), shape, dtype)
+    return StoredItems(path, handle, np.zeros(1, np.int64), max(1, m), (m, *shape), dtype)

@@ -34,7 +34,8 @@ _FIRST_WORKER_SECONDS = 120
 _LONELY_SECONDS = 120.0
 _WATCH_SECONDS = 5.0
 # Whatever is computed with: another version may give other bits.
-_COMPARED = ("catclf", "numpy", "pillow", "h5py", "dask", "distributed")
+_MISSING = "missing"
+_COMPARED = ("catclf", "numpy", "pillow", "h5py", "onnxruntime", "dask", "distributed")
 
 _connected: list[Cluster] = []
 
@@ -227,7 +228,7 @@ class Cluster:
         found: dict[tuple[str, str], list[str]] = {}
         for worker, theirs in self.run_everywhere(versions).items():
             for name, version in theirs.items():
-                if version != ours[name]:
+                if version != ours[name] != _MISSING:  # what is missing here is not used
                     found.setdefault((name, version), []).append(worker)
         return [
             f"{name} is {ours[name]} here and {version} on {len(workers)} workers, such as {workers[0]}"
@@ -262,7 +263,7 @@ def versions() -> dict[str, str]:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "missing"
+            found[name] = _MISSING
     return found
 
 
