@@ -44,6 +44,7 @@ bench: $(VENV)/.installed-dev ## Measure training, prediction, packing and Dask 
 	$(BIN)/python scripts/bench_pack.py
 	$(BIN)/python scripts/bench_dask.py
 	$(BIN)/python scripts/bench_penalty.py
+	$(BIN)/python scripts/bench_features.py
 
 figures: $(VENV)/.installed-dev ## Make every figure of README and docs anew, from CATCLF_REAL_DATA (an hour)
 	sh scripts/figures.sh $(BIN)/python "$${CATCLF_REAL_DATA:-../shared/data}"

@@ -110,16 +110,16 @@ class Costs(NamedTuple):
     task: float
 
 
-def predicted(costs: Costs, m: int, workers: int, threads: int) -> float:
+def predicted(costs: Costs, m: int, workers: int, threads: int, n_x: int = N_X) -> float:
     """Seconds of a step on a cluster."""
     from catclf.engines.sweep import FAN_IN
     from catclf.work.parts import parts
 
-    shards = -(-len(parts(m, N_X)) // FAN_IN)
+    shards = -(-len(parts(m, n_x)) // FAN_IN)
     rounds = -(-shards // (workers * threads))
-    sums = 8 * N_X * min(shards, FAN_IN**2)  # that one worker receives to add them up
-    network = (4 * N_X + sums) / BANDWIDTH
-    return rounds * (m / shards) * N_X * costs.value + costs.step + shards * costs.task + network
+    sums = 8 * n_x * min(shards, FAN_IN**2)  # that one worker receives to add them up
+    network = (4 * n_x + sums) / BANDWIDTH
+    return rounds * (m / shards) * n_x * costs.value + costs.step + shards * costs.task + network
 
 
 # ---------------------------------------------------------------- tables

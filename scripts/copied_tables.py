@@ -111,6 +111,21 @@ def clusters() -> Table:
     return tables(section("bench_dask.md", "The Dask engine"))[1]
 
 
+def encoding() -> Table:
+    """What a picture costs with each kind of features."""
+    return tables(section("bench_features.md", "What a picture and a step cost"))[0]
+
+
+def kinds() -> Table:
+    """What a step costs with each kind of features."""
+    return tables(section("bench_features.md", "What a picture and a step cost"))[1]
+
+
+def machines() -> Table:
+    """What that says of clusters."""
+    return tables(section("bench_features.md", "What a picture and a step cost"))[2]
+
+
 TABLES: dict[str, Callable[[], Table]] = {
     "accuracy": accuracy,
     "training": training,
@@ -118,6 +133,9 @@ TABLES: dict[str, Callable[[], Table]] = {
     "steps": steps,
     "dask": dask,
     "clusters": clusters,
+    "encoding": encoding,
+    "kinds": kinds,
+    "machines": machines,
 }
 
 

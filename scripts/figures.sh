@@ -20,5 +20,6 @@ export CATCLF_REAL_DATA="$data"  # by which the pages call it
 "$python" scripts/bench_pack.py --repeats 3
 "$python" scripts/bench_dask.py --out docs/bench_dask.md
 "$python" scripts/bench_penalty.py --out docs/bench_penalty.md
+"$python" scripts/bench_features.py --out docs/bench_features.md
 "$python" scripts/option_reference.py docs/options.md
 "$python" scripts/copied_tables.py
