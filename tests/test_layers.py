@@ -69,7 +69,7 @@ NUMERICAL = (
 )
 MAY_KNOW = {
     "images": {"PIL", "h5py", "numpy", "fsspec"},
-    "work": {"distributed"},
+    "work": {"dask", "distributed"},
     "cli": {"click"},
     "report": {"numpy", "PIL", "matplotlib", "jinja2"},
     **{name: {"numpy"} for name in (*NUMERICAL, "fitting", "estimator", "pipeline")},
