@@ -187,7 +187,7 @@ ENGINES: dict[str, EngineKind] = {
         EngineKind("primal", "catclf.engines.primal:PrimalEngine", ("memory",)),
         EngineKind("gram", "catclf.engines.gram:GramEngine", ("memory",), standardises=True),
         EngineKind("stream", "catclf.engines.stream:StreamEngine", ("memory", "file")),
-        EngineKind("dask", "catclf.engines.dask:DaskEngine", ("memory", "workers")),
+        EngineKind("dask", "catclf.engines.dask:DaskEngine", ("memory", "file", "workers")),
     )
 }
 

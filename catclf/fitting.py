@@ -275,7 +275,8 @@ def prepare(
     if name == "auto":
         m, n_x = rows.shape
         sweeps = fits * (descent.iterations + 1)
-        name = choose_engine(m, n_x, sweeps, settings.read.memory, rows.place)
+        place = rows.place if settings.read.scheduler is None else "workers"  # to which rows can be sent
+        name = choose_engine(m, n_x, sweeps, settings.read.memory, place)
     engine_kind = ENGINES[name]
     if rows.place not in engine_kind.reads:
         _refuse_memory(settings, rows, f"the engine {name!r} needs all rows")

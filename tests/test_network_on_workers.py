@@ -144,8 +144,12 @@ def test_pack_has_the_workers_make_rows(address: str, photos: Path, tmp_path: Pa
     actual = catclf.pack(photos, far, replace(settings, read=replace(READ, scheduler=address)))
     assert far.read_bytes() == here.read_bytes()
     assert [str(failure) for failure in actual.skipped] == [str(failure) for failure in expected.skipped]
-    model = catclf.train(here, replace(HERE, read=ReadOptions())).model
-    read = ReadOptions(scheduler=address)
+    fit, read = catclf.train(here, replace(HERE, read=ReadOptions())), ReadOptions(scheduler=address)
+    for memory in (10**9, 10**5):
+        sent = catclf.train(far, replace(HERE, engine="auto", read=replace(read, memory=memory)))
+        assert sent.engine == "dask"
+        assert_array_equal(sent.model.w, fit.model.w)
+    model = fit.model
     evaluations = (catclf.evaluate(model, far, read=read), catclf.evaluate(model, here))
     assert evaluations[0].scores == evaluations[1].scores
     scored = [
