@@ -1,6 +1,7 @@
 """catclf: a trainer of cat / non-cat picture classifiers that runs from a shell.
 
-The tools of the command line are here as well: `train`, `load`, `evaluate`, `predict`, `pack`.
+The tools of the command line are here as well: `train`, `load`, `evaluate`, `predict`, `pack`,
+`check`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from catclf.config import CheckSettings as CheckSettings
     from catclf.config import DescentSettings as DescentSettings
     from catclf.config import PackSettings as PackSettings
     from catclf.config import ReadOptions as ReadOptions
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from catclf.estimator import PictureClassifier as PictureClassifier
     from catclf.model import Model as Model
     from catclf.model import save as save
+    from catclf.pipeline.checking import Check as Check
+    from catclf.pipeline.checking import check as check
     from catclf.pipeline.classifier import Classifier as Classifier
     from catclf.pipeline.classifier import load as load
     from catclf.pipeline.evaluation import Evaluation as Evaluation
@@ -38,11 +42,12 @@ if TYPE_CHECKING:
     from catclf.sample_data import sample as sample
 
 _HOMES = {
-    "config": "DescentSettings PackSettings ReadOptions TrainSettings",
+    "config": "CheckSettings DescentSettings PackSettings ReadOptions TrainSettings",
     "errors": "CatclfError ConfigError DataError ModelFileError OutputError TooFewPicturesError"
     " TrainingError",
     "estimator": "PictureClassifier",
     "model": "Model save",
+    "pipeline.checking": "Check check",
     "pipeline.classifier": "Classifier load",
     "pipeline.evaluation": "Evaluation evaluate",
     "pipeline.packing": "Packed pack",

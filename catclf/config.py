@@ -420,6 +420,8 @@ class TrainSettings:
         other one as high as possible. None leaves the threshold at 1/2.
     engine : str
         One of `ENGINES`, or "auto".
+    labels : path or None
+        A CSV file of paths and labels that are laid over those of the data.
     spool : path or None
         Where rows of features are kept while training that take more than the memory: a file that has no
         name while it is used, and is gone afterwards. None refuses such data.
@@ -435,6 +437,7 @@ class TrainSettings:
     cv: int | None = None
     tune_threshold: str | None = None
     engine: str | Auto = "auto"
+    labels: str | PathLike[str] | None = None
     spool: str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
@@ -516,3 +519,33 @@ class PackSettings:
     def kind(self) -> FeatureKind:
         """The row of `FEATURES`."""
         return FEATURES[self.features]
+
+
+@dataclass(frozen=True)
+class CheckSettings:
+    """All settings of `catclf.check`.
+
+    Parameters
+    ----------
+    read : ReadOptions
+    positive : str or None
+        As in `TrainSettings`.
+    features : str or None
+        One of `FEATURES`; None is what a packed file has, else the network where it is installed.
+    other : path or None
+        Other data: near-duplicates between the two are named.
+    seed : int
+        Of the folds, and of what is drawn at random where features are learned.
+    """
+
+    read: ReadOptions = ReadOptions()
+    positive: str | None = None
+    features: str | None = None
+    other: str | PathLike[str] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.features is not None:
+            _check_choice("features", self.features, *FEATURES)
+            _check_encoder(self.read, FEATURES[self.features])
+        _check(self.seed >= 0, "seed", self.seed, "zero or more")

@@ -25,7 +25,7 @@ from catclf.logistic import Vector, sigmoid
 from catclf.objective import Objective
 from catclf.progress import Progress
 from catclf.stores import Store
-from catclf.stores.here import Chosen, InMemory
+from catclf.stores.here import InMemory
 from catclf.stores.stored import spooled
 
 RANDOM_START_DEVIATION = 0.01
@@ -213,7 +213,7 @@ def _made(kind: FeatureKind, pictures: Store, train: Mask, settings: TrainSettin
         return code.of_size(pictures.shape[1])
     seed, jobs = settings.descent.seed, settings.read.cores
     if pictures.place != "memory":
-        return code.learn(Chosen(pictures, train), seed=seed, jobs=jobs)
+        return code.learn(pictures.chosen(train), seed=seed, jobs=jobs)
     images = pictures[:]
     if not train.all():
         images = images[train]

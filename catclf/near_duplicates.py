@@ -6,7 +6,7 @@ mirrored. Pairs that are alike are laid over each other by an affine map and com
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,6 +91,61 @@ def groups(thumbnails: Thumbnails, marks: Marks, advanced: Advanced = silent) ->
     return np.asarray(first_of[parents][number_of])
 
 
+class Likeness(NamedTuple):
+    """A pair of near-duplicates, each by its position, and how alike they are, up to 1."""
+
+    first: int
+    second: int
+    score: float
+
+
+def pairs_within(thumbnails: Thumbnails, marks: Marks, found: NDArray[np.intp]) -> list[Likeness]:
+    """Compare the pictures of each group with each other, and return the pairs that are alike.
+
+    Parameters
+    ----------
+    thumbnails : (m, 32, 32, 3) uint8
+    marks : (m,) uint64
+        Fingerprints: equal ones are alike by 1.
+    found : (m,) intp
+        What `groups` has returned.
+    """
+    least, alike = _threshold(len(np.unique(marks))), []
+    for first in np.flatnonzero(np.bincount(found) > 1).tolist():
+        members = np.flatnonzero(found == first)
+        some, known = thumbnails[members], marks[members]
+        same = np.triu(known[:, None] == known, 1)
+        alike += [Likeness(int(members[i]), int(members[j]), 1.0) for i, j in np.argwhere(same)]
+        for candidates in _candidates(some, None, silent, least):
+            rest = candidates.only(known[candidates.first] != known[candidates.second])
+            while rest.first.size:
+                batch, rest = rest.only(slice(_CHECKED)), rest.only(slice(_CHECKED, None))
+                score = _scores(some, some, batch)
+                for k in np.flatnonzero(score > least).tolist():
+                    i, j = int(members[batch.first[k]]), int(members[batch.second[k]])
+                    alike.append(Likeness(i, j, float(min(1.0, score[k] / (1 + _ALIGNED)))))
+    return alike
+
+
+def half_linked(pairs: Sequence[Likeness]) -> list[list[int]]:
+    """Put pictures into groups to be shown: two are merged if half of the pairs between them are alike.
+
+    Chains of pictures, each like the next and the last unlike the first, come apart by that.
+    """
+    of: dict[int, list[int]] = {}
+    alike = {(pair.first, pair.second) for pair in pairs}
+    for pair in sorted(pairs, key=lambda pair: -pair.score):
+        one, other = (of.setdefault(k, [k]) for k in (pair.first, pair.second))
+        if one is other:
+            continue
+        linked = sum((min(i, j), max(i, j)) in alike for i in one for j in other)
+        if 2 * linked >= len(one) * len(other):
+            one += other
+            of.update(dict.fromkeys(other, one))
+    several = {id(group): sorted(group) for group in of.values() if len(group) > 1}
+    return sorted(several.values())
+
+
 def nearest(thumbnails: Thumbnails, others: Thumbnails, advanced: Advanced = silent) -> list[Pair]:
     """Find those of `thumbnails` that have a near-duplicate among `others`, each with one of these."""
     found: dict[int, int] = {}
@@ -143,12 +198,16 @@ class _Candidates(NamedTuple):
 
 
 def _candidates(
-    thumbnails: Thumbnails, others: Thumbnails | None, advanced: Advanced
+    thumbnails: Thumbnails,
+    others: Thumbnails | None,
+    advanced: Advanced,
+    least: float | None = None,
 ) -> Iterator[_Candidates]:
     """Yield the pairs that may be near-duplicates, some at a time: of all pictures, or with others."""
     a = _descriptors(thumbnails)
     b = a if others is None else _descriptors(others)
-    turned, least = b[:, _mirror_order()], _threshold(max(len(a), len(b)))
+    turned = b[:, _mirror_order()]
+    least = _threshold(max(len(a), len(b))) if least is None else least
     for top in range(0, len(a), _BLOCK):
         rows = a[top : top + _BLOCK]
         for left in range(top if others is None else 0, len(b), _BLOCK):
@@ -223,7 +282,13 @@ def _mirror_order() -> NDArray[np.intp]:
 
 
 def _are_near(a: Thumbnails, b: Thumbnails, pairs: _Candidates) -> NDArray[np.bool_]:
-    """Lay the pictures of each pair over each other and decide, (k,)."""
+    """Decide of each pair, (k,)."""
+    near: NDArray[np.bool_] = _scores(a, b, pairs) > pairs.least
+    return near
+
+
+def _scores(a: Thumbnails, b: Thumbnails, pairs: _Candidates) -> Numbers:
+    """Lay the pictures of each pair over each other: how alike they are, (k,); 0 if colours differ."""
     x, y = a[pairs.first], b[pairs.second]
     y[pairs.mirrored] = y[pairs.mirrored, :, ::-1]
     alike = _colour_correlation(x, y) > _COLOURS
@@ -231,8 +296,8 @@ def _are_near(a: Thumbnails, b: Thumbnails, pairs: _Candidates) -> NDArray[np.bo
     score[alike] += _ALIGNED * _aligned(gx[alike], gy[alike])
     again = np.flatnonzero(alike & (score <= pairs.least))
     score[again] = pairs.likeness[again] + _ALIGNED * _aligned(gy[again], gx[again])
-    near: NDArray[np.bool_] = alike & (score > pairs.least)
-    return near
+    score[~alike] = 0
+    return score
 
 
 def _colour_correlation(a: Thumbnails, b: Thumbnails) -> Numbers:

@@ -22,6 +22,8 @@ class Provenance:
         Pictures trained on.
     classes : dict
         Number of pictures read of each class of the data.
+    corrections : dict
+        Of the labels laid over those of the data: ``changed`` and ``left_out``, numbers of pictures.
     loss, class_weight, flip, l2, momentum, learning_rate, seed
         See `catclf.DescentSettings` and `catclf.TrainSettings`; as they were used.
     iterations : int
@@ -43,6 +45,7 @@ class Provenance:
     catclf: str | None = None
     m: int | None = None
     classes: dict[str, int] | None = None
+    corrections: dict[str, int] | None = None
     loss: str | None = None
     class_weight: str | None = None
     flip: bool | None = None
@@ -86,7 +89,7 @@ class Provenance:
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("catclf", "loss", "class_weight", "stop_reason"), str),
     **dict.fromkeys(("m", "iterations", "seed", "positives"), int),
-    **dict.fromkeys(("classes", "cv"), dict),
+    **dict.fromkeys(("classes", "corrections", "cv"), dict),
     "flip": bool,
     **dict.fromkeys(
         (

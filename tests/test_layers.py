@@ -25,6 +25,7 @@ LEVELS = {
     "atomic": 2,
     "progress": 2,
     "folds": 2,
+    "doubt": 3,
     "sample_data": 2,
     "provenance": 2,
     "fingerprints": 2,
@@ -55,6 +56,7 @@ HEAVY = {
 NUMERICAL = (
     "logistic",
     "folds",
+    "doubt",
     "fingerprints",
     "near_duplicates",
     "metrics",

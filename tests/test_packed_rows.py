@@ -26,7 +26,7 @@ from catclf.fingerprints import fingerprint
 from catclf.images.decode import seen
 from catclf.model import save
 from catclf.progress import Progress
-from catclf.stores.here import Chosen, InMemory
+from catclf.stores.here import InMemory
 from catclf.stores.stored import spooled
 from catclf.view import THUMBNAIL
 from tests.conftest import ROOT, Runner
@@ -479,14 +479,16 @@ def test_features_are_learned_and_rows_made_of_pictures_larger_than_memory(
         catclf.train(pictures, TrainSettings(read=read, spool=spool, **settings))
 
 
-def test_chosen_items_are_those_of_a_mask() -> None:
-    items = InMemory(np.arange(40).reshape(20, 2))
+def test_chosen_items_are_those_of_a_mask(tmp_path: Path) -> None:
+    items = np.arange(40).reshape(20, 2)
     mask = np.arange(20) % 3 == 1
-    chosen = Chosen(items, mask)
-    assert chosen.shape == (7, 2)
-    assert_array_equal(chosen[:], items.array[mask])
-    assert_array_equal(chosen[2:5], items.array[mask][2:5])
-    assert chosen[5:5].shape == (0, 2)
+    in_file = spooled(tmp_path / "items", [items[:9], items[9:]], (2,), items.dtype)
+    for store in (InMemory(items), in_file):
+        chosen = store.chosen(mask)
+        assert chosen.shape == (7, 2)
+        assert_array_equal(chosen[:], items[mask])
+        assert_array_equal(chosen[2:5], items[mask][2:5])
+        assert chosen[5:5].shape == (0, 2)
 
 
 def test_a_disk_that_is_full_is_an_error(tmp_path: Path) -> None:

@@ -104,6 +104,12 @@ _descent_options = gathered(
 
 _fit_options = options(
     option(
+        "--labels",
+        type=PathName(),
+        metavar="FILE.csv",
+        help="Labels (path,label) to lay over those of DATA; the label - leaves a picture out.",
+    ),
+    option(
         "--class-weight",
         type=click.Choice(config.CLASS_WEIGHTS),
         help="balanced: both classes count the same.",
@@ -202,7 +208,8 @@ def command(
     )
     _check_engine(settings)
     other_data = settings.validation if isinstance(settings.validation, str) else None
-    refuse_overwriting((output, history, plot), (data, other_data))
+    labels = None if settings.labels is None else str(settings.labels)
+    refuse_overwriting((output, history, plot), (data, other_data, labels))
     refuse_overwriting((history, plot), (resume,))  # the model may go where it came from
     _check_outputs(output, force, history, plot)
 

@@ -286,6 +286,11 @@ def is_installed() -> bool:
     return importlib.util.find_spec(PACKAGE) is not None
 
 
+def is_ready() -> bool:
+    """Whether the network of the package can be run."""
+    return all(importlib.util.find_spec(name) is not None for name in (*_RUNTIME, PACKAGE))
+
+
 def weights_path() -> str:
     """Where the weights of the package are; the package is not imported."""
     _require(PACKAGE)  # on another machine, too, where a worker runs

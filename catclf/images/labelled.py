@@ -15,6 +15,9 @@ from catclf.errors import DataError, Setting, Text
 from catclf.printable import number_of
 from catclf.unread import sentences
 
+LEFT_OUT = "-"
+"""The label, in a CSV file, of a picture that is not to be trained on."""
+
 _REASONS_SHOWN = 3
 
 
@@ -43,6 +46,8 @@ class Labelled:
         model's own.
     endless : int
         Pictures read that lack the end of their file, and nothing else.
+    left_out : (m,) bool or None
+        The pictures that are not to be trained on; None is none of them.
     """
 
     source: str
@@ -55,6 +60,7 @@ class Labelled:
     relative_to: str | None = None
     warnings: tuple[str, ...] = ()
     endless: int = 0
+    left_out: NDArray[np.bool_] | None = None
 
     @property
     def m(self) -> int:
@@ -79,7 +85,10 @@ class Labelled:
         if len(read) == self.m:
             return self
         paths = tuple(self.paths[k] for k in read)
-        return replace(self, labels=self.labels[read], paths=paths, skipped=tuple(skipped))
+        left_out = None if self.left_out is None else self.left_out[read]
+        return replace(
+            self, labels=self.labels[read], paths=paths, skipped=tuple(skipped), left_out=left_out
+        )
 
     def _nothing_read(self, skipped: Sequence[DataError]) -> Iterator[Text]:
         yield f"has no picture that can be read ({self.m} tried)"

@@ -12,7 +12,7 @@ import numpy as np
 
 from catclf.errors import DataError, system_reason
 from catclf.images.folder import EVERYTHING, OnIgnored, class_folders, walk
-from catclf.images.labelled import Labelled, classes_of, usual_positive
+from catclf.images.labelled import LEFT_OUT, Labelled, classes_of, usual_positive
 from catclf.images.paths import Kind, kind_of
 from catclf.images.picture import Picture
 from catclf.images.taken import Taken
@@ -119,8 +119,8 @@ def _in_store(url: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Fou
 
 def _in_csv(path: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Found:
     """Rows of a sheet, which predict may have written: with an error where there is no label."""
-    folder, failed, told = os.path.dirname(path), 0, False
-    for line, row in _csv_rows(path):
+    folder, failed, unlabelled, left_out, told = os.path.dirname(path), 0, 0, 0, False
+    for line, row in csv_rows(path):
         if None in row:
             raise DataError(path, f"line {line}: more fields than columns; quote a path with commas")
         if row["path"] and not row["label"] and row.get("error"):
@@ -129,8 +129,12 @@ def _in_csv(path: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Foun
         if "probability" in row and not told:
             warn(f"{path} has a column probability: its labels may be answers of a model, not of people")
             told = True
-        if not row["path"] or not row["label"]:
-            raise DataError(path, f"line {line}: expected a path and a label")
+        if not row["path"]:
+            raise DataError(path, f"line {line}: expected a path")
+        if not row["label"] or row["label"] == LEFT_OUT:
+            unlabelled += not row["label"]
+            left_out += bool(row["label"])
+            continue
         if taken.excludes_any(row["path"]):
             on_ignored(row["path"])
             continue
@@ -139,6 +143,11 @@ def _in_csv(path: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Foun
     if failed:
         have = "has" if failed == 1 else "have"
         warn(f"{number_of(failed, 'row')} of {path} {have} an error and no label: skipped")
+    if left_out:
+        warn(f"{number_of(left_out, 'row')} of {path} labelled {LEFT_OUT!r}: left out")
+    if unlabelled:
+        have = "has" if unlabelled == 1 else "have"
+        warn(f"{number_of(unlabelled, 'row')} of {path} {have} no label: skipped")
 
 
 _LISTERS: dict[Kind, Callable[[str, OnIgnored, Taken, Warn], _Found]] = {
@@ -148,7 +157,14 @@ _LISTERS: dict[Kind, Callable[[str, OnIgnored, Taken, Warn], _Found]] = {
 }
 
 
-def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
+def csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Yield the rows of a sheet with the columns path and label, each with its line.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, is no CSV file, or lacks one of these columns.
+    """
     import csv  # only where it is needed: it takes time to import
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
@@ -9,14 +10,15 @@ from typing import NamedTuple
 import numpy as np
 
 from catclf.config import ReadOptions
+from catclf.decoding import Decoding
 from catclf.fingerprints import Marks
 from catclf.images.dataset import opened
 from catclf.model import Model
 from catclf.near_duplicates import Thumbnails, nearest
-from catclf.pipeline.scoring import RowMaker, rows_of
+from catclf.pipeline.scoring import Row, RowMaker, rows_of
 from catclf.printable import number_of
 from catclf.progress import Progress
-from catclf.view import THUMBNAIL
+from catclf.view import THUMBNAIL, View
 
 
 class Overlap(NamedTuple):
@@ -52,17 +54,20 @@ class NearDuplicate(NamedTuple):
     training_path: str
 
 
-class TrainingPictures(NamedTuple):
-    """What the pictures of a training look like.
+class Pictures(NamedTuple):
+    """What the pictures of some data look like.
 
     Attributes
     ----------
-    paths : list of str, m of them
+    paths : sequence of str, m of them
     thumbnails : (m, 32, 32, 3) uint8
+    marks : (m,) uint64
+        Fingerprints.
     """
 
-    paths: list[str]
+    paths: Sequence[str]
     thumbnails: Thumbnails
+    marks: Marks
 
     def near(
         self, paths: list[str], thumbnails: Thumbnails, seen: set[int], progress: Progress
@@ -78,7 +83,7 @@ class TrainingPictures(NamedTuple):
 
 def training_pictures(
     data: str, model: Model, read: ReadOptions, processes: bool, progress: Progress
-) -> TrainingPictures:
+) -> Pictures:
     """Read the pictures of a training again, and say which of those of the model are not among them.
 
     Parameters
@@ -96,33 +101,50 @@ def training_pictures(
         If the data cannot be read.
     """
     read = replace(read, size=model.size, x_key=None, y_key=None)
-    maker = RowMaker(None, model.view, read, (THUMBNAIL,))
-    paths, thumbnails, marks, done = [], [], [], 0
-    with opened(data, read, model.view, decodings=[model.decoding]) as listed:
-        if listed.rows is not None:
-            _check_known(data, model.fingerprints, listed.rows.marks(), progress)
-            return TrainingPictures([*listed.labelled.paths], listed.rows.thumbnails())
-        m = listed.labelled.m
-        with closing(rows_of(maker, listed.pictures(), processes, progress)) as chunks:
-            for chunk in chunks:
-                for row in chunk:
-                    if row.error is None:
-                        paths.append(row.path)
-                        thumbnails.append(row.views[0])
-                        marks.append(row.mark or 0)
-                    else:
-                        progress.note(f"{row.path}: {row.error.reason}")
-                done += len(chunk)
-                progress.advanced("training pictures read", done, m)
-    _check_known(data, model.fingerprints, np.array(marks, np.uint64), progress)
-    shape = (-1, THUMBNAIL.side, THUMBNAIL.side, 3)
-    return TrainingPictures(paths, np.array(thumbnails, np.uint8).reshape(shape))
-
-
-def _check_known(data: str, known: Marks, marks: Marks, progress: Progress) -> None:
-    missing = int((~np.isin(np.unique(known), marks)).sum())
+    found = pictures_of(data, model.view, read, processes, progress, [model.decoding])
+    missing = int((~np.isin(np.unique(model.fingerprints), found.marks)).sum())
     if missing:
         progress.warning(
             f"the model was trained on {number_of(missing, 'picture')} that {data} does not have:"
             " near-duplicates of these are not found"
         )
+    return found
+
+
+def pictures_of(
+    data: str,
+    view: View,
+    read: ReadOptions,
+    processes: bool,
+    progress: Progress,
+    decodings: Sequence[Decoding] = (),
+) -> Pictures:
+    """Look at the pictures of some data, without the unreadable ones, which are noted.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read.
+    """
+    maker = RowMaker(None, view, read, (THUMBNAIL,))
+    good: list[Row] = []
+    done = 0
+    with opened(data, read, view, decodings=decodings) as listed:
+        if listed.rows is not None:
+            return Pictures(listed.labelled.paths, listed.rows.thumbnails(), listed.rows.marks())
+        m = listed.labelled.m
+        with closing(rows_of(maker, listed.pictures(), processes, progress)) as chunks:
+            for chunk in chunks:
+                for row in chunk:
+                    if row.error is None:
+                        good.append(row)
+                    else:
+                        progress.note(f"{row.path}: {row.error.reason}")
+                done += len(chunk)
+                progress.advanced("other pictures read", done, m)
+    shape = (-1, THUMBNAIL.side, THUMBNAIL.side, 3)
+    return Pictures(
+        [row.path for row in good],
+        np.array([row.views[0] for row in good], np.uint8).reshape(shape),
+        np.array([row.mark for row in good], np.uint64),
+    )

@@ -28,6 +28,7 @@ from catclf.fitting import (
     fit,
     prepare,
 )
+from catclf.images.corrections import Corrections
 from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model
@@ -73,6 +74,8 @@ class Fit:
         α, the limit of stability 2/L, and λ.
     train_accuracy : float
     history : tuple of Step
+    corrections : Corrections or None
+        What became of the labels that were laid over those of the data.
     near_duplicates : NearDuplicates or None
         Pictures of the same scenes; None where no picture was held out, and so nobody looked.
     validation : Scores or None
@@ -103,6 +106,7 @@ class Fit:
     l2: float
     train_accuracy: float
     history: tuple[Step, ...]
+    corrections: Corrections | None
     near_duplicates: NearDuplicates | None
     validation: Scores | None
     cv: Scores | None
@@ -133,6 +137,9 @@ class Fit:
             "seconds": self.seconds,
             "warnings": list(self.warnings),
         }
+        if self.corrections is not None:
+            unknown = len(self.corrections.unknown)
+            summary["corrections"] = {**(_counted(self.corrections) or {}), "unknown": unknown}
         if self.near_duplicates is not None:
             found = self.near_duplicates
             summary["near_duplicates"] = {"groups": found.groups, "pictures": found.pictures}
@@ -305,6 +312,7 @@ def _provenance(
         catclf=catclf.__version__,
         m=int(trained_on.sum()),
         classes=sources.labelled[0].counts(),
+        corrections=_counted(sources.corrections),
         loss=problem.descent.loss,
         class_weight=settings.class_weight,
         flip=settings.flip,
@@ -321,6 +329,12 @@ def _provenance(
         w_mean=prepared.w_mean(fitted.descent),
         cv=None if cv is None else _cv_facts(cv, settings.cv or USUAL_FOLDS, _learned_before(sources)),
     )
+
+
+def _counted(corrections: Corrections | None) -> dict[str, int] | None:
+    if corrections is None:
+        return None
+    return {"changed": corrections.changed, "left_out": corrections.left_out}
 
 
 def _cv_facts(cv: Scores, folds: int, learned_before: bool) -> dict[str, Any]:
@@ -365,6 +379,7 @@ def _fit(
         l2=fitted.l2,
         train_accuracy=accuracy,
         history=descent.history,
+        corrections=sources.corrections,
         near_duplicates=sources.near_duplicates,
         validation=None if held_out is None else score(y[held_out], scored[held_out], limit),
         cv=cv.scores,

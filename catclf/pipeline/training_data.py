@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from itertools import compress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -16,12 +17,14 @@ from numpy.typing import NDArray
 from catclf.config import ReadOptions, TrainSettings
 from catclf.decoding import Decoding
 from catclf.errors import ConfigError, DataError, Setting
-from catclf.features import Features, FeaturesClass, Viewing, remembering, view_of
+from catclf.features import Features, FeaturesClass, Viewing, encoder, remembering, view_of
 from catclf.fingerprints import Marks, fingerprint
 from catclf.fitting import Encoded, Mask, Problem
 from catclf.folds import held_out_mask
+from catclf.images.corrections import Corrections, corrected
 from catclf.images.dataset import DataSet, opened
 from catclf.images.labelled import Labelled
+from catclf.images.paths import kind_of
 from catclf.model import Model
 from catclf.near_duplicates import Pair, Thumbnails, groups, nearest
 from catclf.pipeline.classes import binary, labels_by_name, positive_class
@@ -38,13 +41,17 @@ if TYPE_CHECKING:
 
 
 class Task(NamedTuple):
-    """What `train` was asked to do."""
+    """What `train` was asked to do.
+
+    `names_pictures` is whether packed rows go by the paths of their pictures.
+    """
 
     data: str
     settings: TrainSettings
     resume: Model | None
     progress: Progress
     processes: bool
+    names_pictures: bool = False
 
 
 class Sources(NamedTuple):
@@ -57,6 +64,8 @@ class Sources(NamedTuple):
         The others are held out.
     marks : (m,) uint64
         Fingerprints.
+    thumbnails : (n, 32, 32, 3) uint8, or None
+        Of the n pictures of the data, where any may be held out.
     labelled : tuple of Labelled
         Of the data, and of other data if there is any.
     positive : str
@@ -68,17 +77,21 @@ class Sources(NamedTuple):
         are among all pictures.
     packed : bool
         Whether rows were packed before: what features learn was learned from all of them.
+    corrections : Corrections or None
+        What became of the labels that were laid over those of the data.
     """
 
     problem: Problem
     trained_on: Mask
     marks: Marks
+    thumbnails: Thumbnails | None
     labelled: tuple[Labelled, ...]
     positive: str
     decoding: Decoding
     enlarged: int
     leaks: list[Pair]
     packed: bool
+    corrections: Corrections | None
 
     @property
     def held_out(self) -> Mask | None:
@@ -145,6 +158,25 @@ class _Read(NamedTuple):
     thumbnails: Thumbnails | None
     shorter: tuple[int, ...] = ()
 
+    def without_left_out(self) -> _Read:
+        """Return the pictures that are to be trained on."""
+        if self.labelled.left_out is None:
+            return self
+        kept = ~self.labelled.left_out
+        encoded = self.encoded
+        if encoded is None:
+            pictures = self.pictures.chosen(kept)
+        else:
+            pictures, encoded = self.pictures, replace(encoded, rows=encoded.rows.chosen(kept))
+        return _Read(
+            pictures=pictures,
+            encoded=encoded,
+            marks=self.marks[kept],
+            labelled=self.labelled.only(np.flatnonzero(kept).tolist(), self.labelled.skipped),
+            thumbnails=None if self.thumbnails is None else self.thumbnails[kept],
+            shorter=tuple(compress(self.shorter, kept.tolist())),
+        )
+
     def joined(self, other: _Read) -> _Read:
         """Return these, then the others; `labelled` is of these alone."""
         encoded = self.encoded
@@ -155,6 +187,26 @@ class _Read(NamedTuple):
             encoded = Encoded(encoded.features, one.joined(another))
         pictures, marks = self.pictures.joined(other.pictures), np.append(self.marks, other.marks)
         return self._replace(pictures=pictures, encoded=encoded, marks=marks)
+
+
+def usual_features(data: str, read: ReadOptions) -> str:
+    """Name the features that pictures are compared by, if nobody says which.
+
+    They are those of packed rows, else the network where it can be run, else patches.
+
+    Raises
+    ------
+    DataError
+        If an HDF5 file cannot be read.
+    """
+    if kind_of(data) == "hdf5":
+        from catclf.images.hdf5_channel import Hdf5Channel  # only where it is needed
+        from catclf.images.hdf5_rows import Hdf5Rows
+
+        with Hdf5Channel(data, read) as channel:
+            if channel.holds_rows:
+                return Hdf5Rows(channel).features.kind.name
+    return "network" if read.encoder is not None or encoder.is_ready() else "patches"
 
 
 def read_all(task: Task, cluster: Cluster | None) -> Sources:
@@ -178,6 +230,13 @@ def read_all(task: Task, cluster: Cluster | None) -> Sources:
     with opened(task.data, settings.read, usual, cluster, decodings, own_view) as listed:
         progress.ignored(listed.labelled.ignored)
         progress.warnings(listed.labelled.warnings)
+        if listed.rows is not None and task.names_pictures:
+            listed.labelled = replace(listed.labelled, paths=listed.rows.paths())
+        corrections = None
+        if settings.labels is not None:
+            packed_paths = tuple if listed.rows is None else listed.rows.paths
+            labels = os.fspath(settings.labels)
+            listed.labelled, corrections = corrected(listed.labelled, labels, packed_paths)
         positive_class(listed.labelled, settings.positive)  # before anything is decoded
         found = _load(listed, task, chosen if own_view else None, cluster)
         decoding = listed.view.decoding
@@ -185,6 +244,7 @@ def read_all(task: Task, cluster: Cluster | None) -> Sources:
     enlarged = 0
     if own_view and not packed:
         found, enlarged = _of_their_size(found, chosen())
+    found = found.without_left_out()
     labelled = found.labelled
     positive = positive_class(labelled, settings.positive)  # one side may have been unreadable
     y = binary(labelled, positive)
@@ -205,7 +265,17 @@ def read_all(task: Task, cluster: Cluster | None) -> Sources:
         alike = None if alike is None else np.append(alike, np.arange(labelled.m, len(y)))
     problem = Problem(found.pictures, y, settings, progress, found.encoded, alike)
     return Sources(
-        problem, trained_on, found.marks, sources, positive, decoding, enlarged, leaks, packed
+        problem,
+        trained_on,
+        found.marks,
+        found.thumbnails,
+        sources,
+        positive,
+        decoding,
+        enlarged,
+        leaks,
+        packed,
+        corrections,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import Place
@@ -49,6 +50,9 @@ class Store(Protocol):
 
     def mapped(self, function: Function) -> Store:
         """Return what `function` makes of them: at once in memory, elsewhere whenever it is needed."""
+
+    def chosen(self, mask: NDArray[np.bool_]) -> Store:
+        """Return some of these items, (m,) bool says which, in their order."""
 
     def joined(self, other: Store) -> Store:
         """Return these items, then the others."""

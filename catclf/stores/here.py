@@ -72,6 +72,10 @@ class InMemory(_Here):
         """See `catclf.stores.Store`."""
         return InMemory(function(self.array))
 
+    def chosen(self, mask: NDArray[np.bool_]) -> InMemory:
+        """See `catclf.stores.Store`."""
+        return InMemory(self.array[mask])
+
     def joined(self, other: Store) -> Store:
         """See `catclf.stores.Store`."""
         assert other.place != "workers"  # one source of pictures is never there alone
@@ -95,23 +99,19 @@ class InFile(_Here):
         """See `catclf.stores.Store`."""
         return _Mapped(self, function)
 
+    def chosen(self, mask: NDArray[np.bool_]) -> InFile:
+        """See `catclf.stores.Store`."""
+        return _Chosen(self, mask)
+
     def joined(self, other: Store) -> InFile:
         """See `catclf.stores.Store`."""
         return _Joined([self, other])
 
 
-class Chosen(InFile):
-    """Some of the items of another store, in their order.
-
-    Parameters
-    ----------
-    items : Store
-    chosen : (m,) bool
-        Which of them.
-    """
-
-    def __init__(self, items: Store, chosen: NDArray[np.bool_]) -> None:
-        self._items, self._places = items, np.flatnonzero(chosen)
+class _Chosen(InFile):
+    def __init__(self, items: InFile, mask: NDArray[np.bool_]) -> None:
+        self._items, self._places = items, np.flatnonzero(mask)
+        self.nbytes = items.nbytes
         self.shape = (len(self._places), *items.shape[1:])
 
     def __getitem__(self, part: slice, /) -> NDArray[Any]:

@@ -93,6 +93,15 @@ class OnWorkers:
         pieces = [piece._replace(functions=(*piece.functions, function)) for piece in self._pieces]
         return OnWorkers(self._cluster, function(self._empty), pieces)
 
+    def chosen(self, mask: NDArray[np.bool_]) -> OnWorkers:
+        """See `catclf.stores.Store`."""
+        pieces, start = [], 0
+        for piece in self._pieces:
+            stop = start + len(piece.numbers)
+            pieces.append(piece._replace(numbers=piece.numbers[mask[start:stop]]))
+            start = stop
+        return OnWorkers(self._cluster, self._empty, [piece for piece in pieces if len(piece.numbers)])
+
     def joined(self, other: Store) -> OnWorkers:
         """See `catclf.stores.Store`; the others are on workers as well."""
         assert isinstance(other, OnWorkers)

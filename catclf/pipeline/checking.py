@@ -1,0 +1,273 @@
+"""The tool `check`: labelled pictures → what may be wrong with them, the most doubtful first."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from catclf.config import FEATURES, USUAL_FOLDS, CheckSettings, DescentSettings, TrainSettings
+from catclf.design import Design, Standardisation
+from catclf.doubt import PENALTY, label_errors, left_out_scores, margins_of
+from catclf.engines.gram import gram_matrix
+from catclf.errors import DataError
+from catclf.fitting import cross_validate, prepare
+from catclf.folds import most_folds
+from catclf.logistic import Vector, sigmoid
+from catclf.near_duplicates import half_linked, nearest, pairs_within
+from catclf.pipeline.seen import pictures_of
+from catclf.pipeline.training_data import Sources, Task, read_all, usual_features
+from catclf.progress import Progress
+from catclf.view import View
+
+Issue = Literal["label", "duplicate", "unreadable"]
+
+_AT_ONCE = 3000
+"""Up to so many pictures are left out one by one; of more a model is fitted for each of some folds."""
+
+_TRUSTED = 0.95
+"""Below this accuracy, where labels are right, a model cannot tell how many of them are wrong."""
+
+
+class Finding(NamedTuple):
+    """Something that may be wrong with a picture.
+
+    Attributes
+    ----------
+    path : str
+    label : str
+        What the picture is labelled as; empty where it could not be read.
+    issue : str
+        label | duplicate | unreadable
+    score : float or None
+        Of a label its probability, by a model that has not seen the picture nor its near-duplicates;
+        of a duplicate how alike the two are, up to 1.
+    other : str
+        The picture that a duplicate is most like; why a picture could not be read.
+    group : int or None
+        Number of the group of near-duplicates, from 1; pictures of other data are in none.
+    position : int or None
+        Among the pictures that could be read.
+    """
+
+    path: str
+    label: str
+    issue: Issue
+    score: float | None = None
+    other: str = ""
+    group: int | None = None
+    position: int | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `check` gives back.
+
+    Attributes
+    ----------
+    m : int
+        Pictures read.
+    counts : dict
+        Of each class.
+    ignored : int
+        Files not tried because of their names.
+    features : str
+    positive : str
+    findings : tuple of Finding
+        By issue, then by doubt.
+    accuracy : float
+        Share of the labels that the model agrees with.
+    expected_errors : float or None
+        How many labels are wrong, as far as such a model can tell; None where it is too often wrong.
+    groups : int
+        Of near-duplicates.
+    across : int
+        Of these, groups with pictures of more than one class.
+    learned_before : bool
+        Whether features had been learned from all pictures, those left out too.
+    warnings : tuple of str
+        Sentences that the user should read.
+    seconds : float
+    """
+
+    m: int
+    counts: dict[str, int]
+    ignored: int
+    features: str
+    positive: str
+    findings: tuple[Finding, ...]
+    accuracy: float
+    expected_errors: float | None
+    groups: int
+    across: int
+    learned_before: bool
+    warnings: tuple[str, ...]
+    seconds: float
+
+    def of(self, issue: Issue) -> tuple[Finding, ...]:
+        """The findings of an issue."""
+        return tuple(finding for finding in self.findings if finding.issue == issue)
+
+
+def check(
+    data: str | os.PathLike[str],
+    settings: CheckSettings | None = None,
+    *,
+    progress: Progress | None = None,
+    processes: bool = False,
+) -> Check:
+    """Look for wrong labels, near-duplicates and unreadable pictures among labelled ones.
+
+    Nothing is changed. A label is doubted by a model that has seen neither the picture nor its
+    near-duplicates.
+
+    Parameters
+    ----------
+    data : path
+        As in `catclf.train`.
+    settings : CheckSettings or None
+        None is the defaults.
+    progress : Progress or None
+    processes : bool
+        As in `catclf.train`.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read, or has pictures of one class only.
+    TooFewPicturesError
+        If a class is too small for folds.
+    """
+    begun = time.perf_counter()
+    settings, progress = settings or CheckSettings(), progress or Progress()
+    features = settings.features or usual_features(os.fspath(data), settings.read)
+    kind, read = FEATURES[features], settings.read
+    l2: float | Literal["auto"] | None = None if kind.learns else "auto"
+    descent = DescentSettings(l2=l2, seed=settings.seed)
+    training = TrainSettings(
+        read=read, positive=settings.positive, features=features, descent=descent, cv=USUAL_FOLDS
+    )
+    sources = read_all(Task(os.fspath(data), training, None, progress, processes, True), None)
+    labelled, problem = sources.labelled[0], sources.problem
+    progress.note(f"{labelled.m} pictures read; looking for labels to doubt")
+    margins = margins_of(_scores(sources), problem.y)
+    errors, accuracy = label_errors(margins), float((margins > 0).mean())
+    names = [labelled.classes[label] for label in labelled.labels.tolist()]
+    findings = _doubtful(sources, names, sigmoid(margins))
+    duplicates, groups, across = _duplicates(sources, names)
+    findings += duplicates
+    if settings.other is not None:
+        findings += _in_other_data(sources, names, settings, processes, progress)
+    findings += [
+        Finding(error.path, "", "unreadable", other=str(error).removeprefix(f"{error.path}: "))
+        for error in labelled.skipped
+    ]
+    return Check(
+        m=labelled.m,
+        counts=labelled.counts(),
+        ignored=len(labelled.ignored),
+        features=features,
+        positive=sources.positive,
+        findings=tuple(findings),
+        accuracy=accuracy,
+        expected_errors=errors.share * labelled.m if errors.accuracy >= _TRUSTED else None,
+        groups=groups,
+        across=across,
+        learned_before=sources.packed and kind.learns,
+        warnings=(),
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _scores(sources: Sources) -> Vector:
+    """Scores of all pictures, each by a model that has seen neither it nor its near-duplicates."""
+    problem, kind = sources.problem, sources.problem.settings.kind
+    every = np.ones(problem.m, dtype=bool)
+    assert problem.groups is not None
+    if problem.encoded is not None and not kind.learns and problem.m <= _AT_ONCE:
+        rows = problem.encoded.rows
+        standardisation = Standardisation.fit(rows)
+        gram = gram_matrix(Design(rows, 1.0, standardisation), problem.settings.read.cores)
+        return left_out_scores(gram, problem.y, problem.groups)
+    if kind.standardised and not kind.learns:
+        descent = replace(problem.settings.descent, l2=PENALTY / problem.m)
+        problem = replace(problem, settings=replace(problem.settings, descent=descent))
+    folds = max(2, min(USUAL_FOLDS, most_folds(problem.y, problem.groups)))
+    p = cross_validate(prepare(problem, every), every, folds)
+    p = np.clip(p, 1e-15, 1 - 1e-15)
+    return np.log(p) - np.log1p(-p)
+
+
+def _doubtful(sources: Sources, names: list[str], of_label: Vector) -> list[Finding]:
+    paths = sources.paths
+    doubtful = np.flatnonzero(of_label < 0.5)
+    return [
+        Finding(paths[k], names[k], "label", float(of_label[k]), position=k)
+        for k in doubtful[np.argsort(of_label[doubtful], kind="stable")].tolist()
+    ]
+
+
+def _duplicates(sources: Sources, names: list[str]) -> tuple[list[Finding], int, int]:
+    """Pictures with near-duplicates; how many groups they form, and how many of several classes."""
+    assert sources.thumbnails is not None
+    assert sources.problem.groups is not None
+    pairs = pairs_within(sources.thumbnails, sources.marks, sources.problem.groups)
+    best: dict[int, tuple[float, int]] = {}
+    for first, second, score in pairs:
+        for one, other in ((first, second), (second, first)):
+            best[one] = max(best.get(one, (0.0, -1)), (score, other))
+    groups = half_linked(pairs)
+    mixed = [len({names[k] for k in group}) > 1 for group in groups]
+    # Groups of several classes are the doubtful ones: one of their labels is wrong, or it says nothing.
+    order = sorted(range(len(groups)), key=lambda g: (not mixed[g], groups[g][0]))
+    findings = [
+        Finding(
+            sources.paths[k],
+            names[k],
+            "duplicate",
+            best[k][0],
+            sources.paths[best[k][1]],
+            number,
+            position=k,
+        )
+        for number, g in enumerate(order, 1)
+        for k in groups[g]
+    ]
+    return findings, len(groups), sum(mixed)
+
+
+def _in_other_data(
+    sources: Sources,
+    names: list[str],
+    settings: CheckSettings,
+    processes: bool,
+    progress: Progress,
+) -> list[Finding]:
+    """Pictures with a near-duplicate in other data."""
+    assert sources.thumbnails is not None
+    other = os.fspath(settings.other or "")
+    view, options = View(FEATURES["pixels"].size), settings.read
+    read = replace(options, size=view.side, encoder=None, encoder_output=None, x_key=None, y_key=None)
+    there = pictures_of(other, view, read, processes, progress)
+    if not there.paths:
+        raise DataError(other, "has no picture that can be read")
+    pairs = nearest(sources.thumbnails, there.thumbnails, progress.advanced)
+    return [
+        Finding(
+            sources.paths[pair.first],
+            names[pair.first],
+            "duplicate",
+            None,
+            there.paths[pair.second],
+            position=pair.first,
+        )
+        for pair in pairs
+    ]
+
+
+def to_dict(finding: Finding) -> dict[str, Any]:
+    """A finding as plain values, ready for JSON."""
+    return {name: value for name, value in finding._asdict().items() if name != "position"}
