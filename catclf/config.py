@@ -532,6 +532,8 @@ class CheckSettings:
         As in `TrainSettings`.
     features : str or None
         One of `FEATURES`; None is what a packed file has, else the network where it is installed.
+    labels : path or None
+        As in `TrainSettings`.
     other : path or None
         Other data: near-duplicates between the two are named.
     seed : int
@@ -541,6 +543,7 @@ class CheckSettings:
     read: ReadOptions = ReadOptions()
     positive: str | None = None
     features: str | None = None
+    labels: str | PathLike[str] | None = None
     other: str | PathLike[str] | None = None
     seed: int = 0
 

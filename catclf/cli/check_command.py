@@ -16,6 +16,7 @@ from catclf.cli.options import (
     console_option,
     format_of,
     format_option,
+    labels_option,
     read_options,
     refuse_binary_name,
     refuse_existing,
@@ -53,6 +54,7 @@ _SHOWN = 20  # of each kind, on the page
     "settings",
     config.CheckSettings,
     option("--other", type=PathName(), metavar="DATA2", help="Other data: find what is in both."),
+    labels_option,
     option(
         "--positive",
         metavar="NAME",
@@ -85,8 +87,8 @@ def command(
     near-duplicates, then unreadable pictures. The model that doubts a label has seen neither the picture
     nor its near-duplicates.
     """
-    other = None if settings.other is None else str(settings.other)
-    refuse_overwriting((output,), (data, other))
+    inputs = [None if path is None else str(path) for path in (settings.other, settings.labels)]
+    refuse_overwriting((output,), (data, *inputs))
     if output is not None:
         refuse_binary_name(output)
         check_output(output)

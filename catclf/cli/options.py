@@ -202,6 +202,14 @@ def format_option(*formats: str, by_suffix: bool = False, synonym: bool = False)
     return gathered("format_name", chosen, plain, option("--json", "as_json", is_flag=True, hidden=True))
 
 
+labels_option = option(
+    "--labels",
+    type=PathName(),
+    metavar="FILE.csv",
+    help="Labels (path,label) to lay over those of DATA; the label - leaves a picture out.",
+)
+
+
 def model_option(command: str) -> Decorator[Any]:
     """The model, also from the environment: what is set for `command` comes first."""
     return option(

@@ -16,6 +16,7 @@ from catclf.cli.options import (
     check_table,
     console_option,
     format_option,
+    labels_option,
     read_options,
     refuse_existing,
     refuse_name_of_data,
@@ -103,12 +104,7 @@ _descent_options = gathered(
 )
 
 _fit_options = options(
-    option(
-        "--labels",
-        type=PathName(),
-        metavar="FILE.csv",
-        help="Labels (path,label) to lay over those of DATA; the label - leaves a picture out.",
-    ),
+    labels_option,
     option(
         "--class-weight",
         type=click.Choice(config.CLASS_WEIGHTS),

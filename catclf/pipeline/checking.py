@@ -148,7 +148,12 @@ def check(
     l2: float | Literal["auto"] | None = None if kind.learns else "auto"
     descent = DescentSettings(l2=l2, seed=settings.seed)
     training = TrainSettings(
-        read=read, positive=settings.positive, features=features, descent=descent, cv=USUAL_FOLDS
+        read=read,
+        positive=settings.positive,
+        features=features,
+        descent=descent,
+        labels=settings.labels,
+        cv=USUAL_FOLDS,
     )
     sources = read_all(Task(os.fspath(data), training, None, progress, processes, True), None)
     labelled, problem = sources.labelled[0], sources.problem
