@@ -498,6 +498,8 @@ class PackSettings:
         Of two classes the one that is y = 1; None finds ``cat`` or ``cats``.
     features : str
         One of `FEATURES`: what is kept of a picture. "pixels" is itself; of others rows are kept.
+    labels : path or None
+        As in `TrainSettings`; pictures that are left out are not packed.
     seed : int
         Of what is drawn at random where features are learned.
     """
@@ -505,6 +507,7 @@ class PackSettings:
     read: ReadOptions = ReadOptions()
     positive: str | None = None
     features: str = "pixels"
+    labels: str | PathLike[str] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -535,7 +538,7 @@ class CheckSettings:
     labels : path or None
         As in `TrainSettings`.
     other : path or None
-        Other data: near-duplicates between the two are named.
+        Other pictures, with labels or without: near-duplicates between the two are named.
     seed : int
         Of the folds, and of what is drawn at random where features are learned.
     """

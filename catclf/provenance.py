@@ -23,7 +23,8 @@ class Provenance:
     classes : dict
         Number of pictures read of each class of the data.
     corrections : dict
-        Of the labels laid over those of the data: ``changed`` and ``left_out``, numbers of pictures.
+        Of the labels laid over those of the data: ``changed`` and ``left_out``, numbers of pictures, and
+        ``unknown``, of paths that the data does not have.
     loss, class_weight, flip, l2, momentum, learning_rate, seed
         See `catclf.DescentSettings` and `catclf.TrainSettings`; as they were used.
     iterations : int

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 
 import catclf
 from catclf.config import CheckSettings, PackSettings, ReadOptions, TrainSettings
-from catclf.errors import ConfigError
+from catclf.errors import ConfigError, DataError
 from tests.conftest import Runner
 
 M = 40
@@ -91,10 +92,23 @@ def test_what_is_in_other_data_too_is_named(album: Path, tmp_path: Path) -> None
     for place, k, warm in (("a", 3, True), ("b", 99, True)):
         (other / place).mkdir(parents=True)
         picture(k, warm).resize((60, 45)).save(other / place / "x.jpg")
-    found = catclf.check(album, CheckSettings(**{**vars(PIXELS), "other": other}))
-    beyond = [finding for finding in found.of("duplicate") if finding.group is None]
-    assert [Path(finding.path).stem for finding in beyond] == ["03"]
-    assert beyond[0].other == str(other / "a" / "x.jpg")
+    listed = tmp_path / "other.csv"
+    listed.write_text(f"path,label\n{other}/a/x.jpg,a\n{other}/b/x.jpg,b\n")
+    packed = tmp_path / "other.h5"
+    catclf.pack(other, packed, PackSettings(positive="a"))
+    for source, name in (
+        (other, f"{other}/a/x.jpg"),
+        (listed, f"{other}/a/x.jpg"),
+        (packed, f"{packed}[1]"),
+    ):
+        found = catclf.check(album, replace(PIXELS, other=source))
+        beyond = [finding for finding in found.of("duplicate") if finding.group is None]
+        assert [Path(finding.path).stem for finding in beyond] == ["03"]
+        assert beyond[0].other == name
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DataError, match="has no picture that can be read"):
+        catclf.check(album, replace(PIXELS, other=empty))
 
 
 def test_packed_rows_are_checked_as_the_pictures(album: Path, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_model_is_that_of_data_with_these_labels(
     assert fit.corrections[1:] == (1, 1, ())
     assert fit.counts == {"cat": 10, "dog": 9}
     assert fit.m == 19
-    assert fit.model.training.corrections == {"changed": 1, "left_out": 1}
+    assert fit.model.training.corrections == {"changed": 1, "left_out": 1, "unknown": 0}
     assert fit.to_dict()["corrections"] == {"changed": 1, "left_out": 1, "unknown": 0}
     if source == "rows":
         return  # what it has learned was learned from all pictures
@@ -189,3 +189,35 @@ def test_a_sheet_to_be_filled_in_is_data(catclf: Runner, album: Path, tmp_path: 
     assert "pictures: cat 10, dog 8" in result.err
     assert f"1 row of {file} has no label: skipped" in result.err
     assert f"1 row of {file} labelled '-': left out" in result.err
+
+
+@pytest.mark.parametrize("features", ["pixels", "patches"])
+def test_what_is_packed_has_the_corrected_labels(album: Path, tmp_path: Path, features: str) -> None:
+    (album / "cat" / "broken.png").write_bytes(b"no")
+    file = sheet(tmp_path / "c.csv", "dog/=sum.png,cat", '"cat/a, b.png",-', "none.png,-")
+    read, output = ReadOptions(size=12), tmp_path / "packed.h5"
+    settings = PackSettings(read=read, features=features, labels=file)
+    packed = catclf.pack(album, output, settings)
+    assert packed.counts == {"dog": 9, "cat": 10}
+    assert packed.m == 19
+    assert packed.to_dict()["corrections"] == {"changed": 1, "left_out": 1, "unknown": 1}
+    made = catclf.pack(folder_of(album, tmp_path), tmp_path / "made.h5", PackSettings(read=read))
+    assert made.counts == packed.counts
+    if features == "pixels":
+        fits = [
+            catclf.train(path, TrainSettings(descent=SHORT)) for path in (output, tmp_path / "made.h5")
+        ]
+        marks = [set(fit.model.fingerprints.tolist()) for fit in fits]
+        assert marks[0] == marks[1]
+    else:  # labels are applied anew where rows stay as they are
+        again = catclf.pack(album, output, PackSettings(read=read, features=features), update=True)
+        assert again.counts == {"dog": 10, "cat": 10}
+        assert again.reused == 19
+
+
+def test_pack_says_what_became_of_them(catclf: Runner, album: Path, tmp_path: Path) -> None:
+    file = sheet(tmp_path / "c.csv", "dog/=sum.png,cat", '"cat/a, b.png",-')
+    result = catclf("pack", album, tmp_path / "packed.h5", "--labels", file)
+    assert result.code == 0, result.err
+    assert f"{file}: 1 label changed, 1 picture left out" in result.err
+    assert "pictures: dog 9, cat 10" in result.err

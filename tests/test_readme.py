@@ -132,7 +132,9 @@ def test_the_line_for_bash_completes() -> None:
     assert "fish_source" in script
 
 
-@pytest.mark.parametrize("section", ["Many pictures", "Evaluation that cannot mislead", "Features"])
+@pytest.mark.parametrize(
+    "section", ["Many pictures", "Evaluation that cannot mislead", "Wrong labels", "Features"]
+)
 def test_the_commands_of_a_section_run(workshop: Path, section: str) -> None:
     pytest.importorskip("matplotlib", reason="the page and the plot need the extra report")
     pytest.importorskip("onnxruntime", reason="network features need the extra network")
@@ -141,6 +143,9 @@ def test_the_commands_of_a_section_run(workshop: Path, section: str) -> None:
         shell(script)
     if section == "Many pictures":
         assert (workshop / "packed.npz").read_bytes() == (workshop / "cat.npz").read_bytes()
+    elif section == "Wrong labels":
+        assert (workshop / "found.csv").read_text().startswith("path,label,issue,score,other,group\n")
+        assert (workshop / "mended.npz").exists()
     elif section == "Features":
         assert (workshop / "net.npz").exists()
         assert len(list((workshop / "why").iterdir())) == 1

@@ -53,12 +53,17 @@ _SHOWN = 20  # of each kind, on the page
 @gathered(
     "settings",
     config.CheckSettings,
-    option("--other", type=PathName(), metavar="DATA2", help="Other data: find what is in both."),
+    option(
+        "--other",
+        type=PathName(),
+        metavar="DATA2",
+        help="Other pictures, labelled or not: find what is in both.",
+    ),
     labels_option,
     option(
         "--positive",
         metavar="NAME",
-        help="The class that the others are told from [default: cat or cats].",
+        help="The class that is y = 1 [default: cat or cats; of an HDF5 file list_classes[1]].",
     ),
     option(
         "--features",
@@ -95,7 +100,7 @@ def command(
         refuse_existing(output, force)
     format_name = format_of(output, format_name, _FORMATS)
 
-    from catclf.cli.live import LiveProgress, counted
+    from catclf.cli.live import LiveProgress, counted, tell_corrections
     from catclf.pipeline.checking import check
     from catclf.pipeline.training_data import usual_features
 
@@ -106,6 +111,8 @@ def command(
         found = check(data, settings, progress=progress, processes=True)
     unreadable = len(found.of("unreadable"))
     console.say(f"{counted(found.counts, unreadable, found.ignored)}; features: {features}")
+    if found.corrections is not None:
+        tell_corrections(console, found.corrections)
     if found.learned_before:
         console.say(f"{features} were learned from all of these pictures when they were packed")
     if format_name == "text":

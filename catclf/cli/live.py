@@ -6,13 +6,16 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import click
 
 from catclf.cli.console import Console
 from catclf.printable import number_of
 from catclf.progress import Progress
+
+if TYPE_CHECKING:
+    from catclf.images.corrections import Corrections
 
 _REFRESH_SECONDS = 0.1
 
@@ -85,3 +88,13 @@ def counted(counts: Mapping[str, int], skipped: int, ignored: int) -> str:
         extras.append(f"{number_of(ignored, 'other file')} ignored")
     shown = ", ".join(f"{name} {count}" for name, count in counts.items())
     return f"pictures: {shown}" + (f" ({', '.join(extras)})" if extras else "")
+
+
+def tell_corrections(console: Console, corrections: Corrections) -> None:
+    """Say what became of labels that were laid over those of data."""
+    file, changed, left_out, unknown = corrections
+    if unknown:
+        paths = "1 path is" if len(unknown) == 1 else f"{len(unknown)} paths are"
+        console.warn(f"{file}: {paths} not in the data, such as {unknown[0]}")
+    labels, pictures = number_of(changed, "label"), number_of(left_out, "picture")
+    console.say(f"{file}: {labels} changed, {pictures} left out")

@@ -16,6 +16,7 @@ from catclf.cli.group import OfOneDataSet
 from catclf.cli.options import (
     console_option,
     format_option,
+    labels_option,
     read_options,
     refuse_existing,
     refuse_overwriting,
@@ -58,6 +59,7 @@ Example:
         type=OneOf(config.FEATURES),
         help="Keep pictures (pixels), or rows of features, which are computed once for all.",
     ),
+    labels_option,
     option(
         "--seed",
         type=click.IntRange(min=0),
@@ -92,12 +94,13 @@ def command(
             f"{output} must end in one of {', '.join(HDF5_SUFFIXES)}: train goes by the name"
         )
     settings = replace(settings, read=with_encoder(settings.read, settings.kind.own_view))
-    refuse_overwriting((output,), (data,))
+    labels = None if settings.labels is None else str(settings.labels)
+    refuse_overwriting((output,), (data, labels))
     if update and settings.kind.anywhere:
         raise click.UsageError("--update is for rows of features, which take time to make: --features")
     refuse_existing(output, force or update)
 
-    from catclf.cli.live import LiveProgress
+    from catclf.cli.live import LiveProgress, tell_corrections
     from catclf.pipeline.packing import PARTIAL_SUFFIX, pack
 
     with LiveProgress(console) as progress:
@@ -109,6 +112,8 @@ def command(
                 progress.erase()
                 console.say(f"what was read is kept in {partial}; the same command goes on")
             raise
+    if packed.corrections is not None:
+        tell_corrections(console, packed.corrections)
     for failure in packed.skipped:
         console.failed(failure, "skipped")
     for sentence in _summary(packed, output):

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from catclf.atomic import replacing
 from catclf.cli.console import Console
-from catclf.cli.live import LiveProgress, counted
+from catclf.cli.live import LiveProgress, counted, tell_corrections
 from catclf.cli.output import print_json, write_table
 from catclf.cli.parameters import current_spelling
 from catclf.cli.tables import Column, Table
@@ -116,9 +116,8 @@ def tell(console: Console, fit: Fit, settings: DescentSettings, output: str) -> 
     """Say what people should know of a training that has ended."""
     for warning in fit.warnings:
         console.warn(warning)
-    if fit.corrections is not None and (unknown := fit.corrections.unknown):
-        paths = "1 path is" if len(unknown) == 1 else f"{len(unknown)} paths are"
-        console.warn(f"{fit.corrections.file}: {paths} not in the data, such as {unknown[0]}")
+    if fit.corrections is not None:
+        tell_corrections(console, fit.corrections)
     for failure in fit.skipped:
         console.failed(failure, "skipped")
     for line in _summary(fit, settings, output):
@@ -127,10 +126,6 @@ def tell(console: Console, fit: Fit, settings: DescentSettings, output: str) -> 
 
 def _summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
     yield counted(fit.counts, len(fit.skipped), fit.ignored)
-    if fit.corrections is not None:
-        file, changed, left_out, _ = fit.corrections
-        labels, pictures = number_of(changed, "label"), number_of(left_out, "picture")
-        yield f"{file}: {labels} changed, {pictures} left out"
     last = fit.last
     yield f"{_reason(fit, settings)} ({number_of(fit.iterations, 'update')}, engine {fit.engine})"
     yield (

@@ -43,6 +43,10 @@ class Corrections(NamedTuple):
     left_out: int
     unknown: tuple[str, ...]
 
+    def counts(self) -> dict[str, int]:
+        """Numbers of pictures and paths, ready for JSON."""
+        return {"changed": self.changed, "left_out": self.left_out, "unknown": len(self.unknown)}
+
 
 def corrected(
     labelled: Labelled, file: str, also: Callable[[], Sequence[str]] = tuple

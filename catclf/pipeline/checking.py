@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -16,12 +17,18 @@ from catclf.engines.gram import gram_matrix
 from catclf.errors import DataError
 from catclf.fitting import cross_validate, prepare
 from catclf.folds import most_folds
+from catclf.images.corrections import Corrections
+from catclf.images.inputs import pictures_of
+from catclf.images.listing import list_labelled
+from catclf.images.paths import kind_of
+from catclf.images.picture import Picture
 from catclf.logistic import Vector, sigmoid
 from catclf.near_duplicates import half_linked, nearest, pairs_within
-from catclf.pipeline.seen import pictures_of
+from catclf.pipeline.seen import looked_at
 from catclf.pipeline.training_data import Sources, Task, read_all, usual_features
 from catclf.progress import Progress
 from catclf.view import View
+from catclf.work.spread import Waiting
 
 Issue = Literal["label", "duplicate", "unreadable"]
 
@@ -86,10 +93,10 @@ class Check:
         Of near-duplicates.
     across : int
         Of these, groups with pictures of more than one class.
+    corrections : Corrections or None
+        What became of the labels that were laid over those of the data.
     learned_before : bool
         Whether features had been learned from all pictures, those left out too.
-    warnings : tuple of str
-        Sentences that the user should read.
     seconds : float
     """
 
@@ -103,8 +110,8 @@ class Check:
     expected_errors: float | None
     groups: int
     across: int
+    corrections: Corrections | None
     learned_before: bool
-    warnings: tuple[str, ...]
     seconds: float
 
     def of(self, issue: Issue) -> tuple[Finding, ...]:
@@ -181,8 +188,8 @@ def check(
         expected_errors=errors.share * labelled.m if errors.accuracy >= _TRUSTED else None,
         groups=groups,
         across=across,
+        corrections=sources.corrections,
         learned_before=sources.packed and kind.learns,
-        warnings=(),
         seconds=time.perf_counter() - begun,
     )
 
@@ -256,7 +263,11 @@ def _in_other_data(
     other = os.fspath(settings.other or "")
     view, options = View(FEATURES["pixels"].size), settings.read
     read = replace(options, size=view.side, encoder=None, encoder_output=None, x_key=None, y_key=None)
-    there = pictures_of(other, view, read, processes, progress)
+    if kind_of(other) == "csv":
+        pictures: Iterable[Picture | Waiting] = list_labelled(other).pictures
+    else:
+        pictures = pictures_of(other, read)
+    there = looked_at(pictures, 0, view, read, processes, progress)
     if not there.paths:
         raise DataError(other, "has no picture that can be read")
     pairs = nearest(sources.thumbnails, there.thumbnails, progress.advanced)

@@ -23,6 +23,7 @@ from catclf.config import FEATURES, PackSettings, ReadOptions
 from catclf.decoding import USUAL, Decoding
 from catclf.errors import ConfigError, DataError, Setting
 from catclf.features import Features, FeaturesClass, Viewing, remembering
+from catclf.images.corrections import Corrections, corrected
 from catclf.images.dataset import DataSet, opened
 from catclf.images.decode import Decoder
 from catclf.images.file_state import FileState, sha256_of, state_of
@@ -65,6 +66,8 @@ class Packed:
         Pictures that an earlier, interrupted run had done with.
     reused : int
         Pictures that were taken from the file as it was.
+    corrections : Corrections or None
+        What became of the labels that were laid over those of the data.
     file_size : int
         Bytes.
     seconds : float
@@ -79,6 +82,7 @@ class Packed:
     ignored: int
     resumed: int
     reused: int
+    corrections: Corrections | None
     file_size: int
     seconds: float
 
@@ -94,6 +98,7 @@ class Packed:
             "ignored": self.ignored,
             "resumed": self.resumed,
             "reused": self.reused,
+            **({} if self.corrections is None else {"corrections": self.corrections.counts()}),
             "bytes": self.file_size,
             "seconds": self.seconds,
         }
@@ -159,6 +164,9 @@ def pack(
         labelled = source.labelled
         progress.ignored(labelled.ignored)
         progress.warnings(labelled.warnings)
+        corrections = None
+        if settings.labels is not None:
+            source.labelled, corrections = corrected(labelled, os.fspath(settings.labels))
         classes = _ordered_classes(labelled, settings.positive)
         packer = _packer(source, settings, chosen, processes, progress, old)
         spool = Spool(output + PARTIAL_SUFFIX, packer.item, packer.depends_on, partial(_digest, source))
@@ -182,6 +190,7 @@ def pack(
         ignored=len(labelled.ignored),
         resumed=resumed,
         reused=packer.reused,
+        corrections=corrections,
         file_size=os.path.getsize(output),
         seconds=time.perf_counter() - begun,
     )
@@ -535,18 +544,20 @@ def _write(
     packer: _Packer, spool: Spool, classes: tuple[str, ...], output: str, progress: Progress
 ) -> NDArray[np.intp]:
     """Make the file out of the spool and return the labels of its pictures."""
-    failed = {k for k, _ in spool.failures}
-    read = [k for k in range(packer.source.labelled.m) if k not in failed]
-    if not read:
+    source, failed = packer.source.labelled, {k for k, _ in spool.failures}
+    wanted = np.ones(source.m, dtype=bool) if source.left_out is None else ~source.left_out
+    read = np.array([k for k in range(source.m) if k not in failed], np.intp)
+    chosen = wanted[read]
+    if not chosen.any():
         spool.remove()
-    labelled = packer.source.labelled.only(read, ())
+    labelled = source.only(read[chosen].tolist(), ())
     number = np.array([classes.index(name) for name in labelled.classes])
     labels = number[labelled.labels]
 
     def blocks() -> Iterator[NDArray[Any]]:
         done = 0
         for block in spool.blocks():
-            yield block
+            yield block[chosen[done : done + len(block)]]
             done += len(block)
             progress.advanced("pictures written", done, len(read))
 

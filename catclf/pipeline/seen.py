@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
@@ -10,15 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from catclf.config import ReadOptions
-from catclf.decoding import Decoding
 from catclf.fingerprints import Marks
 from catclf.images.dataset import opened
+from catclf.images.picture import Picture
 from catclf.model import Model
 from catclf.near_duplicates import Thumbnails, nearest
 from catclf.pipeline.scoring import Row, RowMaker, rows_of
 from catclf.printable import number_of
 from catclf.progress import Progress
 from catclf.view import THUMBNAIL, View
+from catclf.work.spread import Waiting
 
 
 class Overlap(NamedTuple):
@@ -101,7 +102,13 @@ def training_pictures(
         If the data cannot be read.
     """
     read = replace(read, size=model.size, x_key=None, y_key=None)
-    found = pictures_of(data, model.view, read, processes, progress, [model.decoding])
+    with opened(data, read, model.view, decodings=[model.decoding]) as listed:
+        if listed.rows is not None:
+            thumbnails, marks = listed.rows.thumbnails(), listed.rows.marks()
+            found = Pictures(listed.labelled.paths, thumbnails, marks)
+        else:
+            m = listed.labelled.m
+            found = looked_at(listed.pictures(), m, model.view, read, processes, progress)
     missing = int((~np.isin(np.unique(model.fingerprints), found.marks)).sum())
     if missing:
         progress.warning(
@@ -111,37 +118,27 @@ def training_pictures(
     return found
 
 
-def pictures_of(
-    data: str,
+def looked_at(
+    pictures: Iterable[Picture | Waiting],
+    m: int,
     view: View,
     read: ReadOptions,
     processes: bool,
     progress: Progress,
-    decodings: Sequence[Decoding] = (),
 ) -> Pictures:
-    """Look at the pictures of some data, without the unreadable ones, which are noted.
-
-    Raises
-    ------
-    DataError
-        If the data cannot be read.
-    """
-    maker = RowMaker(None, view, read, (THUMBNAIL,))
+    """Look at some pictures, m of them or, if it is 0, nobody knows; unreadable ones are noted."""
     good: list[Row] = []
     done = 0
-    with opened(data, read, view, decodings=decodings) as listed:
-        if listed.rows is not None:
-            return Pictures(listed.labelled.paths, listed.rows.thumbnails(), listed.rows.marks())
-        m = listed.labelled.m
-        with closing(rows_of(maker, listed.pictures(), processes, progress)) as chunks:
-            for chunk in chunks:
-                for row in chunk:
-                    if row.error is None:
-                        good.append(row)
-                    else:
-                        progress.note(f"{row.path}: {row.error.reason}")
-                done += len(chunk)
-                progress.advanced("other pictures read", done, m)
+    maker = RowMaker(None, view, read, (THUMBNAIL,))
+    with closing(rows_of(maker, pictures, processes, progress)) as chunks:
+        for chunk in chunks:
+            for row in chunk:
+                if row.error is None:
+                    good.append(row)
+                else:
+                    progress.note(f"{row.path}: {row.error.reason}")
+            done += len(chunk)
+            progress.advanced("other pictures read", done, max(done, m))
     shape = (-1, THUMBNAIL.side, THUMBNAIL.side, 3)
     return Pictures(
         [row.path for row in good],

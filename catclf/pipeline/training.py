@@ -138,8 +138,7 @@ class Fit:
             "warnings": list(self.warnings),
         }
         if self.corrections is not None:
-            unknown = len(self.corrections.unknown)
-            summary["corrections"] = {**(_counted(self.corrections) or {}), "unknown": unknown}
+            summary["corrections"] = self.corrections.counts()
         if self.near_duplicates is not None:
             found = self.near_duplicates
             summary["near_duplicates"] = {"groups": found.groups, "pictures": found.pictures}
@@ -312,7 +311,7 @@ def _provenance(
         catclf=catclf.__version__,
         m=int(trained_on.sum()),
         classes=sources.labelled[0].counts(),
-        corrections=_counted(sources.corrections),
+        corrections=None if sources.corrections is None else sources.corrections.counts(),
         loss=problem.descent.loss,
         class_weight=settings.class_weight,
         flip=settings.flip,
@@ -329,12 +328,6 @@ def _provenance(
         w_mean=prepared.w_mean(fitted.descent),
         cv=None if cv is None else _cv_facts(cv, settings.cv or USUAL_FOLDS, _learned_before(sources)),
     )
-
-
-def _counted(corrections: Corrections | None) -> dict[str, int] | None:
-    if corrections is None:
-        return None
-    return {"changed": corrections.changed, "left_out": corrections.left_out}
 
 
 def _cv_facts(cv: Scores, folds: int, learned_before: bool) -> dict[str, Any]:
