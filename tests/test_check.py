@@ -99,7 +99,7 @@ def test_what_is_in_other_data_too_is_named(album: Path, tmp_path: Path) -> None
     for source, name in (
         (other, f"{other}/a/x.jpg"),
         (listed, f"{other}/a/x.jpg"),
-        (packed, f"{packed}[1]"),
+        (packed, f"{packed}[0]"),
     ):
         found = catclf.check(album, replace(PIXELS, other=source))
         beyond = [finding for finding in found.of("duplicate") if finding.group is None]
