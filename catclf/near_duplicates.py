@@ -46,6 +46,10 @@ _LEAST_OVERLAP = 0.4  # share of the picture
 _LOCAL = 9  # side of the window in which grey levels are normalised
 _FLAT = 2.0  # levels: below this deviation there is nothing to be seen
 
+_MOST = 16
+"""Candidates of a picture that are looked at: of noise and of textures there would be hundreds, all
+alike by chance. A burst of more frames is one group by way of those that are likest."""
+
 _BLOCK = 1024  # pictures whose products are computed at a time
 _CHECKED = 256  # pairs that are aligned at a time
 
@@ -203,27 +207,46 @@ def _candidates(
     advanced: Advanced,
     least: float | None = None,
 ) -> Iterator[_Candidates]:
-    """Yield the pairs that may be near-duplicates, some at a time: of all pictures, or with others."""
+    """Yield the pairs that may be near-duplicates, some at a time: of all pictures, or with others.
+
+    Where `least`, what a pair must score, is not given, a picture has few candidates only.
+    """
+    few = least is None
     a = _descriptors(thumbnails)
     b = a if others is None else _descriptors(others)
     turned = b[:, _mirror_order()]
     least = _threshold(max(len(a), len(b))) if least is None else least
+    best_of_a = np.full((len(a), _MOST), -np.inf, np.float32)
+    best_of_b = best_of_a if others is None else np.full((len(b), _MOST), -np.inf, np.float32)
     for top in range(0, len(a), _BLOCK):
         rows = a[top : top + _BLOCK]
         for left in range(top if others is None else 0, len(b), _BLOCK):
             part = slice(left, left + _BLOCK)
             as_they_are, mirrored = rows @ b[part].T, rows @ turned[part].T
             likeness = np.maximum(as_they_are, mirrored)
-            first, second = np.nonzero(likeness > least - _ALIGNED)
-            if others is None:
-                each_once = first + top < second + left
-                first, second = first[each_once], second[each_once]
-            at = first, second
+            candidates = likeness > least - _ALIGNED
+            if others is None and top == left:
+                candidates = np.triu(candidates, 1)
+            if few:
+                seen = np.where(candidates, likeness, -np.inf)
+                worst_of_a = _with_better(best_of_a[top : top + _BLOCK], seen)
+                worst_of_b = _with_better(best_of_b[part], seen.T)
+                candidates &= (seen >= worst_of_a[:, None]) | (seen >= worst_of_b)
+            at = first, second = np.nonzero(candidates)
             found = _Candidates(
                 first + top, second + left, likeness[at], mirrored[at] > as_they_are[at], least
             )
             yield found.only(np.argsort(-found.likeness, kind="stable"))
         advanced("pictures compared", min(top + _BLOCK, len(a)), len(a))
+
+
+def _with_better(best: Numbers, seen: Numbers) -> Numbers:
+    """Keep the best numbers of each row of `seen` in `best`, in place, and return the least of them."""
+    some = np.flatnonzero(np.isfinite(seen).any(axis=1))
+    both = np.concatenate([best[some], seen[some]], axis=1)
+    best[some] = np.partition(both, -_MOST, axis=1)[:, -_MOST:]
+    least: Numbers = best.min(axis=1)
+    return least
 
 
 def _descriptors(thumbnails: Thumbnails) -> Numbers:

@@ -20,7 +20,7 @@ from catclf.config import DescentSettings, ReadOptions, TrainSettings
 from catclf.errors import TooFewPicturesError
 from catclf.images.decode import seen
 from catclf.near_duplicates import Pair, Thumbnails, groups, nearest
-from catclf.progress import Progress
+from catclf.progress import Progress, silent
 from catclf.view import THUMBNAIL
 
 SIDE = 96
@@ -499,3 +499,17 @@ def test_too_little_overlap_is_no_likeness() -> None:
     pictures = np.asarray(scene(5).resize((32, 32)).convert("L"), np.float32)[np.newaxis]
     assert near_duplicates._aligned(pictures, pictures)[0] == pytest.approx(1, abs=1e-3)
     assert near_duplicates._correlation(pictures[0], -pictures[0]) == pytest.approx(-1)
+
+
+def test_pictures_that_are_all_alike_by_chance_have_few_candidates() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 32, 32, 3), np.uint8)
+    noise[299] = noise[0, :, ::-1]
+    every = [*near_duplicates._candidates(noise, None, silent, 1.15)]
+    few = [*near_duplicates._candidates(noise, None, silent)]
+    counts = [sum(len(found.first) for found in of) for of in (every, few)]
+    assert counts[0] > 3 * counts[1]
+    assert counts[1] <= 2 * 300 * near_duplicates._MOST
+    assert (few[0].first[0], few[0].second[0]) == (0, 299)  # the likest come first
+    found = groups(noise, np.arange(300, dtype=np.uint64))
+    assert found[299] == 0
+    assert len(np.unique(found)) == 299
