@@ -1,7 +1,7 @@
 """catclf: a trainer of cat / non-cat picture classifiers that runs from a shell.
 
 The tools of the command line are here as well: `train`, `load`, `evaluate`, `predict`, `pack`,
-`check`.
+`check`, `suggest`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from catclf.config import CheckSettings as CheckSettings
     from catclf.config import DescentSettings as DescentSettings
+    from catclf.config import NextSettings as NextSettings
     from catclf.config import PackSettings as PackSettings
     from catclf.config import ReadOptions as ReadOptions
     from catclf.config import TrainSettings as TrainSettings
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
     from catclf.pipeline.packing import pack as pack
     from catclf.pipeline.prediction import Prediction as Prediction
     from catclf.pipeline.prediction import predict as predict
+    from catclf.pipeline.suggesting import Suggested as Suggested
+    from catclf.pipeline.suggesting import suggest as suggest
     from catclf.pipeline.training import Fit as Fit
     from catclf.pipeline.training import train as train
     from catclf.sample_data import sample as sample
 
 _HOMES = {
-    "config": "CheckSettings DescentSettings PackSettings ReadOptions TrainSettings",
+    "config": "CheckSettings DescentSettings NextSettings PackSettings ReadOptions TrainSettings",
     "errors": "CatclfError ConfigError DataError ModelFileError OutputError TooFewPicturesError"
     " TrainingError",
     "estimator": "PictureClassifier",
@@ -52,6 +55,7 @@ _HOMES = {
     "pipeline.evaluation": "Evaluation evaluate",
     "pipeline.packing": "Packed pack",
     "pipeline.prediction": "Prediction predict",
+    "pipeline.suggesting": "Suggested suggest",
     "pipeline.training": "Fit train",
     "sample_data": "sample",
 }

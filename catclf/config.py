@@ -524,6 +524,12 @@ class PackSettings:
         return FEATURES[self.features]
 
 
+def _check_features(name: str | None, read: ReadOptions) -> None:
+    if name is not None:
+        _check_choice("features", name, *FEATURES)
+        _check_encoder(read, FEATURES[name])
+
+
 @dataclass(frozen=True)
 class CheckSettings:
     """All settings of `catclf.check`.
@@ -551,7 +557,30 @@ class CheckSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.features is not None:
-            _check_choice("features", self.features, *FEATURES)
-            _check_encoder(self.read, FEATURES[self.features])
+        _check_features(self.features, self.read)
+        _check(self.seed >= 0, "seed", self.seed, "zero or more")
+
+
+@dataclass(frozen=True)
+class NextSettings:
+    """All settings of `catclf.suggest`.
+
+    Parameters
+    ----------
+    read : ReadOptions
+    positive : str or None
+        The class that is told from all others. None tells every class from the others.
+    features : str or None
+        One of `FEATURES`; None is what a packed file has, else the network where it is installed.
+    seed : int
+        Of what is drawn at random.
+    """
+
+    read: ReadOptions = ReadOptions()
+    positive: str | None = None
+    features: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_features(self.features, self.read)
         _check(self.seed >= 0, "seed", self.seed, "zero or more")

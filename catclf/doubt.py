@@ -5,7 +5,7 @@ Knows no files and no features; rows come as the Gram matrix of the pictures.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from catclf.logistic import Vector, sigmoid
 PENALTY = 0.5
 """λ of the sum of losses, for rows whose mean squared length is 1. More than for predicting: a model
 that follows single labels believes the wrong ones."""
+
+_LIGHT = 0.03
 
 _BIAS = 100.0
 """b is the weight of a constant of this square, so that its penalty is next to nothing."""
@@ -49,14 +51,7 @@ def left_out_scores(gram: NDArray[np.float64], y: Vector, groups: Groups) -> Vec
     (m,) float64
         z of each picture.
     """
-    k = gram + _BIAS
-    z = np.zeros(len(y))
-    for _ in range(_STEPS):
-        inverse, response = _weighted(k, z, y)
-        before, z = z, k @ (inverse @ response)
-        if np.abs(z - before).max() <= _TOLERANCE * max(1.0, np.abs(z).max()):
-            break
-    inverse, response = _weighted(k, z, y)
+    _, inverse, response = _fitted(gram + _BIAS, y, PENALTY)
     residual = inverse @ response
     left_out = response - residual / np.diag(inverse)
     _, numbers, counts = np.unique(groups, return_inverse=True, return_counts=True)
@@ -68,14 +63,56 @@ def left_out_scores(gram: NDArray[np.float64], y: Vector, groups: Groups) -> Vec
     return left_out
 
 
-def _weighted(k: NDArray[np.float64], z: Vector, y: Vector) -> tuple[NDArray[np.float64], Vector]:
+def fitted_scores(
+    rows: NDArray[Any], y: Vector, others: NDArray[Any], penalty: float | None = None
+) -> Vector:
+    """Scores of other pictures by a model of few, fitted by Newton's method in as many dimensions.
+
+    Parameters
+    ----------
+    rows : (m, n_x)
+        Of mean squared length 1, about.
+    y : (m,) float64, 0 or 1
+    others : (k, n_x)
+    penalty : float or None
+        λ of the sum of losses; None is that of the network's features.
+
+    Returns
+    -------
+    (k,) float64
+    """
+    x = rows.astype(np.float64)
+    _, inverse, response = _fitted(
+        x @ x.T + _BIAS, y, _LIGHT * min(1.0, len(y) / 300) if penalty is None else penalty
+    )
+    a = inverse @ response
+    z: Vector = others @ (a @ x) + _BIAS * a.sum()
+    return z
+
+
+def _fitted(
+    k: NDArray[np.float64], y: Vector, penalty: float
+) -> tuple[Vector, NDArray[np.float64], Vector]:
+    """z at the optimum, with A and r there."""
+    z = np.zeros(len(y))
+    for _ in range(_STEPS):
+        inverse, response = _weighted(k, z, y, penalty)
+        before, z = z, k @ (inverse @ response)
+        if np.abs(z - before).max() <= _TOLERANCE * max(1.0, np.abs(z).max()):
+            break
+    return z, *_weighted(k, z, y, penalty)
+
+
+def _weighted(
+    k: NDArray[np.float64], z: Vector, y: Vector, penalty: float
+) -> tuple[NDArray[np.float64], Vector]:
     """A and r at the scores z."""
     p = sigmoid(z)
     weights = np.maximum(p * (1 - p), _LEAST_WEIGHT)
     root = np.sqrt(weights)
     # (K + λ W⁻¹)⁻¹ = S (λ I + S K S)⁻¹ S with S = √W, whose inner matrix is well conditioned.
     inner = root[:, None] * k * root
-    inner[np.diag_indices_from(inner)] += PENALTY
+    inner[np.diag_indices_from(inner)] += penalty
     inverse = root[:, None] * np.linalg.inv(inner) * root
     return inverse, z + (y - p) / weights
 

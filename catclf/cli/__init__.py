@@ -24,6 +24,7 @@ COMMANDS = {
     "eval": "Score a model on labelled pictures.",
     "info": "Show what is in a model file.",
     "check": "Find wrong labels, near-duplicates and unreadable pictures.",
+    "next": "Say which pictures to label next.",
     "pack": "Put all pictures into one HDF5 file.",
 }
 

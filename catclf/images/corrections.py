@@ -13,6 +13,7 @@ from catclf.class_names import bare
 from catclf.errors import DataError
 from catclf.images.labelled import LEFT_OUT, Labelled
 from catclf.images.listing import csv_rows
+from catclf.images.paths import RealPaths
 from catclf.images.urls import is_url
 
 
@@ -139,7 +140,7 @@ class _Places:
         if is_url(path):
             return []
         if self._real is None:
-            real = _Real()
+            real = RealPaths()
             self._real = _by_name(map(real, self._labelled.paths))
             for name, found in _by_name(map(real, self._also())).items():
                 self._real.setdefault(name, found)
@@ -154,18 +155,3 @@ def _by_name(paths: Iterable[str]) -> dict[str, list[int]]:
     for k, path in enumerate(paths):
         found.setdefault(path, []).append(k)
     return found
-
-
-class _Real:
-    """Real paths of many files in few folders."""
-
-    def __init__(self) -> None:
-        self._folders: dict[str, str] = {}
-
-    def __call__(self, path: str) -> str:
-        if os.path.islink(path):
-            return os.path.realpath(path)
-        folder, name = os.path.split(path)
-        if folder not in self._folders:
-            self._folders[folder] = os.path.realpath(folder)
-        return os.path.join(self._folders[folder], name)

@@ -160,6 +160,8 @@ _LISTERS: dict[Kind, Callable[[str, OnIgnored, Taken, Warn], _Found]] = {
 def csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Yield the rows of a sheet with the columns path and label, each with its line.
 
+    The head may stand between rows as well, where one list was appended to another.
+
     Raises
     ------
     DataError
@@ -174,7 +176,8 @@ def csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
                 found = ", ".join(reader.fieldnames or ()) or "nothing"
                 raise DataError(path, f"has the columns {found}; expected path,label")
             for row in reader:
-                yield reader.line_num, row
+                if (row["path"], row["label"]) != ("path", "label"):  # a head between two lists
+                    yield reader.line_num, row
     except OSError as exc:
         raise DataError(path, system_reason(exc)) from exc
     except csv.Error as exc:

@@ -20,3 +20,18 @@ def kind_of(path: str) -> Kind:
     if path.lower().endswith(".csv"):
         return "csv"
     return "url" if is_url(path) and not os.path.exists(path) else "file"
+
+
+class RealPaths:
+    """Gives the real paths of many files in few folders."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def __call__(self, path: str) -> str:
+        if os.path.islink(path):
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return os.path.join(self._folders[folder], name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -41,8 +41,8 @@ def named_class(labelled: Labelled, wanted: str | None) -> str:
     """
     classes, data = labelled.classes, labelled.source
     shown = ", ".join(classes)
-    if wanted is not None and wanted not in classes:
-        wanted = next((name for name in classes if bare(name) == bare(wanted)), wanted)
+    if wanted is not None:
+        wanted = alike_name(classes, wanted) or wanted
     if wanted is not None and wanted not in classes:
         meant = did_you_mean(data, lambda names: wanted in names)
         raise DataError(data, f"has no class {wanted!r}; it has {shown}{meant}")
@@ -55,6 +55,12 @@ def named_class(labelled: Labelled, wanted: str | None) -> str:
         way_out = f"{meant} If not, say" if meant else "; say"
         raise DataError(data, f"has the classes {shown}{way_out} which is positive: ", *ways[1:])
     return positive
+
+
+def alike_name(classes: Sequence[str], wanted: str) -> str | None:
+    """Find the class that is called so, or so but for case, space and Unicode form."""
+    alike = (name for name in classes if bare(name) == bare(wanted))
+    return wanted if wanted in classes else next(alike, None)
 
 
 def did_you_mean(

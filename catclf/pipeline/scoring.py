@@ -256,6 +256,19 @@ class RowMaker:
 
     def __call__(self, pictures: list[Picture], decoder: Decoder | None = None) -> list[Row]:
         """Compute the rows of some pictures, none of which depends on the others."""
+        rows: list[Row] = []
+        for are_rows, group in groupby(pictures, lambda picture: picture.row is not None):
+            some = [*group]
+            rows += map(self._known, some) if are_rows else self._made(some, decoder)
+        return rows
+
+    def _known(self, picture: Picture) -> Row:
+        """Take the row that a picture comes with; its pixels are the thumbnail."""
+        assert picture.pixels is not None
+        views = tuple(viewed(picture.pixels, view) for view in self.kept)
+        return Row(picture.path, picture.row, None, picture.mark, views, sys.maxsize)
+
+    def _made(self, pictures: list[Picture], decoder: Decoder | None) -> list[Row]:
         from catclf.fingerprints import fingerprint
 
         rows = []

@@ -189,6 +189,21 @@ class _Read(NamedTuple):
         return self._replace(pictures=pictures, encoded=encoded, marks=marks)
 
 
+def packed_kind(path: str, read: ReadOptions) -> str | None:
+    """Name the features of the rows in an HDF5 file; None of one that has pictures.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    from catclf.images.hdf5_channel import Hdf5Channel  # only where it is needed
+    from catclf.images.hdf5_rows import Hdf5Rows
+
+    with Hdf5Channel(path, read) as channel:
+        return Hdf5Rows(channel).features.kind.name if channel.holds_rows else None
+
+
 def usual_features(data: str, read: ReadOptions) -> str:
     """Name the features that pictures are compared by, if nobody says which.
 
@@ -199,13 +214,9 @@ def usual_features(data: str, read: ReadOptions) -> str:
     DataError
         If an HDF5 file cannot be read.
     """
-    if kind_of(data) == "hdf5":
-        from catclf.images.hdf5_channel import Hdf5Channel  # only where it is needed
-        from catclf.images.hdf5_rows import Hdf5Rows
-
-        with Hdf5Channel(data, read) as channel:
-            if channel.holds_rows:
-                return Hdf5Rows(channel).features.kind.name
+    packed = packed_kind(data, read) if kind_of(data) == "hdf5" else None
+    if packed is not None:
+        return packed
     return "network" if read.encoder is not None or encoder.is_ready() else "patches"
 
 

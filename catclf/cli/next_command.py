@@ -1,0 +1,122 @@
+"""`catclf next`: which pictures to label next."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from catclf import config
+from catclf.cli.console import Console
+from catclf.cli.group import ExampleFirst
+from catclf.cli.options import console_option, format_option, read_options, with_encoder
+from catclf.cli.output import result_stream
+from catclf.cli.parameters import OneOf, PathName, gathered, option
+from catclf.printable import number_of
+
+if TYPE_CHECKING:
+    from catclf.cli.tables import Table
+    from catclf.pipeline.suggesting import Suggested
+
+_EPILOG = """\b
+Example:
+  catclf next -n 4 album/ --labels labels.csv -F csv >> labels.csv     # fill in, and repeat
+  catclf next -n 4 album/                                              # only their paths"""
+
+
+@click.command("next", cls=ExampleFirst, epilog=_EPILOG)
+@click.argument("paths", type=PathName(), nargs=-1, required=True, metavar="PATH...")
+@option("-n", "--count", type=click.IntRange(min=1), default=10, help="How many pictures.")
+@option(
+    "--labels",
+    type=PathName(),
+    metavar="FILE.csv",
+    help="What is labelled so far (path,label); the file need not be there yet.",
+)
+@option("-m", "--model", type=PathName(), metavar="MODEL", help="What is known so far, as a model.")
+@option("-0", "--null", is_flag=True, help="NUL ends each path, not a newline.")
+@format_option("text", "csv")
+@gathered(
+    "settings",
+    config.NextSettings,
+    option("--positive", metavar="NAME", help="The class to tell from all others."),
+    option(
+        "--features",
+        type=OneOf(config.FEATURES),
+        help="What pictures are compared by [default: network if installed, else patches].",
+    ),
+    option("--seed", type=click.IntRange(min=0), help="Random seed."),
+    read_options(
+        *("encoder", "encoder_output", "size", "x_key", "exclude", "follow"),
+        *("max_pixels", "memory", "jobs"),
+    ),
+)
+@console_option
+def command(
+    paths: tuple[str, ...],
+    count: int,
+    labels: str | None,
+    model: str | None,
+    null: bool,
+    format_name: str,
+    settings: config.NextSettings,
+    console: Console,
+) -> int:
+    """Say which pictures among PATH are worth labelling next, the most useful first.
+
+    They stand for many others that are not labelled yet, above all for those whose class is in doubt.
+    There need be no labels at all. With -F csv they come as rows of a sheet to be filled in: a label is
+    a word, - leaves a picture out, and rows without a label are skipped.
+    """
+    if labels is not None and model is not None:
+        raise click.UsageError("--labels and --model both say what is known: give one of them")
+    if model is not None and settings.features is not None:
+        raise click.UsageError("--features is for --labels: a model has its own")
+    if null and format_name == "csv":
+        raise click.UsageError("-0 is about paths alone; leave out -F csv")
+    needed = settings.features in (None, "network")
+    settings = replace(settings, read=with_encoder(settings.read, needed))
+
+    from catclf.cli.live import LiveProgress
+    from catclf.cli.tables import FORMATS, escaped
+    from catclf.pipeline.suggesting import suggest
+
+    ignored: list[str] = []
+    with LiveProgress(console) as progress:
+        found = suggest(
+            paths,
+            count,
+            settings,
+            labels=labels,
+            model=model,
+            on_ignored=ignored.append,
+            progress=progress,
+            processes=True,
+        )
+        progress.ignored(ignored)
+    for failure in found.skipped:
+        console.failed(failure, "skipped")
+    _tell(console, found)
+    stream = result_stream()
+    if format_name == "csv":
+        style, table = FORMATS["csv"], _table()
+        stream.write(style.head(table) + b"".join(style.row(table, path) for path in found.paths))
+    else:
+        ended = (os.fsencode(path) + b"\0" if null else escaped(path) + b"\n" for path in found.paths)
+        stream.write(b"".join(ended))
+    return 3 if found.skipped else 0
+
+
+def _table() -> Table:
+    from catclf.cli.tables import Column, Table
+
+    return Table([Column("path", str, is_path=True), Column("label", lambda path: None)])
+
+
+def _tell(console: Console, found: Suggested) -> None:
+    known = ", ".join(f"{name} {count}" for name, count in found.counts.items()) or "none"
+    console.say(
+        f"labelled: {known}; {number_of(found.m, 'picture')} without a label; features: {found.features}"
+    )
