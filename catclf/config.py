@@ -569,7 +569,7 @@ class NextSettings:
     ----------
     read : ReadOptions
     positive : str or None
-        The class that is told from all others. None tells every class from the others.
+        The class that is y = 1, all others being y = 0; None takes each class in turn.
     features : str or None
         One of `FEATURES`; None is what a packed file has, else the network where it is installed.
     seed : int

@@ -2,7 +2,8 @@
 
     python scripts/study_next.py DATA > docs/next.md       DATA has the folder pets; draws docs/next.png
 
-With each of 20 seeds a pool is drawn from the 400 training pictures: 350 of them, or 180 dogs and 20 cats.
+With each of 20 seeds a pool is drawn from the 400 training pictures: 350 of any, or 180 dogs and 20
+cats.
 Labels are given to four at a time, chosen by `next` or at random; logistic regression on the network's
 numbers is trained on them, and is scored on the 200 test pictures. Where classes are unequal that is the
 balanced accuracy.

@@ -133,7 +133,11 @@ def test_the_line_for_bash_completes() -> None:
 
 
 @pytest.mark.parametrize(
-    "section", ["Many pictures", "Evaluation that cannot mislead", "Wrong labels", "Features"]
+    "section",
+    [
+        *("Many pictures", "Evaluation that cannot mislead", "Labels for an album", "Wrong labels"),
+        "Features",
+    ],
 )
 def test_the_commands_of_a_section_run(workshop: Path, section: str) -> None:
     pytest.importorskip("matplotlib", reason="the page and the plot need the extra report")
@@ -143,6 +147,10 @@ def test_the_commands_of_a_section_run(workshop: Path, section: str) -> None:
         shell(script)
     if section == "Many pictures":
         assert (workshop / "packed.npz").read_bytes() == (workshop / "cat.npz").read_bytes()
+    elif section == "Labels for an album":
+        rows = (workshop / "labels.csv").read_text().splitlines()
+        assert rows[0] == "path,label"
+        assert sorted(rows[1:]) == [f"album/a {k}'s.jpg," for k in range(4)]
     elif section == "Wrong labels":
         assert (workshop / "found.csv").read_text().startswith("path,label,issue,score,other,group\n")
         assert (workshop / "mended.npz").exists()

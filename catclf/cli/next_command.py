@@ -41,7 +41,7 @@ Example:
 @gathered(
     "settings",
     config.NextSettings,
-    option("--positive", metavar="NAME", help="The class to tell from all others."),
+    option("--positive", metavar="NAME", help="The class that is y = 1; without it each class in turn."),
     option(
         "--features",
         type=OneOf(config.FEATURES),
