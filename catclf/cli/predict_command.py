@@ -89,6 +89,11 @@ _errors_option = option(
 @shifts
 @option("--only", metavar="CLASS", help="Print just the paths predicted CLASS.")
 @option(
+    "--link-to", type=PathName(), metavar="DIR",
+    help="Sort the pictures: make DIR/CLASS/ with a link to each, of --only those of its class.",
+)  # fmt: skip
+@option("--copy-to", type=PathName(), metavar="DIR", help="Do so with copies.")
+@option(
     "--exit-status", is_flag=True, callback=_errors_are_2,
     help="Exit 0 if every picture is positive, 1 if not, 2 on error.",
 )  # fmt: skip
@@ -114,6 +119,8 @@ def command(
     output: str | None,
     shifts: dict[str, Any],
     only: str | None,
+    link_to: str | None,
+    copy_to: str | None,
     exit_status: bool,
     explain: str | None,
     read: ReadOptions,
@@ -126,7 +133,11 @@ def command(
     picture that cannot be read they are path, ERROR and the reason.
     """
     _check_inputs(paths, files_from, null, only)
-    _check_outputs(output, explain, (model, files_from), paths)
+    _check_output(output, (model, files_from, *paths))
+    if link_to is not None and copy_to is not None:
+        raise click.UsageError("--link-to and --copy-to both sort the pictures: give one of them")
+    for name, folder in (("--explain", explain), ("--link-to", link_to), ("--copy-to", copy_to)):
+        _check_folder(name, folder, paths)
     format_name = format_of(output, format_name, FORMATS)
 
     from catclf.model import load
@@ -151,7 +162,7 @@ def command(
     )
     tally = _Tally(classifier.positive, console)
     with contextlib.closing(chunks), opened(output) as file:
-        rows = _explained(tally.count(chunks), classifier, explain)
+        rows = _explained(tally.count(_sorted(chunks, link_to, copy_to, only)), classifier, explain)
         _write(file, _paths_of(rows, only, null) if only else written(_TABLE, rows, format_name))
     ignored.say()
     return tally.exit_code(exit_status)
@@ -301,24 +312,23 @@ class _Tally:
         return 3 if self._failed else 0
 
 
-def _check_outputs(
-    output: str | None, explain: str | None, others: Iterable[str | None], paths: Iterable[str]
-) -> None:
-    """Refuse to write rows where something is read, or explanations into a folder that is read."""
+def _check_output(output: str | None, inputs: Iterable[str | None]) -> None:
+    """Refuse to write rows where something is read."""
     if output is not None:
-        refuse_overwriting((output,), (*others, *paths))
+        refuse_overwriting((output,), inputs)
         refuse_binary_name(output)
-    if explain is not None:
-        _check_explain(explain, paths)
 
 
-def _check_explain(folder: str, paths: Iterable[str]) -> None:
+def _check_folder(option: str, folder: str | None, paths: Iterable[str]) -> None:
+    """Refuse a folder that cannot be one, or in which pictures are looked for."""
+    if folder is None:
+        return
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(folder, "is a file; name a folder")
     target = os.path.realpath(folder)
     for path in paths:
         if os.path.isdir(path) and f"{target}/".startswith(f"{os.path.realpath(path)}/"):
-            raise click.BadParameter(f"{folder} is inside {path}, which is read", param_hint="--explain")
+            raise click.BadParameter(f"{folder} is inside {path}, which is read", param_hint=option)
 
 
 def _explained(
@@ -341,6 +351,21 @@ def _explained(
                 with replacing(os.path.join(folder, f"{number:06d}-{safe}.png")) as file:
                     file.write(drawing)
         yield chunk
+
+
+def _sorted(
+    chunks: Iterator[list[Prediction]], links: str | None, copies: str | None, only: str | None
+) -> Iterator[list[Prediction]]:
+    """Pass the rows on, and put the pictures into the folder to be sorted into, if there is one."""
+    folder = links or copies
+    if folder is None:
+        yield from chunks
+        return
+    from catclf.pipeline.sorting import Sorter
+
+    sorter = Sorter(folder, copies is not None)
+    for chunk in chunks:
+        yield [sorter.sorted(row) if only in (None, row.label) else row for row in chunk]
 
 
 def _make_folder(folder: str) -> None:
