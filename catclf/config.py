@@ -95,6 +95,8 @@ class FeatureKind(_Kind):
     right_with_few : tuple of (int, float)
         What to expect of few pictures: pictures a class, and the share of other photographs that was
         called right with so many.
+    tells_unusual : bool
+        Whether pictures unlike all others have rows unlike all others.
     explained : "beside", "over" or None
         Where what each place of a picture adds to z is drawn, if it is known.
     """
@@ -113,6 +115,7 @@ class FeatureKind(_Kind):
     on_photographs: str | None = None
     drawn: Literal["map", "patterns"] | None = None
     right_with_few: tuple[tuple[int, float], ...] = ()
+    tells_unusual: bool = False
     explained: Literal["beside", "over"] | None = None
 
     @property
@@ -176,6 +179,7 @@ FEATURES: dict[str, FeatureKind] = {
             l2_pictures=300,
             momentum=0.9,
             right_with_few=((1, 0.80), (2, 0.92), (4, 0.97), (8, 0.98)),
+            tells_unusual=True,
             explained="over",
         ),
     )

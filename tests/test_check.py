@@ -135,10 +135,10 @@ def test_the_command_writes_rows_that_can_be_corrections(
     rows = list(csv.DictReader(io.StringIO(output.read_text("utf-8"))))
     assert list(rows[0]) == ["path", "label", "issue", "score", "other", "group"]
     issues = [row["issue"] for row in rows]
-    assert issues == sorted(issues, key=["label", "duplicate", "unreadable"].index)
+    assert issues == sorted(issues, key=["label", "duplicate", "unusual", "unreadable"].index)
     assert set(issues) == {"label", "duplicate", "unreadable"}
     assert rows[-1]["path"].endswith("broken.png")
-    assert "not an image" in rows[-1]["other"] or rows[-1]["other"]
+    assert (rows[-1]["score"], rows[-1]["other"]) == ("", "")
     again = next(row for row in rows if row["issue"] == "duplicate" and "again" in row["path"])
     assert (again["score"], again["group"]) == ("1.000000", "1")
     assert catclf(*check, "-o", output).code == 2  # it is there

@@ -23,7 +23,7 @@ COMMANDS = {
     "predict": "Classify pictures, folders or HDF5 files.",
     "eval": "Score a model on labelled pictures.",
     "info": "Show what is in a model file.",
-    "check": "Find wrong labels, near-duplicates and unreadable pictures.",
+    "check": "Find wrong labels, near-duplicates, unusual and unreadable pictures.",
     "next": "Say which pictures to label next.",
     "pack": "Put all pictures into one HDF5 file.",
 }

@@ -86,11 +86,11 @@ def command(
     settings: config.CheckSettings,
     console: Console,
 ) -> int:
-    """Find labels in DATA that are probably wrong, near-duplicates, and pictures that cannot be read.
+    """Find labels in DATA that are probably wrong, near-duplicates, unusual and unreadable pictures.
 
     DATA is what train takes; nothing in it is changed. Labels that a model doubts come first, then
-    near-duplicates, then unreadable pictures. The model that doubts a label has seen neither the picture
-    nor its near-duplicates.
+    near-duplicates, pictures unlike all others, and those that cannot be read. The model that doubts a
+    label has seen neither the picture nor its near-duplicates.
     """
     inputs = [None if path is None else str(path) for path in (settings.other, settings.labels)]
     refuse_overwriting((output,), (data, *inputs))
@@ -157,11 +157,11 @@ def _page(found: Check) -> Iterator[str]:
         yield f"also in the other data: {number_of(len(beyond), 'picture')}"
         lines = [f"  {_named(finding)} is like {printable(finding.other)}" for finding in beyond]
         yield from _shown(lines)
-    unreadable = found.of("unreadable")
-    if unreadable:
-        yield ""
-        yield f"unreadable: {number_of(len(unreadable), 'picture')}"
-        yield from _shown([f"  {printable(f'{one.path}: {one.other}')}" for one in unreadable])
+    for issue in ("unusual", "unreadable"):
+        if some := found.of(issue):
+            yield ""
+            yield f"{issue}: {number_of(len(some), 'picture')}"
+            yield from _shown([f"  {printable(f'{one.path}: {one.reason}')}" for one in some])
 
 
 def _doubts(found: Check) -> str:
@@ -170,7 +170,9 @@ def _doubts(found: Check) -> str:
     agrees = f"the model agrees with {found.accuracy:.1%} of the labels"
     if found.expected_errors is None:
         return f"{doubted}; {agrees}, too few to say how many are wrong"
-    return f"{doubted}; about {found.expected_errors:.0f} labels are wrong ({agrees})"
+    wrong = round(found.expected_errors)
+    are = "is" if wrong == 1 else "are"
+    return f"{doubted}; about {number_of(wrong, 'label')} {are} wrong ({agrees})"
 
 
 def _named(finding: Finding) -> str:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -27,10 +27,11 @@ from catclf.near_duplicates import half_linked, nearest, pairs_within
 from catclf.pipeline.seen import looked_at
 from catclf.pipeline.training_data import Sources, Task, read_all, usual_features
 from catclf.progress import Progress
+from catclf.unusual import FLAT, flat_shares, least_usual, likeness_to_others
 from catclf.view import View
 from catclf.work.spread import Waiting
 
-Issue = Literal["label", "duplicate", "unreadable"]
+Issue = Literal["label", "duplicate", "unusual", "unreadable"]
 
 _AT_ONCE = 3000
 """Up to so many pictures are left out one by one; of more a model is fitted for each of some folds."""
@@ -48,16 +49,18 @@ class Finding(NamedTuple):
     label : str
         What the picture is labelled as; empty where it could not be read.
     issue : str
-        label | duplicate | unreadable
+        label | duplicate | unusual | unreadable
     score : float or None
         Of a label its probability, by a model that has not seen the picture nor its near-duplicates;
-        of a duplicate how alike the two are, up to 1.
+        of a duplicate how alike the two are, up to 1; of an unusual picture how like others it is.
     other : str
-        The picture that a duplicate is most like; why a picture could not be read.
+        The picture that a duplicate is most like.
     group : int or None
         Number of the group of near-duplicates, from 1; pictures of other data are in none.
     position : int or None
         Among the pictures that could be read.
+    reason : str
+        Why a picture is unusual, or could not be read.
     """
 
     path: str
@@ -67,6 +70,7 @@ class Finding(NamedTuple):
     other: str = ""
     group: int | None = None
     position: int | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def check(
     progress: Progress | None = None,
     processes: bool = False,
 ) -> Check:
-    """Look for wrong labels, near-duplicates and unreadable pictures among labelled ones.
+    """Look for wrong labels, near-duplicates, unusual and unreadable pictures among labelled ones.
 
     Nothing is changed. A label is doubted by a model that has seen neither the picture nor its
     near-duplicates.
@@ -173,8 +177,9 @@ def check(
     findings += duplicates
     if settings.other is not None:
         findings += _in_other_data(sources, names, settings, processes, progress)
+    findings += _unusual(sources, names)
     findings += [
-        Finding(error.path, "", "unreadable", other=str(error).removeprefix(f"{error.path}: "))
+        Finding(error.path, "", "unreadable", reason=str(error).removeprefix(f"{error.path}: "))
         for error in labelled.skipped
     ]
     return Check(
@@ -284,6 +289,21 @@ def _in_other_data(
     ]
 
 
-def to_dict(finding: Finding) -> dict[str, Any]:
-    """A finding as plain values, ready for JSON."""
-    return {name: value for name, value in finding._asdict().items() if name != "position"}
+def _unusual(sources: Sources, names: list[str]) -> list[Finding]:
+    """Pictures unlike all others, the least like them first."""
+    problem, found = sources.problem, dict[int, tuple[float, str]]()
+    assert sources.thumbnails is not None
+    flat = flat_shares(sources.thumbnails)
+    for k in np.flatnonzero(flat > FLAT).tolist():
+        found[k] = 1 - float(flat[k]), f"{flat[k]:.0%} of it is of one grey"
+    if problem.encoded is not None and problem.settings.kind.tells_unusual:
+        assert problem.groups is not None
+        likeness = likeness_to_others(
+            problem.encoded.rows[:], problem.groups, problem.settings.descent.seed
+        )
+        for k in np.flatnonzero(likeness < least_usual(likeness)).tolist():
+            found[k] = float(likeness[k]), "unlike the other pictures"
+    return [
+        Finding(sources.paths[k], names[k], "unusual", score, position=k, reason=reason)
+        for k, (score, reason) in sorted(found.items(), key=lambda item: item[1][0])
+    ]
