@@ -171,17 +171,21 @@ def test_hdf5_files_of_pictures_or_rows_and_what_cannot_be_read(
     settings = NextSettings(features=features, read=read)
     found = catclf.suggest([packed], 3, settings)
     assert found.features == features
-    assert all(path.startswith(f"{packed}[") for path in found.paths)
-    if features == "patches":
+    if features == "pixels":
+        assert all(path.startswith(f"{packed}[") for path in found.paths)
+        both = catclf.suggest([packed, album], 3, settings)
+        assert both.m == 72
+        assert [Path(error.path).name for error in both.skipped] == ["broken.jpg"]
+    else:
+        sheet = tmp_path / "labels.csv"
+        sheet.write_text(f"path,label\n{found.paths[0]},warm\n", encoding="utf-8")
+        assert all(Path(path).exists() for path in found.paths)
+        assert catclf.suggest(packed, 3, settings, labels=sheet).counts == {"warm": 1}
         assert catclf.suggest([packed], 3).paths == found.paths
         with pytest.raises(DataError, match="cannot be made of the other pictures"):
             catclf.suggest([packed, album], 3, settings)
         with pytest.raises(DataError, match="has rows of 'patches' features: compare by"):
             catclf.suggest([packed], 3, PIXELS)
-    else:
-        both = catclf.suggest([packed, album], 3, settings)
-        assert both.m == 72
-        assert [Path(error.path).name for error in both.skipped] == ["broken.jpg"]
 
 
 def test_what_the_command_refuses_and_prints(catclf: Runner, album: Path, tmp_path: Path) -> None:

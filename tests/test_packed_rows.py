@@ -139,7 +139,7 @@ def test_other_features_are_refused_by_name(
     assert catclf("train", album, "-o", model, "--size", "8", "-i", "5").code == 0
     result = catclf("train", data, "-o", tmp_path / "x.npz")
     assert result.code == 1
-    assert f"has rows of '{kind}' features: train with --features {kind}" in result.err
+    assert f"has rows of '{kind}' features: use --features {kind}" in result.err
     answer = catclf("predict", "-m", model, data)
     assert answer.code == 3
     reason = f"has rows of '{kind}' features, but the model has 'pixels'"

@@ -19,6 +19,8 @@ from catclf.errors import DataError, Setting
 from catclf.features import Features, FeaturesClass
 from catclf.images.corrections import Correction, read_corrections
 from catclf.images.folder import OnIgnored
+from catclf.images.hdf5_channel import Hdf5Channel
+from catclf.images.hdf5_rows import Hdf5Rows
 from catclf.images.inputs import pictures_of
 from catclf.images.labelled import LEFT_OUT, classes_of
 from catclf.images.paths import RealPaths, kind_of
@@ -78,7 +80,7 @@ def suggest(
     Parameters
     ----------
     inputs : path, or iterable of paths
-        Pictures, folders, and HDF5 files of pictures or rows.
+        Pictures, folders, and HDF5 files of pictures or rows; rows go by the paths of their pictures.
     count : int
         How many to choose.
     settings : NextSettings or None
@@ -110,8 +112,7 @@ def suggest(
     file = None if labels is None else os.fspath(labels)
     known = [*_known(file)]
     takers = [] if taker is None else [taker]
-    found = pictures_of(paths, settings.read, on_ignored, takers)
-    pictures = [one for one in found if isinstance(one, Picture)]
+    pictures = [*_pictures(paths, settings.read, on_ignored, takers)]
     said, others = _matched(pictures, known, file or "")
     pool = _read([*pictures, *map(Picture, others)], kind, taker, settings, progress, processes)
     told = [said.get(path, "") for path in pool.paths]
@@ -147,6 +148,21 @@ def _kind(paths: Sequence[str], settings: NextSettings) -> FeatureKind:
             reason = f"has rows of {found!r} features: compare by "
             raise DataError(path, reason, Setting("features", found))
     return FEATURES[name]
+
+
+def _pictures(
+    paths: Sequence[str], read: ReadOptions, on_ignored: OnIgnored, takers: Sequence[Model]
+) -> Iterator[Picture]:
+    """Pictures at some paths; packed rows go by the paths of their pictures."""
+    for path in paths:
+        if kind_of(path) == "hdf5":
+            with Hdf5Channel(path, read) as channel:
+                names = Hdf5Rows(channel).paths() if channel.holds_rows else None
+        else:
+            names = None
+        for k, one in enumerate(pictures_of(path, read, on_ignored, takers)):
+            if isinstance(one, Picture):
+                yield one if names is None or one.row is None else one._replace(path=names[k])
 
 
 def _known(file: str | None) -> Iterator[Correction]:

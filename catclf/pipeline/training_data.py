@@ -358,7 +358,7 @@ def _load_packed(
     settings, found = task.settings, rows.features
     path, name = listed.labelled.source, found.kind.name
     if found.kind != settings.kind:
-        reason = f"has rows of {name!r} features: train with "
+        reason = f"has rows of {name!r} features: use "
         raise DataError(path, reason, Setting("features", name))
     if settings.flip:
         rule = f"left out: the rows in {path} are not made of mirror images"
