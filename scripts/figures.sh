@@ -9,6 +9,7 @@ export CATCLF_REAL_DATA="$data"  # by which the pages call it
 "$python" scripts/study_convexity.py
 "$python" scripts/study_learning_rate.py
 "$python" scripts/study_near_duplicates.py "$data" > docs/near_duplicates.md
+"$python" scripts/album_session.py "$data" > docs/album.md
 "$python" scripts/study_next.py "$data" > docs/next.md
 "$python" scripts/study_label_errors.py "$data" > docs/label_errors.md
 "$python" scripts/bench_accuracy.py "$data/catvnoncat/train_catvnoncat.h5=$data/catvnoncat/test_catvnoncat.h5"
