@@ -50,6 +50,8 @@ _MOST = 16
 """Candidates of a picture that are looked at: of noise and of textures there would be hundreds, all
 alike by chance. A burst of more frames is one group by way of those that are likest."""
 
+_ALL_COMPARED = 100  # pictures of a group: each with each
+
 _BLOCK = 1024  # pictures whose products are computed at a time
 _CHECKED = 256  # pairs that are aligned at a time
 
@@ -106,22 +108,27 @@ class Likeness(NamedTuple):
 def pairs_within(thumbnails: Thumbnails, marks: Marks, found: NDArray[np.intp]) -> list[Likeness]:
     """Compare the pictures of each group with each other, and return the pairs that are alike.
 
+    Of pictures with one fingerprint each is paired with the first of them, by 1, and only that one with
+    others. In a group of very many each is compared with few others.
+
     Parameters
     ----------
     thumbnails : (m, 32, 32, 3) uint8
     marks : (m,) uint64
-        Fingerprints: equal ones are alike by 1.
+        Fingerprints.
     found : (m,) intp
         What `groups` has returned.
     """
-    least, alike = _threshold(len(np.unique(marks))), []
-    for first in np.flatnonzero(np.bincount(found) > 1).tolist():
-        members = np.flatnonzero(found == first)
-        some, known = thumbnails[members], marks[members]
-        same = np.triu(known[:, None] == known, 1)
-        alike += [Likeness(int(members[i]), int(members[j]), 1.0) for i, j in np.argwhere(same)]
-        for candidates in _candidates(some, None, silent, least):
-            rest = candidates.only(known[candidates.first] != known[candidates.second])
+    _, firsts, same_as = np.unique(marks, return_index=True, return_inverse=True)
+    first_of = firsts[same_as]
+    copies = np.flatnonzero(first_of != np.arange(len(marks))).tolist()
+    alike = [Likeness(int(first_of[k]), k, 1.0) for k in copies]
+    least, chosen = _threshold(len(firsts)), np.sort(firsts)
+    for first in np.flatnonzero(np.bincount(found[chosen]) > 1).tolist():
+        members = chosen[found[chosen] == first]
+        some = thumbnails[members]
+        most = len(members) if len(members) <= _ALL_COMPARED else _MOST
+        for rest in _candidates(some, None, silent, least, most):
             while rest.first.size:
                 batch, rest = rest.only(slice(_CHECKED)), rest.only(slice(_CHECKED, None))
                 score = _scores(some, some, batch)
@@ -131,14 +138,17 @@ def pairs_within(thumbnails: Thumbnails, marks: Marks, found: NDArray[np.intp]) 
     return alike
 
 
-def half_linked(pairs: Sequence[Likeness]) -> list[list[int]]:
+def half_linked(pairs: Sequence[Likeness], marks: Marks) -> list[list[int]]:
     """Put pictures into groups to be shown: two are merged if half of the pairs between them are alike.
 
-    Chains of pictures, each like the next and the last unlike the first, come apart by that.
+    Chains of pictures, each like the next and the last unlike the first, come apart by that. Copies,
+    which have one fingerprint, count as one picture.
     """
     of: dict[int, list[int]] = {}
-    alike = {(pair.first, pair.second) for pair in pairs}
-    for pair in sorted(pairs, key=lambda pair: -pair.score):
+    copies = [pair for pair in pairs if marks[pair.first] == marks[pair.second]]
+    others = [pair for pair in pairs if marks[pair.first] != marks[pair.second]]
+    alike = {(pair.first, pair.second) for pair in others}
+    for pair in sorted(others, key=lambda pair: -pair.score):
         one, other = (of.setdefault(k, [k]) for k in (pair.first, pair.second))
         if one is other:
             continue
@@ -146,6 +156,8 @@ def half_linked(pairs: Sequence[Likeness]) -> list[list[int]]:
         if 2 * linked >= len(one) * len(other):
             one += other
             of.update(dict.fromkeys(other, one))
+    for first, copy, _ in copies:
+        of.setdefault(first, [first]).append(copy)
     several = {id(group): sorted(group) for group in of.values() if len(group) > 1}
     return sorted(several.values())
 
@@ -206,18 +218,18 @@ def _candidates(
     others: Thumbnails | None,
     advanced: Advanced,
     least: float | None = None,
+    most: int = _MOST,
 ) -> Iterator[_Candidates]:
     """Yield the pairs that may be near-duplicates, some at a time: of all pictures, or with others.
 
-    Where `least`, what a pair must score, is not given, a picture has few candidates only.
+    They are the `most` likest of either picture; `least` is what a pair must score.
     """
-    few = least is None
     a = _descriptors(thumbnails)
     b = a if others is None else _descriptors(others)
     turned = b[:, _mirror_order()]
     least = _threshold(max(len(a), len(b))) if least is None else least
-    best_of_a = np.full((len(a), _MOST), -np.inf, np.float32)
-    best_of_b = best_of_a if others is None else np.full((len(b), _MOST), -np.inf, np.float32)
+    best_of_a = np.full((len(a), most), -np.inf, np.float32)
+    best_of_b = best_of_a if others is None else np.full((len(b), most), -np.inf, np.float32)
     for top in range(0, len(a), _BLOCK):
         rows = a[top : top + _BLOCK]
         for left in range(top if others is None else 0, len(b), _BLOCK):
@@ -227,11 +239,10 @@ def _candidates(
             candidates = likeness > least - _ALIGNED
             if others is None and top == left:
                 candidates = np.triu(candidates, 1)
-            if few:
-                seen = np.where(candidates, likeness, -np.inf)
-                worst_of_a = _with_better(best_of_a[top : top + _BLOCK], seen)
-                worst_of_b = _with_better(best_of_b[part], seen.T)
-                candidates &= (seen >= worst_of_a[:, None]) | (seen >= worst_of_b)
+            seen = np.where(candidates, likeness, -np.inf)
+            worst_of_a = _with_better(best_of_a[top : top + _BLOCK], seen)
+            worst_of_b = _with_better(best_of_b[part], seen.T)
+            candidates &= (seen >= worst_of_a[:, None]) | (seen >= worst_of_b)
             at = first, second = np.nonzero(candidates)
             found = _Candidates(
                 first + top, second + left, likeness[at], mirrored[at] > as_they_are[at], least
@@ -243,8 +254,8 @@ def _candidates(
 def _with_better(best: Numbers, seen: Numbers) -> Numbers:
     """Keep the best numbers of each row of `seen` in `best`, in place, and return the least of them."""
     some = np.flatnonzero(np.isfinite(seen).any(axis=1))
-    both = np.concatenate([best[some], seen[some]], axis=1)
-    best[some] = np.partition(both, -_MOST, axis=1)[:, -_MOST:]
+    both, most = np.concatenate([best[some], seen[some]], axis=1), best.shape[1]
+    best[some] = np.partition(both, -most, axis=1)[:, -most:]
     least: Numbers = best.min(axis=1)
     return least
 

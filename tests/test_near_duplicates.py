@@ -504,7 +504,7 @@ def test_too_little_overlap_is_no_likeness() -> None:
 def test_pictures_that_are_all_alike_by_chance_have_few_candidates() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 32, 32, 3), np.uint8)
     noise[299] = noise[0, :, ::-1]
-    every = [*near_duplicates._candidates(noise, None, silent, 1.15)]
+    every = [*near_duplicates._candidates(noise, None, silent, 1.15, 300)]
     few = [*near_duplicates._candidates(noise, None, silent)]
     counts = [sum(len(found.first) for found in of) for of in (every, few)]
     assert counts[0] > 3 * counts[1]
@@ -513,3 +513,40 @@ def test_pictures_that_are_all_alike_by_chance_have_few_candidates() -> None:
     found = groups(noise, np.arange(300, dtype=np.uint64))
     assert found[299] == 0
     assert len(np.unique(found)) == 299
+
+
+def test_pairs_within_groups_and_the_groups_that_are_shown() -> None:
+    one, two = (np.asarray(scene(k).resize((32, 32))) for k in (1, 2))
+    near = np.asarray(scene(1).resize((40, 40)).resize((32, 32)))
+    thumbnails = np.stack([one, two, near, one, one])
+    marks = np.array([5, 6, 7, 5, 5], np.uint64)
+    found = groups(thumbnails, marks)
+    pairs = near_duplicates.pairs_within(thumbnails, marks, found)
+    assert sorted(pair[:2] for pair in pairs) == [(0, 2), (0, 3), (0, 4)]
+    assert [pair.score for pair in pairs if pair.second > 2] == [1.0, 1.0]
+    assert near_duplicates.half_linked(pairs, marks) == [[0, 2, 3, 4]]
+
+
+def test_a_chain_comes_apart_and_copies_count_as_one() -> None:
+    link = near_duplicates.Likeness
+    chain = [link(0, 1, 0.9), link(1, 2, 0.8), link(2, 3, 0.95), link(3, 4, 0.7), link(4, 5, 0.9)]
+    apart = np.arange(9, dtype=np.uint64)
+    assert near_duplicates.half_linked(chain, apart) == [[0, 1], [2, 3], [4, 5]]
+    marks = apart.copy()
+    marks[[6, 7, 8]] = 0
+    copies = [link(0, k, 1.0) for k in (6, 7, 8)]
+    assert near_duplicates.half_linked([*copies, link(0, 1, 0.9)], marks) == [[0, 1, 6, 7, 8]]
+    assert near_duplicates.half_linked(copies, marks) == [[0, 6, 7, 8]]
+    assert near_duplicates.half_linked([], apart) == []
+
+
+def test_many_pictures_that_are_alike_do_not_take_a_comparison_of_all() -> None:
+    rng = np.random.default_rng(0)
+    one = np.asarray(scene(1).resize((32, 32))).astype(int)
+    many = np.clip(one + rng.integers(-3, 4, (200, 32, 32, 3)), 0, 255).astype(np.uint8)
+    marks = np.arange(200, dtype=np.uint64)
+    found = groups(many, marks)
+    assert found.max() == 0
+    pairs = near_duplicates.pairs_within(many, marks, found)
+    assert len(pairs) <= 2 * 200 * near_duplicates._MOST
+    assert {k for pair in pairs for k in pair[:2]} == set(range(200))

@@ -236,7 +236,7 @@ def _duplicates(sources: Sources, names: list[str]) -> tuple[list[Finding], int,
     for first, second, score in pairs:
         for one, other in ((first, second), (second, first)):
             best[one] = max(best.get(one, (0.0, -1)), (score, other))
-    groups = half_linked(pairs)
+    groups = half_linked(pairs, sources.marks)
     mixed = [len({names[k] for k in group}) > 1 for group in groups]
     # Groups of several classes are the doubtful ones: one of their labels is wrong, or it says nothing.
     order = sorted(range(len(groups)), key=lambda g: (not mixed[g], groups[g][0]))

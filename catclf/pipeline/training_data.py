@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from catclf.config import ReadOptions, TrainSettings
 from catclf.decoding import Decoding
 from catclf.errors import ConfigError, DataError, Setting
-from catclf.features import Features, FeaturesClass, Viewing, encoder, remembering, view_of
+from catclf.features import Features, FeaturesClass, Viewing, remembering, view_of
 from catclf.fingerprints import Marks, fingerprint
 from catclf.fitting import Encoded, Mask, Problem
 from catclf.folds import held_out_mask
@@ -217,7 +217,9 @@ def usual_features(data: str, read: ReadOptions) -> str:
     packed = packed_kind(data, read) if kind_of(data) == "hdf5" else None
     if packed is not None:
         return packed
-    return "network" if read.encoder is not None or encoder.is_ready() else "patches"
+    from catclf.features.encoder import is_ready  # only here: training has no need of it
+
+    return "network" if read.encoder is not None or is_ready() else "patches"
 
 
 def read_all(task: Task, cluster: Cluster | None) -> Sources:
