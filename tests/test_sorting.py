@@ -98,7 +98,7 @@ def test_what_is_no_file_gets_a_row_that_says_so(
     result = catclf("predict", "-m", model, packed, "--link-to", folder)
     assert result.code == 3
     assert result.out.count(b"\tERROR\tis no file of its own, so it cannot be sorted\n") == 20
-    assert "20 of 20 could not be read" in result.err
+    assert "20 of 20 could not be read or sorted" in result.err
 
 
 def pack(data: Path, output: Path) -> None:

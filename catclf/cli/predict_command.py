@@ -160,7 +160,8 @@ def command(
         on_ignored=ignored.add,
         progress=LiveProgress(console),
     )
-    tally = _Tally(classifier.positive, console)
+    done = "read" if link_to is None and copy_to is None else "read or sorted"
+    tally = _Tally(classifier.positive, console, done)
     with contextlib.closing(chunks), opened(output) as file:
         rows = _explained(tally.count(_sorted(chunks, link_to, copy_to, only)), classifier, explain)
         _write(file, _paths_of(rows, only, null) if only else written(_TABLE, rows, format_name))
@@ -269,8 +270,8 @@ class _Ignored:
 class _Tally:
     """Counts what passes, for the exit code."""
 
-    def __init__(self, positive: str, console: Console) -> None:
-        self._positive = positive
+    def __init__(self, positive: str, console: Console, done: str) -> None:
+        self._positive, self._done = positive, done
         self._console = console
         self._answered = 0
         self._negative = 0
@@ -304,7 +305,8 @@ class _Tally:
 
     def exit_code(self, exit_status: bool) -> int:
         if self._failed:
-            self._console.say(f"{self._failed} of {self._failed + self._answered} could not be read")
+            total = self._failed + self._answered
+            self._console.say(f"{self._failed} of {total} could not be {self._done}")
         if not self._failed + self._answered:
             self._console.say("no pictures found")
         if exit_status:

@@ -119,7 +119,9 @@ def suggest(
     kept = np.array([label != LEFT_OUT for label in told], bool)
     rows, told = pool.rows[kept], [label for label in told if label != LEFT_OUT]
     if not len(rows):
-        raise DataError(", ".join(paths), f"has no picture that can be read ({len(pool.skipped)} tried)")
+        first = "".join(f": {error}" for error in pool.skipped[:1])
+        tried = f"has no picture that can be read ({len(pool.skipped)} tried){first}"
+        raise DataError(", ".join(paths), tried)
     numbers, counts = _numbered(told, file or "", settings.positive)
     doubts = None
     if taker is not None:
