@@ -25,6 +25,7 @@ from catclf.features import Features, FeaturesClass, view_of
 from catclf.logistic import Vector, sigmoid
 from catclf.provenance import Provenance
 from catclf.regular import open_regular
+from catclf.unusual import Usual
 from catclf.view import View
 
 FORMAT_VERSION = 1
@@ -62,6 +63,8 @@ class Model:
         Of the pixels of every training picture, in the order of the data; see `catclf.fingerprints`.
     history : (k, 3) or (k, 4) float64
         `HISTORY_COLUMNS` of the recorded steps, the last one only where pictures were held out.
+    usual : Usual or None
+        What the training pictures are like, where the features can tell.
     """
 
     w: Vector
@@ -74,6 +77,7 @@ class Model:
     decoding: Decoding = USUAL
     fingerprints: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     history: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, len(HISTORY_COLUMNS))))
+    usual: Usual | None = None
 
     @property
     def size(self) -> int:
@@ -177,8 +181,15 @@ def _members(model: Model) -> dict[str, NDArray[Any]]:
         "meta": np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8),
         "fingerprints": model.fingerprints.astype("<u8"),
         "history": model.history.astype("<f8"),
+        **_usual_members(model.usual),
         **{_FEATURE_PREFIX + name: learned[name] for name in sorted(learned)},
     }
+
+
+def _usual_members(usual: Usual | None) -> dict[str, NDArray[Any]]:
+    if usual is None:
+        return {}
+    return {"usual_centres": usual.centres, "usual_least": np.array(usual.least, dtype="<f8")}
 
 
 def _write_members(file: BinaryIO, members: Mapping[str, NDArray[Any]]) -> None:
@@ -254,7 +265,7 @@ def _read_array(name: str, stream: IO[bytes], size: int) -> NDArray[Any]:
     if major != 1:
         raise ValueError(f"member {name!r} has array format {major}; expected 1")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream, _LARGEST_HEADER)
-    if dtype.str not in ("<f8", "<f4", "|u1", "<i8", "<u8"):
+    if dtype.str not in ("<f8", "<f4", "|u1", "|i1", "<i8", "<u8"):
         raise ValueError(f"member {name!r} has dtype {dtype}")
     found = size - stream.tell()
     if len(shape) > 3 or found != math.prod(shape) * dtype.itemsize:
@@ -265,6 +276,7 @@ def _read_array(name: str, stream: IO[bytes], size: int) -> NDArray[Any]:
     return array
 
 
+_USUAL = ("usual_centres", "usual_least")
 _REQUIRED = ("version", "w", "b", "meta", "fingerprints", "history")
 
 
@@ -288,7 +300,7 @@ def _build(members: Mapping[str, NDArray[Any]]) -> Model:
         if name not in members:
             raise ValueError(f"expected the members {', '.join(_REQUIRED)}; {name} is missing")
     for name in members:
-        if name not in _REQUIRED and not name.startswith(_FEATURE_PREFIX):
+        if name not in (*_REQUIRED, *_USUAL) and not name.startswith(_FEATURE_PREFIX):
             raise ValueError(f"unexpected member {name!r}")
     version = int(_expect(members, "version", "i8", 0))
     if version != FORMAT_VERSION:
@@ -311,7 +323,20 @@ def _build(members: Mapping[str, NDArray[Any]]) -> Model:
         decoding=Decoding.from_dict(meta["decoding"]) if "decoding" in meta else BEFORE,
         fingerprints=_expect(members, "fingerprints", "u8", 1),
         history=_history(members),
+        usual=_usual(members, features.n_x),
     )
+
+
+def _usual(members: Mapping[str, NDArray[Any]], n_x: int) -> Usual | None:
+    if not any(name in members for name in _USUAL):
+        return None
+    for name in _USUAL:
+        if name not in members:
+            raise ValueError(f"expected the members {' and '.join(_USUAL)}; {name} is missing")
+    centres = _expect(members, "usual_centres", "i1", 2)
+    if not len(centres) or centres.shape[1] != n_x:
+        raise ValueError(f"usual_centres is {centres.shape}; expected rows of {n_x} numbers")
+    return Usual(centres, float(_expect(members, "usual_least", "f8", 0)))
 
 
 def _parse_meta(array: NDArray[Any]) -> dict[str, Any]:

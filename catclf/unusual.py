@@ -1,16 +1,17 @@
-"""Pictures unlike all others: by rows of features that tell, and by what a small picture shows."""
+"""Pictures unlike all others, or unlike those of a training: by rows that tell, or as they look."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.folds import Groups
 from catclf.logistic import Vector
-from catclf.near_duplicates import SIDE, Thumbnails
 
 FLAT = 0.8
-"""Of a thumbnail, share of pixels of nearly one grey. Of 3650 photographs none has as much; blank
+"""Of a small picture, share of pixels of nearly one grey. Of 3650 photographs none has as much; blank
 pictures, screenshots of text and drawings on white do."""
 
 _NEARLY = 6  # grey levels to either side
@@ -22,12 +23,12 @@ _FEWEST = 30  # pictures, for a mean and a deviation
 _BLOCK = 1024
 
 
-def flat_shares(thumbnails: Thumbnails) -> Vector:
-    """Largest share of pixels within 6 levels of one grey, (m,), of thumbnails (m, 32, 32, 3)."""
-    grey = np.rint(thumbnails @ np.array([0.299, 0.587, 0.114])).astype(np.intp)
+def flat_shares(pictures: NDArray[np.uint8]) -> Vector:
+    """Largest share of pixels within 6 levels of one grey, (m,), of pictures (m, s, s, 3)."""
+    grey = np.rint(pictures @ np.array([0.299, 0.587, 0.114])).astype(np.intp)
     window = np.ones(2 * _NEARLY + 1)
     counts = (np.convolve(np.bincount(one.ravel(), minlength=256), window, "same").max() for one in grey)
-    shares: Vector = np.fromiter(counts, float, len(grey)) / SIDE**2
+    shares: Vector = np.fromiter(counts, float, len(grey)) / max(1, grey[:1].size)
     return shares
 
 
@@ -72,3 +73,66 @@ def least_usual(likeness: Vector) -> float:
     if len(likeness) < _FEWEST:
         return -1.0
     return float(likeness.mean() - _DEVIATIONS * likeness.std())
+
+
+_CENTRES = 64
+_PICTURES_OF_ONE = 4  # at least, so that a centre stands for several
+_ROUNDS = 20
+LEARNED_FROM = 4000
+"""Pictures that are enough to learn from."""
+
+
+class Usual(NamedTuple):
+    """What the training pictures are like: centres of their rows, and how near to one a picture must be.
+
+    Attributes
+    ----------
+    centres : (k, n_x) int8
+        Directions, each divided by its largest number and multiplied by 127.
+    least : float
+        Cosine with the nearest centre below which a picture is unusual.
+    """
+
+    centres: NDArray[np.int8]
+    least: float
+
+    @classmethod
+    def learn(cls, rows: NDArray[np.generic], seed: int = 0) -> Usual | None:
+        """Learn from rows (m, n_x), not standardised; None if they are too few.
+
+        The centres are those of spherical k-means (I. S. Dhillon, D. S. Modha, Concept Decompositions
+        for Large Sparse Text Data Using Clustering, 2001). How near pictures are to the centres of
+        others is measured on either half of them, with centres of the other half.
+        """
+        if len(rows) < _FEWEST:
+            return None
+        rng = np.random.default_rng(seed)
+        unit = _unit(rows)
+        half = rng.permutation(len(unit)) % 2 == 0
+        near = [(unit[~part] @ _centres_of(unit[part], rng).T).max(axis=1) for part in (half, ~half)]
+        centres = _centres_of(unit, rng)
+        quantised = np.rint(127 * centres / np.abs(centres).max(axis=1, keepdims=True)).astype(np.int8)
+        return cls(quantised, least_usual(np.concatenate(near)))
+
+    def are_unusual(self, rows: NDArray[np.generic]) -> NDArray[np.bool_]:
+        """Whether pictures are unlike those of the training, (m,), by their rows (m, n_x)."""
+        # subtle: one by one, for the last bits of a product depend on its shape.
+        return np.array([self.nearness(row)[0] < self.least for row in rows[:, np.newaxis]], bool)
+
+    def nearness(self, rows: NDArray[np.generic]) -> Vector:
+        """Cosine of rows (m, n_x) with the nearest centre, (m,)."""
+        found: Vector = (_unit(rows) @ _unit(self.centres).T).max(axis=1).astype(np.float64)
+        return found
+
+
+def _centres_of(unit: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Unit directions (k, n_x), each the mean of the rows that are nearest to it."""
+    k = min(_CENTRES, max(1, len(unit) // _PICTURES_OF_ONE))
+    centres = unit[rng.choice(len(unit), k, replace=False)]
+    for _ in range(_ROUNDS):
+        nearest = (unit @ centres.T).argmax(axis=1)
+        sums = np.zeros_like(centres)
+        np.add.at(sums, nearest, unit)
+        filled = np.bincount(nearest, minlength=k) > 0
+        centres[filled] = _unit(sums[filled])
+    return centres

@@ -27,7 +27,7 @@ LEVELS = {
     "folds": 2,
     "doubt": 3,
     "coverage": 4,
-    "unusual": 4,
+    "unusual": 3,
     "sample_data": 2,
     "provenance": 2,
     "fingerprints": 2,

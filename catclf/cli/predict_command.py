@@ -130,7 +130,8 @@ def command(
 
     PATH is a picture, a folder (searched recursively), an HDF5 file, or - for one picture's bytes on
     stdin. Text rows are path, label and probability of the positive class, separated by tabs; for a
-    picture that cannot be read they are path, ERROR and the reason.
+    picture that cannot be read they are path, ERROR and the reason. Tables say of each picture too
+    whether it is unlike those that the model was trained on.
     """
     _check_inputs(paths, files_from, null, only)
     _check_output(output, (model, files_from, *paths))
@@ -215,7 +216,9 @@ def _fields(row: Prediction) -> list[str]:
     return [row.path, _LABEL.text(row), _PROBABILITY.text(row)]
 
 
-_TABLE = Table([_PATH, _LABEL, _PROBABILITY, _ERROR], _fields)
+_UNUSUAL = Column("unusual", attrgetter("unusual"), lambda unusual: "yes" if unusual else "")
+
+_TABLE = Table([_PATH, _LABEL, _PROBABILITY, _ERROR, _UNUSUAL], _fields)
 
 
 def _was_given(parameter: str) -> bool:

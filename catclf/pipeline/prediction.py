@@ -33,6 +33,8 @@ class Prediction(NamedTuple):
     error : DataError or None
     pixels : (size, size, 3) uint8 or None
         What the model saw, if that was asked for.
+    unusual : bool or None
+        Whether it is unlike the pictures that the model was trained on; None if that is not known.
     """
 
     path: str
@@ -40,6 +42,7 @@ class Prediction(NamedTuple):
     probability: float | None
     error: DataError | None
     pixels: NDArray[np.uint8] | None = None
+    unusual: bool | None = None
 
 
 def predict(
@@ -140,8 +143,15 @@ def _predictions(model: Model, some: list[Scored], threshold: float | None) -> l
     z = np.array([answer.scores[0] for answer in some if answer.error is None])
     probabilities = iter(sigmoid(z).tolist())
     return [
-        Prediction(path, None, None, error)
-        if error is not None
-        else Prediction(path, model.label(p := next(probabilities), threshold), p, None, *views)
-        for path, _, error, _, views, *_ in some
+        Prediction(one.path, None, None, one.error)
+        if one.error is not None
+        else Prediction(
+            one.path,
+            model.label(p := next(probabilities), threshold),
+            p,
+            None,
+            next(iter(one.views), None),
+            one.unusual,
+        )
+        for one in some
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, islice
@@ -103,6 +103,8 @@ class Scored(NamedTuple):
         Those that were to be kept.
     shorter, endless
         See `catclf.images.picture.Decoded`.
+    unusual : bool or None
+        Whether it is unlike the pictures that the first model was trained on; None if that is not known.
     """
 
     path: str
@@ -112,6 +114,7 @@ class Scored(NamedTuple):
     views: tuple[Pixels, ...] = ()
     shorter: int = 0
     endless: bool = False
+    unusual: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +159,7 @@ class Scorer:
         """Score pictures of which the rows are known; they fit all models."""
         rows = np.array([picture.row for picture in pictures])
         scores = zip(*(model.scores_of(rows).tolist() for model in self.models), strict=True)
+        unusual = _unusual(self.models[0], rows, None)
         return [
             Scored(
                 picture.path,
@@ -163,8 +167,9 @@ class Scorer:
                 mark=picture.mark if self.marked else None,
                 views=self._views(picture),
                 shorter=sys.maxsize,
+                unusual=is_unusual,
             )
-            for picture, found in zip(pictures, scores, strict=True)
+            for picture, found, is_unusual in zip(pictures, scores, unusual, strict=True)
         ]
 
     def _views(self, picture: Picture) -> tuple[Pixels, ...]:
@@ -175,10 +180,14 @@ class Scorer:
         decoded = list((decoder or self.decoder)(pictures))
         good = [one.views for one in decoded if one.error is None]
         scores, marks = [], None
+        unusual: Iterator[bool | None] = iter(())
         for k, model in enumerate(self.models):
             images = [views[k] for views in good]
             seen = np.array(images, np.uint8).reshape(-1, model.size, model.size, 3)
-            scores.append(model.scores(seen).tolist())
+            rows = model.features.rows(seen)
+            scores.append(model.scores_of(rows).tolist())
+            if k == 0:
+                unusual = iter(_unusual(model, rows, seen))
             if self.marked and k == 0:
                 from catclf.fingerprints import fingerprint  # only where it is needed
 
@@ -195,9 +204,22 @@ class Scorer:
                 views=one.views[kept],
                 shorter=one.shorter,
                 endless=one.endless,
+                unusual=next(unusual),
             )
             for one in decoded
         ]
+
+
+def _unusual(model: Model, rows: NDArray[Any], seen: Pixels | None) -> Sequence[bool | None]:
+    """Whether pictures are unlike those of the training, by their rows; or flat, if rows do not tell."""
+    if model.usual is not None:
+        found: list[bool | None] = model.usual.are_unusual(rows).tolist()
+        return found
+    if seen is None or model.features.kind.tells_unusual:
+        return [None] * len(rows)
+    from catclf.unusual import FLAT, flat_shares
+
+    return [share > FLAT for share in flat_shares(seen).tolist()]
 
 
 class Row(NamedTuple):

@@ -39,6 +39,7 @@ from catclf.pipeline.training_data import NearDuplicates, Sources, Task, read_al
 from catclf.printable import number_of
 from catclf.progress import Progress
 from catclf.provenance import Provenance
+from catclf.unusual import LEARNED_FROM, Usual
 from catclf.work.cluster import Cluster, connected
 
 _LARGE_GROUP = 0.05
@@ -299,7 +300,21 @@ def _model(
         decoding=sources.decoding,
         fingerprints=kept(sources.marks[sources.trained_on]),
         history=_history_table(fitted.descent.history),
+        usual=_usual(prepared, sources.trained_on),
     )
+
+
+def _usual(prepared: Prepared, trained_on: Mask) -> Usual | None:
+    """What the training pictures are like, by no more of their rows than are needed."""
+    if not prepared.features.kind.tells_unusual:
+        return None
+    seed = prepared.problem.settings.descent.seed
+    chosen = np.flatnonzero(trained_on)
+    if len(chosen) > LEARNED_FROM:
+        chosen = np.random.default_rng(seed).choice(chosen, LEARNED_FROM, replace=False)
+    mask = np.zeros(prepared.encoded.rows.shape[0], dtype=bool)
+    mask[chosen] = True
+    return Usual.learn(prepared.encoded.rows.chosen(mask)[:], seed)
 
 
 def _provenance(
