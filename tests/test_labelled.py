@@ -366,7 +366,7 @@ def test_missing_pictures_of_a_csv_are_skipped(tmp_path: Path) -> None:
         ("a.png,cat\n", "has the columns a.png, cat; expected path,label"),
         ("path;label\na.png;cat\n", "has the columns path;label; expected path,label"),
         ("path,label\n", "has no pictures"),
-        ("path,label\na.png,cat\nb.png,\n", "line 3: expected a path and a label"),
+        ("path,label\na.png,cat\nb.png\n", "line 3: expected a path and a label"),
         ("path,label\n,cat\n", "line 2: expected a path and a label"),
         ("path,label\na.png\n", "line 2: expected a path and a label"),
         ('path,label\n"a.png,cat\n', "is not a CSV file ("),

@@ -17,6 +17,7 @@ KNOWN = Provenance(
     catclf="1.2.3",
     m=24,
     classes={"non-cat": 10, "cat": 14},
+    corrections={"changed": 3, "left_out": 1, "unknown": 0},
     loss="cross-entropy",
     class_weight="balanced",
     flip=True,
@@ -142,9 +143,9 @@ def test_a_training_leaves_nothing_unknown(tmp_path: Path) -> None:
     data, descent = course_h5(tmp_path / "a.h5", m=12), DescentSettings(iterations=7, l2=1)
     model = train(data, TrainSettings(descent, cv=3, flip=True)).model
     training = model.training
-    assert [name for name in NAMES if getattr(training, name) is None] == [
-        "w_mean"
-    ]  # of standardised rows
+    # Of labels laid over others, and of standardised rows.
+    unknown = [name for name in NAMES if getattr(training, name) is None]
+    assert unknown == ["corrections", "w_mean"]
     assert training.catclf == __version__
     assert (training.m, training.positives) == (12, 6)
     assert training.positive_share == pytest.approx(0.5)
@@ -160,4 +161,4 @@ def test_a_training_leaves_nothing_unknown(tmp_path: Path) -> None:
 def test_what_was_not_asked_for_is_not_known(tmp_path: Path) -> None:
     training = train(course_h5(tmp_path / "a.h5"), TrainSettings(DescentSettings(iterations=1)))
     values = training.model.training
-    assert [name for name in NAMES if getattr(values, name) is None] == ["w_mean", "cv"]
+    assert [name for name in NAMES if getattr(values, name) is None] == ["corrections", "w_mean", "cv"]

@@ -107,7 +107,9 @@ def read_corrections(file: str) -> Iterator[Correction]:
     for line, row in csv_rows(file):
         if None in row:
             raise DataError(file, f"line {line}: more fields than columns; quote a path with commas")
-        if not row["label"] or not row["label"].strip():
+        if row["label"] is None:
+            raise DataError(file, f"line {line}: expected a path and a label")
+        if not row["label"].strip():
             continue
         path = row["path"]
         if raw := row.get("path_bytes"):
@@ -116,7 +118,7 @@ def read_corrections(file: str) -> Iterator[Correction]:
             except binascii.Error as exc:
                 raise DataError(file, f"line {line}: path_bytes is not base64") from exc
         if not path:
-            raise DataError(file, f"line {line}: expected a path")
+            raise DataError(file, f"line {line}: expected a path and a label")
         yield Correction(line, path, row["label"].strip())
 
 

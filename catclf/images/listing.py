@@ -129,8 +129,8 @@ def _in_csv(path: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Foun
         if "probability" in row and not told:
             warn(f"{path} has a column probability: its labels may be answers of a model, not of people")
             told = True
-        if not row["path"]:
-            raise DataError(path, f"line {line}: expected a path")
+        if not row["path"] or row["label"] is None:
+            raise DataError(path, f"line {line}: expected a path and a label")
         if not row["label"] or row["label"] == LEFT_OUT:
             unlabelled += not row["label"]
             left_out += bool(row["label"])
