@@ -129,6 +129,8 @@ def test_labels_that_are_open_or_leave_out(album: Path, tmp_path: Path) -> None:
     assert (again.m, again.counts) == (34, {"warm": 1})
     assert not {one, two} & set(again.paths)
     assert {three, four} <= set(again.paths)
+    sheet.write_text(f"path,label\n{one},warm\n{one},Warm\n", encoding="utf-8")
+    assert catclf.suggest(album, 4, PIXELS, labels=sheet).counts == {"warm": 1}
     sheet.write_text(f"path,label\n{one},warm\n{one},cold\n", encoding="utf-8")
     with pytest.raises(DataError, match="lines 2 and 3 say 'warm' and 'cold' of"):
         catclf.suggest(album, 4, PIXELS, labels=sheet)

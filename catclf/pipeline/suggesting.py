@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.class_names import bare
 from catclf.config import FEATURES, FeatureKind, NextSettings, ReadOptions
 from catclf.coverage import most_useful
 from catclf.design import Standardisation
@@ -188,7 +189,7 @@ def _matched(
             listed[real(found)] = found
             others.append(found)
         before = said.setdefault(found, row)
-        if before.label != row.label:
+        if bare(before.label) != bare(row.label):
             reason = f"lines {before.line} and {row.line} say {before.label!r} and {row.label!r} of"
             raise DataError(file, f"{reason} {row.path}")
     return {path: row.label for path, row in said.items()}, others
