@@ -8,8 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.cosines import directions
+from catclf.design import Standardisation
 from catclf.doubt import fitted_scores
 from catclf.logistic import Vector, sigmoid
+from catclf.stores.here import InMemory
 
 MOST = 4000
 """Pictures that are looked at; of more, so many are drawn at random. They take 64 MB."""
@@ -44,7 +47,7 @@ def most_useful(
     (k,) intp
         Positions of at most `count` pictures without a label.
     """
-    likeness = _unit(rows)
+    likeness = directions(rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32))
     unlabelled, labelled = np.flatnonzero(labels < 0), np.flatnonzero(labels >= 0)
     if len(unlabelled) > MOST:
         unlabelled = np.sort(np.random.default_rng(seed).choice(unlabelled, MOST, replace=False))
@@ -66,25 +69,22 @@ def most_useful(
     return unlabelled[chosen]
 
 
-def _unit(rows: Rows) -> Rows:
-    """Rows without what all of them have in common, of unit length."""
-    centred = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-    norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    unit: Rows = np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 0)
-    return unit
+def doubts_of(p: Vector) -> Vector:
+    """How much a class is in doubt, 4 p (1 − p), from its probabilities (m,)."""
+    doubts: Vector = 4 * p * (1 - p)
+    return doubts
 
 
 def _doubts(rows: Rows, labels: NDArray[np.intp]) -> Vector:
-    """4 p (1 − p), the largest over all classes; p is by models of one class against the others."""
+    """The largest doubt over all classes, by models of one class against the others."""
     known = labels >= 0
     classes = np.unique(labels[known])
     if len(classes) < 2:
         return np.ones(len(rows))
-    scaled = rows - rows.mean(axis=0)
-    scaled /= np.sqrt((scaled.astype(np.float64) ** 2).sum(axis=1).mean()) or 1.0
+    scaled = Standardisation.fit(InMemory(rows), one_scale=True).apply(rows)
     doubts = np.zeros(len(rows))
     for number in classes[: 1 if len(classes) == 2 else None]:
         y = (labels[known] == number).astype(np.float64)
         p = sigmoid(fitted_scores(scaled[known], y, scaled))
-        np.maximum(doubts, 4 * p * (1 - p), out=doubts)
+        np.maximum(doubts, doubts_of(p), out=doubts)
     return doubts

@@ -402,7 +402,7 @@ def choose_l2(prepared: Prepared, train: Mask) -> float:
 def _choosing_l2(prepared: Prepared, train: Mask) -> Sweeping[float]:
     problem = prepared.problem
     try:
-        masks = list(_fold_masks(problem, train, _feasible_folds(problem, train)))
+        masks = list(_fold_masks(problem, train, feasible_folds(problem, train)))
     except TooFewPicturesError as exc:  # "auto" may be nobody's wish, but usual for the features
         advice = ("add pictures of it, or choose the penalty yourself, as in ", Setting("l2", 0.001))
         purpose = "to choose the penalty l2"
@@ -430,7 +430,8 @@ def _choosing_l2(prepared: Prepared, train: Mask) -> Sweeping[float]:
     return float(path[int(within.argmax())])  # the first, so the largest
 
 
-def _feasible_folds(problem: Problem, train: Mask) -> int:
+def feasible_folds(problem: Problem, train: Mask) -> int:
+    """As many as are usual, or fewer where a class has fewer groups; at least 2."""
     return max(2, min(USUAL_FOLDS, most_folds(problem.y[train], problem.groups_of(train))))
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.cosines import directions
 from catclf.folds import Groups
 from catclf.logistic import Vector
 
@@ -48,21 +49,15 @@ def likeness_to_others(rows: NDArray[np.generic], groups: Groups, seed: int = 0)
     chosen = np.arange(m)
     if m > _COMPARED:
         chosen = np.sort(np.random.default_rng(seed).choice(m, _COMPARED, replace=False))
-    others = _unit(rows[chosen])
+    others = directions(rows[chosen])
     found = np.empty(m)
     for start in range(0, m, _BLOCK):
         part = slice(start, start + _BLOCK)
-        cosines = _unit(rows[part]) @ others.T
+        cosines = directions(rows[part]) @ others.T
         cosines[groups[part, None] == groups[chosen]] = -1
         nth = min(_NTH, cosines.shape[1])
         found[part] = np.partition(cosines, -nth, axis=1)[:, -nth]
     return found
-
-
-def _unit(rows: NDArray[np.generic]) -> NDArray[np.float32]:
-    some = rows.astype(np.float32)
-    some /= np.maximum(np.linalg.norm(some, axis=1, keepdims=True), 1e-12)
-    return some
 
 
 def least_usual(likeness: Vector) -> float:
@@ -107,7 +102,7 @@ class Usual(NamedTuple):
         if len(rows) < _FEWEST:
             return None
         rng = np.random.default_rng(seed)
-        unit = _unit(rows)
+        unit = directions(rows)
         half = rng.permutation(len(unit)) % 2 == 0
         near = [(unit[~part] @ _centres_of(unit[part], rng).T).max(axis=1) for part in (half, ~half)]
         centres = _centres_of(unit, rng)
@@ -117,12 +112,9 @@ class Usual(NamedTuple):
     def are_unusual(self, rows: NDArray[np.generic]) -> NDArray[np.bool_]:
         """Whether pictures are unlike those of the training, (m,), by their rows (m, n_x)."""
         # subtle: one by one, for the last bits of a product depend on its shape.
-        return np.array([self.nearness(row)[0] < self.least for row in rows[:, np.newaxis]], bool)
-
-    def nearness(self, rows: NDArray[np.generic]) -> Vector:
-        """Cosine of rows (m, n_x) with the nearest centre, (m,)."""
-        found: Vector = (_unit(rows) @ _unit(self.centres).T).max(axis=1).astype(np.float64)
-        return found
+        centres = directions(self.centres).T
+        near = [(directions(row) @ centres).max() for row in rows[:, np.newaxis]]
+        return np.array(near, np.float64) < self.least
 
 
 def _centres_of(unit: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -134,5 +126,5 @@ def _centres_of(unit: NDArray[np.float32], rng: np.random.Generator) -> NDArray[
         sums = np.zeros_like(centres)
         np.add.at(sums, nearest, unit)
         filled = np.bincount(nearest, minlength=k) > 0
-        centres[filled] = _unit(sums[filled])
+        centres[filled] = directions(sums[filled])
     return centres

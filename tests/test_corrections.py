@@ -64,6 +64,7 @@ def test_a_picture_is_named_in_any_way_that_leads_to_it(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     found, told = corrected(labelled, sheet(elsewhere / "c.csv", f'"{path}",Dog'))
+    assert told is not None
     assert told[1:] == (1, 0, ())
     assert names(found) == {**names(labelled), "a, b.png": "dog"}
     assert found.left_out is None
@@ -75,6 +76,7 @@ def test_what_is_said_twice_known_already_empty_or_left_out(album: Path, tmp_pat
     others = sorted(path.name for path in (album / "cat").iterdir())[1:3]
     more = (f"cat/{others[0]},-", f"cat/{others[1]},", f"cat/{others[1]}, ")
     found, told = corrected(labelled, sheet(tmp_path / "c.csv", *rows, *more))
+    assert told is not None
     assert told[1:] == (1, 1, ("cat/none.png",))
     expected = {**names(labelled), "=sum.png": "cat"}
     del expected[others[0]]
@@ -87,7 +89,9 @@ def test_bytes_of_a_path_are_taken_for_it(album: Path, tmp_path: Path) -> None:
     labelled = list_labelled(str(album)).labelled
     raw = base64.b64encode(b"cat/caf\xe9.png").decode()
     file = sheet(tmp_path / "c.csv", f"cat/caf\ufffd.png,dog,{raw}", head="path,label,path_bytes")
-    assert corrected(labelled, file)[1].changed == 1
+    _, told = corrected(labelled, file)
+    assert told is not None
+    assert told.changed == 1
     file = sheet(tmp_path / "c.csv", "x,dog,?", head="path,label,path_bytes")
     with pytest.raises(DataError, match="line 2: path_bytes is not base64"):
         corrected(labelled, file)
@@ -108,6 +112,11 @@ def test_rows_that_cannot_be_meant_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=reason):
         corrected(list_labelled(str(album)).labelled, sheet(tmp_path / "c.csv", *rows))
+
+
+def test_without_a_file_nothing_changes(album: Path) -> None:
+    labelled = list_labelled(str(album)).labelled
+    assert corrected(labelled, None) == (labelled, None)
 
 
 def folder_of(album: Path, tmp_path: Path) -> Path:

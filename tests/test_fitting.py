@@ -579,9 +579,9 @@ def test_as_many_folds_as_the_smaller_class_has_groups_and_five_at_most() -> Non
     some = problem()
     for positives, expected in ((2, 2), (3, 3), (5, 5), (9, 5), (1, 2)):
         y = (np.arange(M) < positives).astype(float)
-        assert fitting._feasible_folds(replace(some, y=y), every) == expected
+        assert fitting.feasible_folds(replace(some, y=y), every) == expected
     grouped = replace(some, y=(np.arange(M) < 9).astype(float), groups=np.arange(M) // 3)
-    assert fitting._feasible_folds(grouped, every) == 3
+    assert fitting.feasible_folds(grouped, every) == 3
 
 
 def test_every_fit_of_a_path_has_the_rate_of_its_own_curvature(monkeypatch: pytest.MonkeyPatch) -> None:

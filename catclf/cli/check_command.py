@@ -13,18 +13,21 @@ from catclf import config
 from catclf.cli.console import Console
 from catclf.cli.group import OfOneDataSet
 from catclf.cli.options import (
+    compared_option,
     console_option,
     format_of,
     format_option,
     labels_option,
+    positive_option,
     read_options,
     refuse_binary_name,
     refuse_existing,
     refuse_overwriting,
+    seed_option,
     with_encoder,
 )
 from catclf.cli.output import check_output, opened, print_text
-from catclf.cli.parameters import OneOf, PathName, gathered, option
+from catclf.cli.parameters import PathName, gathered, option
 from catclf.printable import number_of, printable
 
 if TYPE_CHECKING:
@@ -60,17 +63,9 @@ _SHOWN = 20  # of each kind, on the page
         help="Other pictures, labelled or not: find what is in both.",
     ),
     labels_option,
-    option(
-        "--positive",
-        metavar="NAME",
-        help="The class that is y = 1 [default: cat or cats; of an HDF5 file list_classes[1]].",
-    ),
-    option(
-        "--features",
-        type=OneOf(config.FEATURES),
-        help="What pictures are compared by [default: network if installed, else patches].",
-    ),
-    option("--seed", type=click.IntRange(min=0), help="Random seed."),
+    positive_option,
+    compared_option,
+    seed_option,
     read_options(
         *("encoder", "encoder_output", "size", "x_key", "y_key", "exclude", "follow"),
         *("max_pixels", "memory", "jobs"),
@@ -92,8 +87,7 @@ def command(
     near-duplicates, pictures unlike all others, and those that cannot be read. The model that doubts a
     label has seen neither the picture nor its near-duplicates.
     """
-    inputs = [None if path is None else str(path) for path in (settings.other, settings.labels)]
-    refuse_overwriting((output,), (data, *inputs))
+    refuse_overwriting((output,), (data, settings.other, settings.labels))
     if output is not None:
         refuse_binary_name(output)
         check_output(output)

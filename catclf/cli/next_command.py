@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,9 +10,16 @@ import click
 from catclf import config
 from catclf.cli.console import Console
 from catclf.cli.group import ExampleFirst
-from catclf.cli.options import console_option, format_option, read_options, with_encoder
+from catclf.cli.options import (
+    compared_option,
+    console_option,
+    format_option,
+    read_options,
+    seed_option,
+    with_encoder,
+)
 from catclf.cli.output import result_stream
-from catclf.cli.parameters import OneOf, PathName, gathered, option
+from catclf.cli.parameters import PathName, gathered, option
 from catclf.printable import number_of
 
 if TYPE_CHECKING:
@@ -42,12 +48,8 @@ Example:
     "settings",
     config.NextSettings,
     option("--positive", metavar="NAME", help="The class that is y = 1; without it each class in turn."),
-    option(
-        "--features",
-        type=OneOf(config.FEATURES),
-        help="What pictures are compared by [default: network if installed, else patches].",
-    ),
-    option("--seed", type=click.IntRange(min=0), help="Random seed."),
+    compared_option,
+    seed_option,
     read_options(
         *("encoder", "encoder_output", "size", "x_key", "exclude", "follow"),
         *("max_pixels", "memory", "jobs"),
@@ -76,11 +78,11 @@ def command(
         raise click.UsageError("--features is for --labels: a model has its own")
     if null and format_name == "csv":
         raise click.UsageError("-0 is about paths alone; leave out -F csv")
-    needed = settings.features in (None, "network")
+    needed = settings.features is None or config.FEATURES[settings.features].own_view
     settings = replace(settings, read=with_encoder(settings.read, needed))
 
     from catclf.cli.live import LiveProgress
-    from catclf.cli.tables import FORMATS, escaped
+    from catclf.cli.tables import path_lines, written
     from catclf.pipeline.suggesting import suggest
 
     ignored: list[str] = []
@@ -101,11 +103,9 @@ def command(
     _tell(console, found)
     stream = result_stream()
     if format_name == "csv":
-        style, table = FORMATS["csv"], _table()
-        stream.write(style.head(table) + b"".join(style.row(table, path) for path in found.paths))
+        stream.writelines(written(_table(), [found.paths], format_name))
     else:
-        ended = (os.fsencode(path) + b"\0" if null else escaped(path) + b"\n" for path in found.paths)
-        stream.write(b"".join(ended))
+        stream.write(path_lines(found.paths, null))
     return 3 if found.skipped else 0
 
 

@@ -12,8 +12,8 @@ import click
 
 from catclf.atomic import check_replaceable
 from catclf.cli.console import Console
-from catclf.cli.parameters import ByteSize, Decorator, FiniteRange, PathName, gathered, option
-from catclf.config import LARGEST_SIZE, ON_ERROR, ReadOptions
+from catclf.cli.parameters import ByteSize, Decorator, FiniteRange, OneOf, PathName, gathered, option
+from catclf.config import FEATURES, LARGEST_SIZE, ON_ERROR, ReadOptions
 
 if TYPE_CHECKING:
     from catclf.model import Model
@@ -71,7 +71,9 @@ def refuse_existing(output: str, force: bool) -> None:
         raise click.UsageError(f"{output} exists; replace it with --force, or name another file")
 
 
-def refuse_overwriting(outputs: Iterable[str | None], inputs: Iterable[str | None]) -> None:
+def refuse_overwriting(
+    outputs: Iterable[str | None], inputs: Iterable[str | os.PathLike[str] | None]
+) -> None:
     """Stop if a file is to be written that is read, or written, under another option as well."""
     taken = {os.path.realpath(path) for path in inputs if path is not None}
     for path in outputs:
@@ -201,6 +203,20 @@ def format_option(*formats: str, by_suffix: bool = False, synonym: bool = False)
 
     return gathered("format_name", chosen, plain, option("--json", "as_json", is_flag=True, hidden=True))
 
+
+positive_option = option(
+    "--positive",
+    metavar="NAME",
+    help="The class that is y = 1 [default: cat or cats; of an HDF5 file list_classes[1]].",
+)
+
+compared_option = option(
+    "--features",
+    type=OneOf(FEATURES),
+    help="What pictures are compared by [default: network if installed, else patches].",
+)
+
+seed_option = option("--seed", type=click.IntRange(min=0), help="Random seed.")
 
 labels_option = option(
     "--labels",

@@ -94,8 +94,7 @@ def command(
             f"{output} must end in one of {', '.join(HDF5_SUFFIXES)}: train goes by the name"
         )
     settings = replace(settings, read=with_encoder(settings.read, settings.kind.own_view))
-    labels = None if settings.labels is None else str(settings.labels)
-    refuse_overwriting((output,), (data, labels))
+    refuse_overwriting((output,), (data, settings.labels))
     if update and settings.kind.anywhere:
         raise click.UsageError("--update is for rows of features, which take time to make: --features")
     refuse_existing(output, force or update)

@@ -30,7 +30,7 @@ from catclf.cli.options import (
 )
 from catclf.cli.output import opened
 from catclf.cli.parameters import PathName, current_spelling, option
-from catclf.cli.tables import FORMATS, Column, Table, escaped, six_digits, written
+from catclf.cli.tables import FORMATS, Column, Table, path_lines, six_digits, written
 from catclf.config import ReadOptions
 from catclf.errors import DataError, OutputError, system_reason
 from catclf.printable import number_of
@@ -203,6 +203,7 @@ _PATH = Column("path", attrgetter("path"), is_path=True)
 _LABEL = Column("label", attrgetter("label"))
 _PROBABILITY = Column("probability", lambda row: _rounded(row.probability), six_digits)
 _ERROR = Column("error", _reason)
+_UNUSUAL = Column("unusual", attrgetter("unusual"), lambda unusual: "yes" if unusual else "")
 
 
 def _rounded(probability: float | None) -> float | None:
@@ -215,8 +216,6 @@ def _fields(row: Prediction) -> list[str]:
         return [row.path, "ERROR", _ERROR.text(row)]
     return [row.path, _LABEL.text(row), _PROBABILITY.text(row)]
 
-
-_UNUSUAL = Column("unusual", attrgetter("unusual"), lambda unusual: "yes" if unusual else "")
 
 _TABLE = Table([_PATH, _LABEL, _PROBABILITY, _ERROR, _UNUSUAL], _fields)
 
@@ -382,8 +381,8 @@ def _make_folder(folder: str) -> None:
 
 def _paths_of(chunks: Iterable[list[Prediction]], wanted: str, null: bool) -> Iterator[bytes]:
     for chunk in chunks:
-        paths = [row.path for row in chunk if row.error is None and row.label == wanted]
-        yield b"".join(os.fsencode(p) + b"\0" if null else escaped(p) + b"\n" for p in paths)
+        paths = (row.path for row in chunk if row.error is None and row.label == wanted)
+        yield path_lines(paths, null)
 
 
 def _write(file: BinaryIO, parts: Iterable[bytes]) -> None:

@@ -78,6 +78,11 @@ def escaped(text: str) -> bytes:
     return _ODD.sub(lambda found: _ESCAPES[found[0]], os.fsencode(text))
 
 
+def path_lines(paths: Iterable[str], null: bool) -> bytes:
+    """Paths, each a line, or as they are and ended by NUL."""
+    return b"".join(os.fsencode(p) + b"\0" if null else escaped(p) + b"\n" for p in paths)
+
+
 def _tabbed(fields: Iterable[str]) -> bytes:
     return b"\t".join(map(escaped, fields)) + b"\n"
 

@@ -17,6 +17,7 @@ from catclf.cli.options import (
     console_option,
     format_option,
     labels_option,
+    positive_option,
     read_options,
     refuse_existing,
     refuse_name_of_data,
@@ -58,11 +59,7 @@ def _usual(setting: str) -> str:
 _INDIFFERENT = " and ".join(kind.name for kind in config.FEATURES.values() if kind.mirrored)
 
 _settings_options = options(
-    option(
-        "--positive",
-        metavar="NAME",
-        help="The class that is y = 1 [default: cat or cats; of an HDF5 file list_classes[1]].",
-    ),
+    positive_option,
     option("--features", type=OneOf(config.FEATURES), help="What x is made of."),
 )
 
@@ -204,8 +201,7 @@ def command(
     )
     _check_engine(settings)
     other_data = settings.validation if isinstance(settings.validation, str) else None
-    labels = None if settings.labels is None else str(settings.labels)
-    refuse_overwriting((output, history, plot), (data, other_data, labels))
+    refuse_overwriting((output, history, plot), (data, other_data, settings.labels))
     refuse_overwriting((history, plot), (resume,))  # the model may go where it came from
     _check_outputs(output, force, history, plot)
 

@@ -49,10 +49,18 @@ class Corrections(NamedTuple):
         return {"changed": self.changed, "left_out": self.left_out, "unknown": len(self.unknown)}
 
 
+def contradiction(file: str, one: Correction, other: Correction, path: str) -> DataError:
+    """Say that two rows give a picture different labels."""
+    said = f"lines {one.line} and {other.line} say {one.label!r} and {other.label!r} of {path}"
+    return DataError(file, said)
+
+
 def corrected(
-    labelled: Labelled, file: str, also: Callable[[], Sequence[str]] = tuple
-) -> tuple[Labelled, Corrections]:
-    """Lay the labels of a file over those of some data.
+    labelled: Labelled,
+    file: str | os.PathLike[str] | None,
+    also: Callable[[], Sequence[str]] = tuple,
+) -> tuple[Labelled, Corrections | None]:
+    """Lay the labels of a file, if there is one, over those of some data.
 
     A path is one that the data lists, or leads to the same file: as it stands, or from the folder of the
     data. Rows without a label, or with the one that the picture has, say nothing.
@@ -60,7 +68,7 @@ def corrected(
     Parameters
     ----------
     labelled : Labelled
-    file : str
+    file : path or None
     also : () -> sequence of str
         Other paths of the same pictures, asked for if a path is not among those listed.
 
@@ -70,6 +78,9 @@ def corrected(
         If the file cannot be read, a label is no class of the data, or two rows say different things of
         one picture.
     """
+    if file is None:
+        return labelled, None
+    file = os.fspath(file)
     numbers = {bare(name): k for k, name in enumerate(labelled.classes)} | {LEFT_OUT: -1}
     places, said = _Places(labelled, also), dict[int, Correction]()
     labels, unknown = labelled.labels.copy(), []
@@ -86,8 +97,7 @@ def corrected(
                 continue
             before = said.setdefault(k, row)
             if numbers[bare(before.label)] != number:
-                reason = f"lines {before.line} and {row.line} say {before.label!r} and {row.label!r} of"
-                raise DataError(file, f"{reason} {labelled.paths[k]}")
+                raise contradiction(file, before, row, labelled.paths[k])
             labels[k] = number
     left_out = labels < 0
     changed = int((labels != labelled.labels).sum() - left_out.sum())
@@ -105,8 +115,6 @@ def read_corrections(file: str) -> Iterator[Correction]:
         If it is no CSV file with these columns, or a row lacks its path.
     """
     for line, row in csv_rows(file):
-        if None in row:
-            raise DataError(file, f"line {line}: more fields than columns; quote a path with commas")
         if row["label"] is None:
             raise DataError(file, f"line {line}: expected a path and a label")
         if not row["label"].strip():

@@ -116,14 +116,18 @@ class Hdf5Rows:
             self._channel.read("rows", start, start + len(block), into=block)
             yield self._finite(block)
 
-    def pictures(self, first: int = 0) -> Iterator[Picture]:
-        """Yield them one by one, each with its thumbnail and fingerprint."""
-        k = first
+    def pictures(self, first: int = 0, named: bool = False) -> Iterator[Picture]:
+        """Yield them one by one, each with its thumbnail and fingerprint.
+
+        They go by their places in the file or, if `named`, by the paths of the pictures.
+        """
+        k, paths = first, self.paths() if named else None
         for block in self.blocks(first):
             marks = self.marks(k, k + len(block))
             thumbnails = self.thumbnails(k, k + len(block))
             for row, mark, thumbnail in zip(block, marks.tolist(), thumbnails, strict=True):
-                yield Picture(f"{self.path}[{k}]", pixels=thumbnail, row=row, mark=mark)
+                path = f"{self.path}[{k}]" if paths is None else paths[k]
+                yield Picture(path, pixels=thumbnail, row=row, mark=mark)
                 k += 1
 
     def _finite(self, rows: NDArray[Any]) -> NDArray[Any]:

@@ -43,6 +43,7 @@ def pictures_of(
     on_ignored: OnIgnored = lambda path: None,
     takers: Collection[Taker] = (),
     whole: bool = False,
+    named: bool = False,
 ) -> Iterator[Picture | Waiting]:
     """Yield every picture that `inputs` stand for, lazily and in order.
 
@@ -62,6 +63,8 @@ def pictures_of(
         The models that a packed file must fit.
     whole : bool
         Whether the pictures themselves are needed, and not only their rows.
+    named : bool
+        Whether packed rows go by the paths of their pictures.
 
     Yields
     ------
@@ -76,17 +79,22 @@ def pictures_of(
         elif isinstance(item, np.ndarray):
             yield _array(f"inputs[{number}]", item)
         elif isinstance(item, str | os.PathLike):
-            yield from _at(os.fspath(item), options, on_ignored, takers, whole)
+            yield from _at(os.fspath(item), options, on_ignored, takers, whole, named)
         else:
             yield Picture("-", stream=item)
 
 
 def _at(
-    path: str, options: ReadOptions, on_ignored: OnIgnored, takers: Collection[Taker], whole: bool
+    path: str,
+    options: ReadOptions,
+    on_ignored: OnIgnored,
+    takers: Collection[Taker],
+    whole: bool,
+    named: bool,
 ) -> Iterator[Picture]:
     kind = kind_of(path)
     if kind == "hdf5":
-        yield from _rows_of_hdf5(path, options, takers, whole)
+        yield from _rows_of_hdf5(path, options, takers, whole, named)
     elif kind == "folder":
         yield from walk(path, on_ignored, Taken(options.exclude, options.follow))
     elif kind == "url" and path.endswith("/") and options.scheduler is not None:
@@ -103,7 +111,7 @@ def _array(name: str, array: NDArray[Any]) -> Picture:
 
 
 def _rows_of_hdf5(
-    path: str, options: ReadOptions, takers: Collection[Taker], whole: bool
+    path: str, options: ReadOptions, takers: Collection[Taker], whole: bool, named: bool
 ) -> Iterator[Picture]:
     from catclf.images.hdf5_channel import Hdf5Channel  # only where it is needed
 
@@ -111,7 +119,7 @@ def _rows_of_hdf5(
         with Hdf5Channel(path, options) as channel:
             channel.check_decoded(taker.decoding for taker in takers)
             if channel.holds_rows:
-                yield from _rows_of_features(channel, takers, whole)
+                yield from _rows_of_features(channel, takers, whole, named)
                 return
             from catclf.images.hdf5 import Hdf5Pictures
 
@@ -120,7 +128,9 @@ def _rows_of_hdf5(
         yield Picture(path, error=exc)
 
 
-def _rows_of_features(channel: Hdf5Channel, takers: Collection[Taker], whole: bool) -> Iterator[Picture]:
+def _rows_of_features(
+    channel: Hdf5Channel, takers: Collection[Taker], whole: bool, named: bool
+) -> Iterator[Picture]:
     from catclf.images.hdf5_rows import Hdf5Rows
 
     rows = Hdf5Rows(channel)
@@ -129,7 +139,7 @@ def _rows_of_features(channel: Hdf5Channel, takers: Collection[Taker], whole: bo
         raise DataError(channel.path, reason)
     for taker in takers:
         rows.check_features(taker.features)
-    yield from rows.pictures()
+    yield from rows.pictures(named=named)
 
 
 def _below(url: str, taken: Taken, on_ignored: OnIgnored) -> Iterator[Picture]:

@@ -121,8 +121,6 @@ def _in_csv(path: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Foun
     """Rows of a sheet, which predict may have written: with an error where there is no label."""
     folder, failed, unlabelled, left_out, told = os.path.dirname(path), 0, 0, 0, False
     for line, row in csv_rows(path):
-        if None in row:
-            raise DataError(path, f"line {line}: more fields than columns; quote a path with commas")
         if row["path"] and not row["label"] and row.get("error"):
             failed += 1
             continue
@@ -165,7 +163,7 @@ def csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
     Raises
     ------
     DataError
-        If it cannot be read, is no CSV file, or lacks one of these columns.
+        If it cannot be read, is no CSV file, lacks one of these columns, or has a row with more fields.
     """
     import csv  # only where it is needed: it takes time to import
 
@@ -176,6 +174,9 @@ def csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
                 found = ", ".join(reader.fieldnames or ()) or "nothing"
                 raise DataError(path, f"has the columns {found}; expected path,label")
             for row in reader:
+                if None in row:
+                    reason = "more fields than columns; quote a path with commas"
+                    raise DataError(path, f"line {reader.line_num}: {reason}")
                 if (row["path"], row["label"]) != ("path", "label"):  # a head between two lists
                     yield reader.line_num, row
     except OSError as exc:

@@ -15,8 +15,7 @@ from catclf.design import Design, Standardisation
 from catclf.doubt import PENALTY, label_errors, left_out_scores, margins_of
 from catclf.engines.gram import gram_matrix
 from catclf.errors import DataError
-from catclf.fitting import cross_validate, prepare
-from catclf.folds import most_folds
+from catclf.fitting import cross_validate, feasible_folds, prepare
 from catclf.images.corrections import Corrections
 from catclf.images.inputs import pictures_of
 from catclf.images.listing import list_labelled
@@ -57,8 +56,6 @@ class Finding(NamedTuple):
         The picture that a duplicate is most like.
     group : int or None
         Number of the group of near-duplicates, from 1; pictures of other data are in none.
-    position : int or None
-        Among the pictures that could be read.
     reason : str
         Why a picture is unusual, or could not be read.
     """
@@ -69,7 +66,6 @@ class Finding(NamedTuple):
     score: float | None = None
     other: str = ""
     group: int | None = None
-    position: int | None = None
     reason: str = ""
 
 
@@ -212,8 +208,7 @@ def _scores(sources: Sources) -> Vector:
     if kind.standardised and not kind.learns:
         descent = replace(problem.settings.descent, l2=PENALTY / problem.m)
         problem = replace(problem, settings=replace(problem.settings, descent=descent))
-    folds = max(2, min(USUAL_FOLDS, most_folds(problem.y, problem.groups)))
-    p = cross_validate(prepare(problem, every), every, folds)
+    p = cross_validate(prepare(problem, every), every, feasible_folds(problem, every))
     p = np.clip(p, 1e-15, 1 - 1e-15)
     return np.log(p) - np.log1p(-p)
 
@@ -222,7 +217,7 @@ def _doubtful(sources: Sources, names: list[str], of_label: Vector) -> list[Find
     paths = sources.paths
     doubtful = np.flatnonzero(of_label < 0.5)
     return [
-        Finding(paths[k], names[k], "label", float(of_label[k]), position=k)
+        Finding(paths[k], names[k], "label", float(of_label[k]))
         for k in doubtful[np.argsort(of_label[doubtful], kind="stable")].tolist()
     ]
 
@@ -248,7 +243,6 @@ def _duplicates(sources: Sources, names: list[str]) -> tuple[list[Finding], int,
             best[k][0],
             sources.paths[best[k][1]],
             number,
-            position=k,
         )
         for number, g in enumerate(order, 1)
         for k in groups[g]
@@ -283,7 +277,6 @@ def _in_other_data(
             "duplicate",
             None,
             there.paths[pair.second],
-            position=pair.first,
         )
         for pair in pairs
     ]
@@ -304,6 +297,6 @@ def _unusual(sources: Sources, names: list[str]) -> list[Finding]:
         for k in np.flatnonzero(likeness < least_usual(likeness)).tolist():
             found[k] = float(likeness[k]), "unlike the other pictures"
     return [
-        Finding(sources.paths[k], names[k], "unusual", score, position=k, reason=reason)
+        Finding(sources.paths[k], names[k], "unusual", score, reason=reason)
         for k, (score, reason) in sorted(found.items(), key=lambda item: item[1][0])
     ]

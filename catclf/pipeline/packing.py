@@ -164,9 +164,7 @@ def pack(
         labelled = source.labelled
         progress.ignored(labelled.ignored)
         progress.warnings(labelled.warnings)
-        corrections = None
-        if settings.labels is not None:
-            source.labelled, corrections = corrected(labelled, os.fspath(settings.labels))
+        source.labelled, corrections = corrected(labelled, settings.labels)
         classes = _ordered_classes(labelled, settings.positive)
         packer = _packer(source, settings, chosen, processes, progress, old)
         spool = Spool(output + PARTIAL_SUFFIX, packer.item, packer.depends_on, partial(_digest, source))

@@ -22,6 +22,7 @@ from catclf.images.picture import Picture, Pixels
 from catclf.model import Model, load
 from catclf.printable import number_of
 from catclf.progress import Progress
+from catclf.unusual import FLAT, flat_shares
 from catclf.view import View
 from catclf.work.parts import delayed
 from catclf.work.pools import Function, Here, OnThreads, Pool, await_readable
@@ -217,8 +218,6 @@ def _unusual(model: Model, rows: NDArray[Any], seen: Pixels | None) -> Sequence[
         return found
     if seen is None or model.features.kind.tells_unusual:
         return [None] * len(rows)
-    from catclf.unusual import FLAT, flat_shares
-
     return [share > FLAT for share in flat_shares(seen).tolist()]
 
 

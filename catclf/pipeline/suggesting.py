@@ -14,23 +14,21 @@ from numpy.typing import NDArray
 
 from catclf.class_names import bare
 from catclf.config import FEATURES, FeatureKind, NextSettings, ReadOptions
-from catclf.coverage import most_useful
+from catclf.coverage import doubts_of, most_useful
 from catclf.design import Standardisation
 from catclf.errors import DataError, Setting
 from catclf.features import Features, FeaturesClass
-from catclf.images.corrections import Correction, read_corrections
+from catclf.images.corrections import Correction, contradiction, read_corrections
 from catclf.images.folder import OnIgnored
-from catclf.images.hdf5_channel import Hdf5Channel
-from catclf.images.hdf5_rows import Hdf5Rows
 from catclf.images.inputs import pictures_of
 from catclf.images.labelled import LEFT_OUT, classes_of
 from catclf.images.paths import RealPaths, kind_of
 from catclf.images.picture import Picture
-from catclf.logistic import Vector, sigmoid
+from catclf.logistic import sigmoid
 from catclf.model import Model
 from catclf.pipeline.classes import alike_name
 from catclf.pipeline.scoring import RowMaker, loaded, rows_of
-from catclf.pipeline.training_data import packed_kind, usual_features
+from catclf.pipeline.training_data import installed_features, packed_kind
 from catclf.progress import Progress
 from catclf.stores.here import InMemory
 from catclf.view import View
@@ -113,7 +111,8 @@ def suggest(
     file = None if labels is None else os.fspath(labels)
     known = [*_known(file)]
     takers = [] if taker is None else [taker]
-    pictures = [*_pictures(paths, settings.read, on_ignored, takers)]
+    found = pictures_of(paths, settings.read, on_ignored, takers, named=True)
+    pictures = [one for one in found if isinstance(one, Picture)]
     said, others = _matched(pictures, known, file or "")
     pool = _read([*pictures, *map(Picture, others)], kind, taker, settings, progress, processes)
     told = [said.get(path, "") for path in pool.paths]
@@ -126,7 +125,7 @@ def suggest(
     numbers, counts = _numbered(told, file or "", settings.positive)
     doubts = None
     if taker is not None:
-        doubts = _doubts_of(taker, rows)
+        doubts = doubts_of(sigmoid(taker.scores_of(rows)))
         numbers[np.isin(pool.marks[kept], taker.fingerprints)] = 0
         counts = {"trained on": int((numbers == 0).sum())}
     chosen = most_useful(_prepared(rows, kind), numbers, count, settings.seed, doubts)
@@ -143,29 +142,14 @@ def suggest(
 
 def _kind(paths: Sequence[str], settings: NextSettings) -> FeatureKind:
     """What pictures are compared by; packed rows must be of that."""
-    packed = [path for path in paths if kind_of(path) == "hdf5"]
-    name = settings.features or usual_features(packed[0] if packed else "", settings.read)
-    for path in packed:
-        found = packed_kind(path, settings.read)
+    packed = {path: packed_kind(path, settings.read) for path in paths if kind_of(path) == "hdf5"}
+    first = next(iter(packed.values()), None)
+    name = settings.features or first or installed_features(settings.read)
+    for path, found in packed.items():
         if found not in (None, name):
             reason = f"has rows of {found!r} features: compare by "
             raise DataError(path, reason, Setting("features", found))
     return FEATURES[name]
-
-
-def _pictures(
-    paths: Sequence[str], read: ReadOptions, on_ignored: OnIgnored, takers: Sequence[Model]
-) -> Iterator[Picture]:
-    """Pictures at some paths; packed rows go by the paths of their pictures."""
-    for path in paths:
-        if kind_of(path) == "hdf5":
-            with Hdf5Channel(path, read) as channel:
-                names = Hdf5Rows(channel).paths() if channel.holds_rows else None
-        else:
-            names = None
-        for k, one in enumerate(pictures_of(path, read, on_ignored, takers)):
-            if isinstance(one, Picture):
-                yield one if names is None or one.row is None else one._replace(path=names[k])
 
 
 def _known(file: str | None) -> Iterator[Correction]:
@@ -190,8 +174,7 @@ def _matched(
             others.append(found)
         before = said.setdefault(found, row)
         if bare(before.label) != bare(row.label):
-            reason = f"lines {before.line} and {row.line} say {before.label!r} and {row.label!r} of"
-            raise DataError(file, f"{reason} {row.path}")
+            raise contradiction(file, before, row, row.path)
     return {path: row.label for path, row in said.items()}, others
 
 
@@ -277,9 +260,3 @@ def _prepared(rows: NDArray[Any], kind: FeatureKind) -> NDArray[np.float32]:
     if not kind.standardised:
         return rows.astype(np.float32)
     return Standardisation.fit(InMemory(rows), kind.one_scale).apply(rows)
-
-
-def _doubts_of(model: Model, rows: NDArray[Any]) -> Vector:
-    p = sigmoid(model.scores_of(rows))
-    doubts: Vector = 4 * p * (1 - p)
-    return doubts

@@ -215,8 +215,11 @@ def usual_features(data: str, read: ReadOptions) -> str:
         If an HDF5 file cannot be read.
     """
     packed = packed_kind(data, read) if kind_of(data) == "hdf5" else None
-    if packed is not None:
-        return packed
+    return packed or installed_features(read)
+
+
+def installed_features(read: ReadOptions) -> str:
+    """Name the network's features where these can be made, else patches."""
     from catclf.features.encoder import is_ready  # only here: training has no need of it
 
     return "network" if read.encoder is not None or is_ready() else "patches"
@@ -245,11 +248,8 @@ def read_all(task: Task, cluster: Cluster | None) -> Sources:
         progress.warnings(listed.labelled.warnings)
         if listed.rows is not None and task.names_pictures:
             listed.labelled = replace(listed.labelled, paths=listed.rows.paths())
-        corrections = None
-        if settings.labels is not None:
-            packed_paths = tuple if listed.rows is None else listed.rows.paths
-            labels = os.fspath(settings.labels)
-            listed.labelled, corrections = corrected(listed.labelled, labels, packed_paths)
+        packed_paths = tuple if listed.rows is None else listed.rows.paths
+        listed.labelled, corrections = corrected(listed.labelled, settings.labels, packed_paths)
         positive_class(listed.labelled, settings.positive)  # before anything is decoded
         found = _load(listed, task, chosen if own_view else None, cluster)
         decoding = listed.view.decoding
