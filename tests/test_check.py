@@ -132,6 +132,7 @@ def test_the_command_writes_rows_that_can_be_corrections(
     result = catclf(*check, "-o", output)
     assert result.code == 3
     assert "pictures: cold 20, warm 21 (1 unreadable); features: pixels" in result.err
+    assert f"saved {output}: " in result.err
     rows = list(csv.DictReader(io.StringIO(output.read_text("utf-8"))))
     assert list(rows[0]) == ["path", "label", "issue", "score", "other", "group"]
     issues = [row["issue"] for row in rows]

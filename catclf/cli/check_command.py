@@ -116,6 +116,8 @@ def command(
 
         with opened(output) as file:
             file.writelines(written(_table(), [found.findings], format_name))
+    if output is not None:
+        console.say(f"saved {output}: {number_of(len(found.findings), 'finding')}")
     return 3 if unreadable else int(exit_status and bool(found.findings))
 
 
