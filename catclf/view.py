@@ -29,6 +29,8 @@ class View(NamedTuple):
     through : int or None
         If given, pictures whose shorter side is larger are shrunk to this one first.
     decoding : Decoding
+    unopened : int or None
+        Takes the place of `side` for pictures in formats that browsers do not open.
     """
 
     side: int
@@ -38,6 +40,12 @@ class View(NamedTuple):
     resample: str = "bilinear"
     through: int | None = None
     decoding: Decoding = USUAL
+    unopened: int | None = None
+
+    @property
+    def of_unopened(self) -> View:
+        """The view of pictures that browsers do not open."""
+        return self if self.unopened is None else self._replace(side=self.unopened)
 
     @property
     def needed(self) -> int:
@@ -94,8 +102,8 @@ class View(NamedTuple):
 RESAMPLES = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 """Filters, in the order of Pillow's numbers."""
 
-PREVIEW = View(256, whole=True)
-"""For pages."""
+PREVIEW = View(256, whole=True, unopened=512)
+"""For pages. Where a click does not show the picture itself, there is more to see."""
 
 THUMBNAIL = View(32, resample="box")
 """By which near-duplicates are found."""

@@ -139,7 +139,7 @@ def test_dask_is_known_in_one_module() -> None:
 
 
 def test_matplotlib_draws_in_one_module_and_jinja_writes_in_another() -> None:
-    for library, home_of in (("matplotlib", "figures.py"), ("jinja2", "page.py")):
+    for library, home_of in (("matplotlib", "figures.py"), ("jinja2", "templates.py")):
         knowing = [
             path.name for path in MODULES if any(n.split(".")[0] == library for n in imports(path))
         ]

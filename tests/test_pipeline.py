@@ -30,12 +30,11 @@ from catclf.metrics import mcnemar
 from catclf.model import Model, load, save
 from catclf.pipeline import training
 from catclf.pipeline.classes import labels_by_name, negative_class, positive_class
-from catclf.pipeline.evaluation import evaluate
-from catclf.pipeline.gallery import SHOWN, Gallery
+from catclf.pipeline.evaluation import _ranked, evaluate
+from catclf.pipeline.gallery import Gallery
 from catclf.pipeline.prediction import Prediction, predict
 from catclf.pipeline.training import Fit, train
 from catclf.progress import Progress
-from catclf.view import PREVIEW
 from catclf.work.spread import MOST
 from tests.conftest import ROOT
 from tests.pictures import (
@@ -737,49 +736,50 @@ def test_progress_hears_of_the_pictures_scored(tmp_path: Path, fitted: Fit) -> N
 # --- the gallery ---
 
 
-def test_a_gallery_has_the_worst_mistakes_and_the_most_doubtful_pictures(tmp_path: Path) -> None:
-    folder = class_folder(tmp_path / "f", m=3 * SHOWN, size=20, seed=5)
+def test_a_gallery_has_all_mistakes_and_then_the_least_sure(tmp_path: Path) -> None:
+    folder = class_folder(tmp_path / "f", m=60, size=20, seed=5)
     (folder / "cat" / "01.png").write_bytes(b"")
     found = evaluate(made_model(), folder, threshold=0.6, gallery=True)
-    p, y = found.probabilities, found.y
-    wrong = [k for k in range(len(y)) if (p[k] >= 0.6) != (y[k] == 1)]
-    worst = sorted(wrong, key=lambda k: (p[k] if y[k] == 1 else 1 - p[k], k))[:SHOWN]
-    doubtful = sorted(range(len(y)), key=lambda k: (abs(p[k] - 0.6), k))[:SHOWN]
-    assert found.gallery is not None
-    assert [shot.position for shot in found.gallery.worst] == worst
-    assert [shot.position for shot in found.gallery.doubtful] == doubtful
-    assert len(worst) == len(doubtful) == SHOWN
-    for shot in found.gallery.worst + found.gallery.doubtful:
-        with Image.open(found.paths[shot.position]) as image:
-            assert_array_equal(shot.thumbnail, np.asarray(image))
+    p, y, positions = found.probabilities, found.y, range(len(found.y))
+    right = [(p[k] >= 0.6) == (y[k] == 1) for k in positions]
+    wrong = sorted((k for k in positions if not right[k]), key=lambda k: p[k] if y[k] == 1 else 1 - p[k])
+    sure = sorted((k for k in positions if right[k]), key=lambda k: abs(np.log(p[k] / (1 - p[k]) / 1.5)))
+    paths = [found.paths[k] for k in wrong + sure]
+    assert 0 < len(wrong) < len(positions)
+    assert [shot.path for shot in found.gallery] == paths[: max(24, len(wrong))]
+    for shot, k in zip(found.gallery, wrong + sure, strict=False):
+        called = ("not cat", "cat")[int(p[k] >= 0.6)]
+        assert shot.label == Path(shot.path).parent.name
+        assert shot.probability == (p[k] if called == "cat" else 1 - p[k])
+        assert shot.thumbnail is not None
+        with Image.open(shot.path) as image, Image.open(io.BytesIO(shot.thumbnail)) as seen:
+            assert_array_equal(np.asarray(seen), np.asarray(image))
 
 
 def test_nothing_is_kept_of_pictures_that_nobody_wants_to_see(data: Path, fitted: Fit) -> None:
-    assert evaluate(fitted.model, data).gallery is None
+    assert evaluate(fitted.model, data).gallery == ()
 
 
-def test_large_pictures_are_shown_small_and_whole(tmp_path: Path) -> None:
-    save_picture(tmp_path / "f" / "cat" / "a.png", noise(300, 600, 3))
-    found = evaluate(made_model(), tmp_path / "f", gallery=True)
-    assert found.gallery is not None
-    (shot,) = found.gallery.doubtful
-    assert shot.thumbnail.shape == (PREVIEW.side // 2, PREVIEW.side, 3)
+@pytest.mark.parametrize(("name", "side"), [("a.png", 256), ("a.tif", 512)])
+def test_large_pictures_are_shown_small_and_whole(tmp_path: Path, name: str, side: int) -> None:
+    """Less small where no browser opens the picture itself."""
+    save_picture(tmp_path / "f" / "cat" / name, noise(300, 600, 3))
+    (shot,) = evaluate(made_model(), tmp_path / "f", gallery=True).gallery
+    with Image.open(io.BytesIO(shot.thumbnail or b"")) as image:
+        assert image.size == (side, side // 2)
+        assert image.format == "JPEG"
 
 
-def test_of_equal_pictures_the_first_are_kept() -> None:
-    gallery, nothing = Gallery(0.5), noise(1, 1, 3)
-    for k in range(3 * SHOWN):
-        gallery.add(k, y=1.0, z=-1.0, thumbnail=nothing)
-    assert [shot.position for shot in gallery.worst] == list(range(SHOWN))
-    assert [shot.position for shot in gallery.doubtful] == list(range(SHOWN))
+def test_a_gallery_keeps_the_lowest_and_of_equal_ones_the_first() -> None:
+    gallery, nothing = Gallery[int](3), noise(1, 1, 3)
+    for k, rank in enumerate((5.0, 1.0, 1.0, 0.0, 1.0, 9.0)):
+        gallery.add((rank,), k, nothing)
+    assert [item for item, _ in gallery.kept()] == [3, 1, 2]
 
 
 def test_how_wrong_is_told_even_where_probabilities_are_all_one() -> None:
-    gallery, nothing = Gallery(0.5), noise(1, 1, 3)
-    for k, z in enumerate((50.0, 90.0, 60.0)):
-        gallery.add(k, y=0.0, z=z, thumbnail=nothing)
-        gallery.add(k + 3, y=1.0, z=z, thumbnail=nothing)  # these are right
-    assert [shot.position for shot in gallery.worst] == [1, 2, 0]
+    rank = _ranked(np.array([0.0, 1.0]), 0.5)
+    assert rank(0, 90.0) < rank(0, 60.0) < rank(0, 0.0) < rank(1, 0.0) < rank(1, 50.0)
 
 
 # --- predict ---

@@ -13,6 +13,7 @@ from catclf import config
 from catclf.cli.console import Console
 from catclf.cli.group import OfOneDataSet
 from catclf.cli.options import (
+    check_report,
     compared_option,
     console_option,
     format_of,
@@ -23,10 +24,11 @@ from catclf.cli.options import (
     refuse_binary_name,
     refuse_existing,
     refuse_overwriting,
+    report_option,
     seed_option,
     with_encoder,
 )
-from catclf.cli.output import check_output, opened, print_text
+from catclf.cli.output import check_output, opened, print_text, write_page
 from catclf.cli.parameters import PathName, gathered, option
 from catclf.printable import number_of, printable
 
@@ -52,6 +54,7 @@ _SHOWN = 20  # of each kind, on the page
     help="Write the findings there instead of stdout, in the format of its suffix.",
 )  # fmt: skip
 @option("-f", "--force", is_flag=True, help="Replace FILE if it exists.")
+@report_option("A page to review the findings with: answer there, and download the corrections.")
 @option("--exit-status", is_flag=True, help="Exit 1 if anything was found.")
 @gathered(
     "settings",
@@ -77,6 +80,7 @@ def command(
     format_name: str,
     output: str | None,
     force: bool,
+    report: str | None,
     exit_status: bool,
     settings: config.CheckSettings,
     console: Console,
@@ -87,11 +91,12 @@ def command(
     near-duplicates, pictures unlike all others, and those that cannot be read. The model that doubts a
     label has seen neither the picture nor its near-duplicates.
     """
-    refuse_overwriting((output,), (data, settings.other, settings.labels))
+    refuse_overwriting((output, report), (data, settings.other, settings.labels))
     if output is not None:
         refuse_binary_name(output)
         check_output(output)
         refuse_existing(output, force)
+    check_report(report, "jinja2")
     format_name = format_of(output, format_name, _FORMATS)
 
     from catclf.cli.live import LiveProgress, counted, tell_corrections
@@ -102,7 +107,7 @@ def command(
     read = with_encoder(settings.read, config.FEATURES[features].own_view)
     settings = replace(settings, features=features, read=read)
     with LiveProgress(console) as progress:
-        found = check(data, settings, progress=progress, processes=True)
+        found = check(data, settings, gallery=report is not None, progress=progress, processes=True)
     unreadable = len(found.of("unreadable"))
     console.say(f"{counted(found.counts, unreadable, found.ignored)}; features: {features}")
     if found.corrections is not None:
@@ -116,6 +121,11 @@ def command(
 
         with opened(output) as file:
             file.writelines(written(_table(), [found.findings], format_name))
+    if report is not None:
+        from catclf.report.review import findings_page
+
+        write_page(findings_page(data, found, _doubts(found)), report)
+        console.say(f"saved {report}: {number_of(len(found.shots), 'picture')} to review")
     if output is not None:
         console.say(f"saved {output}: {number_of(len(found.findings), 'finding')}")
     return 3 if unreadable else int(exit_status and bool(found.findings))

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from catclf.atomic import replacing
 from catclf.cli.console import Console
 from catclf.cli.group import OfOneDataSet
 from catclf.cli.live import LiveProgress
 from catclf.cli.options import (
-    check_file,
+    check_report,
     check_table,
     console_option,
     format_of,
@@ -21,11 +20,11 @@ from catclf.cli.options import (
     read_options,
     refuse_binary_name,
     refuse_overwriting,
-    require_report_extra,
+    report_option,
     shifts,
     with_encoder_of,
 )
-from catclf.cli.output import check_output
+from catclf.cli.output import check_output, write_page
 from catclf.cli.parameters import FiniteRange, PathName, option
 from catclf.config import ReadOptions
 from catclf.printable import number_of
@@ -82,9 +81,7 @@ _memory_option = memory_option("Budget for the pictures that are worked on at a 
     metavar="FILE",
     help="Every picture as a row of a .csv or .jsonl file.",
 )
-@option(
-    "--report", type=PathName(), metavar="FILE.html", help="A page with curves, mistakes and weights."
-)
+@report_option("A page with curves, pictures to look at, and weights.")
 @option(
     "--against", type=PathName(), metavar="MODEL", help="Compare with another model, picture by picture."
 )
@@ -144,7 +141,10 @@ def command(
     _tell(console, evaluation)
     if predictions is not None:
         evaluation_report.write_predictions(evaluation, predictions)
-    _write_page(evaluation, report)
+    if report is not None:
+        from catclf.report.evaluation_page import evaluation_page
+
+        write_page(evaluation_page(evaluation), report)
     gates = _judged(evaluation, fail_under)
     evaluation_report.show(evaluation, format_name, output, gates)
     missed = _missed(evaluation, gates, console)
@@ -157,9 +157,7 @@ def _check_outputs(output: str | None, predictions: str | None, report: str | No
         refuse_binary_name(output)
         check_output(output)
     check_table(predictions, "--predictions")
-    if report is not None:
-        check_file(report, "--report", (".html", ".htm"))
-        require_report_extra("--report")
+    check_report(report, "matplotlib", "jinja2")
 
 
 def _tell(console: Console, evaluation: Evaluation) -> None:
@@ -168,15 +166,6 @@ def _tell(console: Console, evaluation: Evaluation) -> None:
         console.failed(failure, "skipped")
     if evaluation.labelled.ignored:
         console.say(f"{number_of(len(evaluation.labelled.ignored), 'other file')} ignored")
-
-
-def _write_page(evaluation: Evaluation, path: str | None) -> None:
-    if path is None:
-        return
-    from catclf.report.page import render
-
-    with replacing(path) as file:
-        file.write(render(evaluation).encode())
 
 
 def _judged(evaluation: Evaluation, wanted: dict[str, float]) -> dict[str, Any]:

@@ -256,9 +256,21 @@ _threshold_option = option(
 )
 
 
-def require_report_extra(option: str) -> None:
-    """Stop with the command that helps if the libraries for pages and curves are missing."""
-    missing = [name for name in ("matplotlib", "jinja2") if importlib.util.find_spec(name) is None]
+def report_option(what: str) -> Decorator[Any]:
+    """A page for people."""
+    return option("--report", type=PathName(), metavar="FILE.html", help=what)
+
+
+def check_report(path: str | None, *libraries: str) -> None:
+    """Refuse a page that cannot be made, before any work is done."""
+    if path is not None:
+        check_file(path, "--report", (".html", ".htm"))
+        require_report_extra("--report", *libraries)
+
+
+def require_report_extra(option: str, *libraries: str) -> None:
+    """Stop with the command that helps if libraries for pages and curves are missing."""
+    missing = [name for name in libraries if importlib.util.find_spec(name) is None]
     if missing:
         needs = f"{option} needs {' and '.join(missing)}: pip install 'catclf[report]'"
         raise click.UsageError(needs)

@@ -152,3 +152,9 @@ def write_table(table: Table, rows: Iterable[Any], path: str) -> None:
     suffix = os.path.splitext(path)[1].removeprefix(".")
     with replacing(path) as file:
         file.writelines(written(table, ([row] for row in rows), suffix))
+
+
+def write_page(page: str, path: str) -> None:
+    """Write a page of HTML, in the place of one that may be there."""
+    with replacing(path) as file:
+        file.write(page.encode())

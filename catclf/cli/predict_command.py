@@ -18,6 +18,7 @@ from catclf.cli.console import Console
 from catclf.cli.group import ExampleFirst, Invocation
 from catclf.cli.live import LiveProgress
 from catclf.cli.options import (
+    check_report,
     console_option,
     format_of,
     format_option,
@@ -25,10 +26,11 @@ from catclf.cli.options import (
     read_options,
     refuse_binary_name,
     refuse_overwriting,
+    report_option,
     shifts,
     with_encoder_of,
 )
-from catclf.cli.output import opened
+from catclf.cli.output import opened, write_page
 from catclf.cli.parameters import PathName, current_spelling, option
 from catclf.cli.tables import FORMATS, Column, Table, path_lines, six_digits, written
 from catclf.config import ReadOptions
@@ -93,6 +95,10 @@ _errors_option = option(
     help="Sort the pictures: make DIR/CLASS/ with a link to each, of --only those of its class.",
 )  # fmt: skip
 @option("--copy-to", type=PathName(), metavar="DIR", help="Do so with copies.")
+@report_option(
+    "A page to review the answers with, the least sure first, of --only those of its class: answer"
+    " there, and download the labels."
+)
 @option(
     "--exit-status", is_flag=True, callback=_errors_are_2,
     help="Exit 0 if every picture is positive, 1 if not, 2 on error.",
@@ -121,6 +127,7 @@ def command(
     only: str | None,
     link_to: str | None,
     copy_to: str | None,
+    report: str | None,
     exit_status: bool,
     explain: str | None,
     read: ReadOptions,
@@ -134,7 +141,8 @@ def command(
     whether it is unlike those that the model was trained on.
     """
     _check_inputs(paths, files_from, null, only)
-    _check_output(output, (model, files_from, *paths))
+    _check_output(output, report, (model, files_from, *paths))
+    check_report(report, "jinja2")
     if link_to is not None and copy_to is not None:
         raise click.UsageError("--link-to and --copy-to both sort the pictures: give one of them")
     for name, folder in (("--explain", explain), ("--link-to", link_to), ("--copy-to", copy_to)):
@@ -142,6 +150,7 @@ def command(
     format_name = format_of(output, format_name, FORMATS)
 
     from catclf.model import load
+    from catclf.pipeline.album import Album
     from catclf.pipeline.prediction import may_be_rows, predict_chunks
     from catclf.pipeline.scoring import loaded
 
@@ -158,15 +167,23 @@ def command(
         threshold=shifts["threshold"],
         read=read,
         keep_pixels=explain is not None,
+        previews=report is not None,
         on_ignored=ignored.add,
         progress=LiveProgress(console),
     )
     done = "read" if link_to is None and copy_to is None else "read or sorted"
     tally = _Tally(classifier.positive, console, done)
+    album = None if report is None else Album(classifier, shifts["threshold"], only)
     with contextlib.closing(chunks), opened(output) as file:
         rows = _explained(tally.count(_sorted(chunks, link_to, copy_to, only)), classifier, explain)
+        rows = rows if album is None else album.watched(rows)
         _write(file, _paths_of(rows, only, null) if only else written(_TABLE, rows, format_name))
     ignored.say()
+    if report is not None and album is not None:
+        from catclf.report.review import album_page
+
+        write_page(album_page(", ".join(paths) or f"list {files_from}", album), report)
+        console.say(f"saved {report}: {number_of(sum(album.counts.values()), 'picture')} to review")
     return tally.exit_code(exit_status)
 
 
@@ -316,10 +333,10 @@ class _Tally:
         return 3 if self._failed else 0
 
 
-def _check_output(output: str | None, inputs: Iterable[str | None]) -> None:
-    """Refuse to write rows where something is read."""
+def _check_output(output: str | None, report: str | None, inputs: Iterable[str | None]) -> None:
+    """Refuse to write where something is read."""
+    refuse_overwriting((output, report), inputs)
     if output is not None:
-        refuse_overwriting((output,), inputs)
         refuse_binary_name(output)
 
 

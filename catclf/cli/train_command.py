@@ -257,4 +257,4 @@ def _check_outputs(output: str, force: bool, history: str | None, plot: str | No
     check_table(history, "--history")
     if plot is not None:
         check_file(plot, "--plot", (".png",))
-        require_report_extra("--plot")
+        require_report_extra("--plot", "matplotlib")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -119,15 +117,9 @@ def read_corrections(file: str) -> Iterator[Correction]:
             raise DataError(file, f"line {line}: expected a path and a label")
         if not row["label"].strip():
             continue
-        path = row["path"]
-        if raw := row.get("path_bytes"):
-            try:
-                path = os.fsdecode(base64.b64decode(raw, validate=True))
-            except binascii.Error as exc:
-                raise DataError(file, f"line {line}: path_bytes is not base64") from exc
-        if not path:
+        if not row["path"]:
             raise DataError(file, f"line {line}: expected a path and a label")
-        yield Correction(line, path, row["label"].strip())
+        yield Correction(line, row["path"], row["label"].strip())
 
 
 class _Places:

@@ -30,6 +30,8 @@ UNKNOWN_FORMAT = "is not a picture in a known format (JPEG, PNG, GIF, BMP, WebP,
 
 _JPEG = b"\xff\xd8\xff"
 
+_BROWSERS_OPEN = ("PNG", "GIF", "BMP", "WEBP", "AVIF", "ICO")  # and JPEG
+
 _WHOLE_BYTES = 4_000_000  # files up to this size are read at once
 
 _HEAD = 100  # bytes that tell formats apart
@@ -104,8 +106,10 @@ class Decoder:
         if refused is not None:
             raise _RefusedError(refused)
         if image.format not in ("JPEG", "MPO"):
+            opens = image.format in _BROWSERS_OPEN
+            wanted = [view if opens else view.of_unopened for view in self.views]
             upright = _upright(image)
-            return Decoded("", tuple(_viewed(*upright, view) for view in self.views), shorter=shorter)
+            return Decoded("", tuple(_viewed(*upright, view) for view in wanted), shorter=shorter)
         try:
             return Decoded("", self._of_jpeg(stream, image), shorter=shorter)
         except OSError as exc:

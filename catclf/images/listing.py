@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import os
@@ -158,7 +159,8 @@ _LISTERS: dict[Kind, Callable[[str, OnIgnored, Taken, Warn], _Found]] = {
 def csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Yield the rows of a sheet with the columns path and label, each with its line.
 
-    The head may stand between rows as well, where one list was appended to another.
+    The head may stand between rows as well, where one list was appended to another. Where there is a
+    column path_bytes, its base64 is the path of those rows that have it.
 
     Raises
     ------
@@ -177,8 +179,15 @@ def csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
                 if None in row:
                     reason = "more fields than columns; quote a path with commas"
                     raise DataError(path, f"line {reader.line_num}: {reason}")
-                if (row["path"], row["label"]) != ("path", "label"):  # a head between two lists
-                    yield reader.line_num, row
+                if (row["path"], row["label"]) == ("path", "label"):  # a head between two lists
+                    continue
+                if raw := row.get("path_bytes"):
+                    try:
+                        row["path"] = os.fsdecode(base64.b64decode(raw, validate=True))
+                    except ValueError as exc:
+                        reason = "path_bytes is not base64"
+                        raise DataError(path, f"line {reader.line_num}: {reason}") from exc
+                yield reader.line_num, row
     except OSError as exc:
         raise DataError(path, system_reason(exc)) from exc
     except csv.Error as exc:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -17,17 +20,22 @@ from catclf.engines.gram import gram_matrix
 from catclf.errors import DataError
 from catclf.fitting import cross_validate, feasible_folds, prepare
 from catclf.images.corrections import Corrections
+from catclf.images.dataset import opened
 from catclf.images.inputs import pictures_of
 from catclf.images.listing import list_labelled
 from catclf.images.paths import kind_of
 from catclf.images.picture import Picture
+from catclf.images.thumbnails import encoded
 from catclf.logistic import Vector, sigmoid
 from catclf.near_duplicates import half_linked, nearest, pairs_within
+from catclf.pipeline.classes import negative_class
+from catclf.pipeline.gallery import SHOWN, Shot, others
+from catclf.pipeline.scoring import RowMaker, rows_of
 from catclf.pipeline.seen import looked_at
 from catclf.pipeline.training_data import Sources, Task, read_all, usual_features
 from catclf.progress import Progress
 from catclf.unusual import FLAT, flat_shares, least_usual, likeness_to_others
-from catclf.view import View
+from catclf.view import PREVIEW, THUMBNAIL, View
 from catclf.work.spread import Waiting
 
 Issue = Literal["label", "duplicate", "unusual", "unreadable"]
@@ -97,6 +105,9 @@ class Check:
         What became of the labels that were laid over those of the data.
     learned_before : bool
         Whether features had been learned from all pictures, those left out too.
+    shots : tuple of Shot
+        If they were asked for, the pictures of the findings in their order, but for those that could
+        not be read.
     seconds : float
     """
 
@@ -112,6 +123,7 @@ class Check:
     across: int
     corrections: Corrections | None
     learned_before: bool
+    shots: tuple[Shot, ...]
     seconds: float
 
     def of(self, issue: Issue) -> tuple[Finding, ...]:
@@ -123,6 +135,7 @@ def check(
     data: str | os.PathLike[str],
     settings: CheckSettings | None = None,
     *,
+    gallery: bool = False,
     progress: Progress | None = None,
     processes: bool = False,
 ) -> Check:
@@ -137,6 +150,8 @@ def check(
         As in `catclf.train`.
     settings : CheckSettings or None
         None is the defaults.
+    gallery : bool
+        Whether to keep the pictures of the findings to be looked at. They are read once more.
     progress : Progress or None
     processes : bool
         As in `catclf.train`.
@@ -178,6 +193,12 @@ def check(
         Finding(error.path, "", "unreadable", reason=str(error).removeprefix(f"{error.path}: "))
         for error in labelled.skipped
     ]
+    shots: list[Shot] = []
+    if gallery:
+        looked = [finding for finding in findings if finding.issue != "unreadable"]
+        shots = _shots(
+            looked, sources, margins, _thumbnails(looked, sources, os.fspath(data), processes)
+        )
     return Check(
         m=labelled.m,
         counts=labelled.counts(),
@@ -191,6 +212,7 @@ def check(
         across=across,
         corrections=sources.corrections,
         learned_before=sources.packed and kind.learns,
+        shots=tuple(shots),
         seconds=time.perf_counter() - begun,
     )
 
@@ -300,3 +322,62 @@ def _unusual(sources: Sources, names: list[str]) -> list[Finding]:
         Finding(sources.paths[k], names[k], "unusual", score, reason=reason)
         for k, (score, reason) in sorted(found.items(), key=lambda item: item[1][0])
     ]
+
+
+def _shots(
+    findings: Sequence[Finding], sources: Sources, margins: Vector, thumbnails: dict[str, bytes]
+) -> list[Shot]:
+    """The pictures of findings, with what a model that has not seen them calls them."""
+    classes, positive = sources.labelled[0].classes, sources.positive
+    negative = negative_class(classes, positive)
+    place = {path: k for k, path in enumerate(sources.paths)}
+    shots = []
+    for one in findings:
+        of_label = float(sigmoid(margins[place[one.path]]))
+        doubted = of_label < 0.5
+        if doubted:
+            called = negative if one.label == positive else positive
+        else:
+            called = positive if one.label == positive else negative
+        shots.append(
+            Shot(
+                one.path,
+                called,
+                1 - of_label if doubted else of_label,
+                one.label,
+                others(classes, one.label, called if doubted else one.label),
+                thumbnails.get(one.path),
+                one.issue == "unusual",
+                one.issue,
+                one.reason or (one.other and f"like {one.other}"),
+            )
+        )
+    return shots
+
+
+def _thumbnails(
+    findings: Sequence[Finding], sources: Sources, data: str, processes: bool
+) -> dict[str, bytes]:
+    """Read the pictures of the first findings again; of those that are gone, what is known is small."""
+    paths = list(dict.fromkeys(finding.path for finding in findings))[:SHOWN]
+    read, progress = sources.problem.settings.read, sources.problem.progress
+    found: dict[str, bytes] = {}
+    maker = RowMaker(None, THUMBNAIL, read, (PREVIEW,))
+    with contextlib.ExitStack() as stack:
+        if sources.packed:
+            pictures: Iterable[Picture | Waiting] = map(Picture, paths)
+        else:
+            listed = stack.enter_context(opened(data, read, THUMBNAIL))
+            wanted = set(paths)
+            pictures = (picture for picture in listed.pictures() if picture.path in wanted)
+        chunks = stack.enter_context(closing(rows_of(maker, pictures, processes, progress)))
+        for row in itertools.chain.from_iterable(chunks):
+            if row.error is None:
+                found[row.path] = encoded(row.views[0])
+            progress.advanced("pictures for the page", len(found), len(paths))
+    assert sources.thumbnails is not None
+    place = {path: k for k, path in enumerate(sources.paths)}
+    for path in paths:
+        if path not in found:
+            found[path] = encoded(sources.thumbnails[place[path]])
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from catclf.metrics import Comparison, Scores, mcnemar, score, training_baseline
 from catclf.model import Model
 from catclf.near_duplicates import Thumbnails
 from catclf.pipeline.classes import labels_by_name
-from catclf.pipeline.gallery import Gallery
+from catclf.pipeline.gallery import Gallery, Shot, others
 from catclf.pipeline.scoring import Scored, Scorer, loaded, scored
 from catclf.pipeline.seen import NearDuplicate, Overlap, training_pictures
 from catclf.progress import Progress
@@ -72,8 +72,9 @@ class Evaluation:
         Others that are like those; None if nobody looked.
     scores_without_overlap : Scores
         Of the pictures in neither.
-    gallery : Gallery or None
-        Pictures to show, if they were asked for.
+    gallery : tuple of Shot
+        If they were asked for, the pictures called wrong, most surely wrong first, and then those that
+        the model is least sure of.
     duel : Duel or None
         Against another model, if there was one.
     """
@@ -87,7 +88,7 @@ class Evaluation:
     overlap: tuple[Overlap, ...]
     near_duplicates: tuple[NearDuplicate, ...] | None
     scores_without_overlap: Scores
-    gallery: Gallery | None
+    gallery: tuple[Shot, ...]
     duel: Duel | None
 
     @property
@@ -196,7 +197,7 @@ def evaluate(
     training_data : path or None
         What the model was trained on, as in `train`, to look for near-duplicates of it.
     gallery : bool
-        Whether to keep the worst mistakes and the most doubtful pictures.
+        Whether to keep mistakes and doubtful pictures to be looked at.
     progress : Progress or None
         Hears of every picture.
     processes : bool
@@ -213,7 +214,7 @@ def evaluate(
     models = loaded(chosen, prior, read, is_hdf5_name(os.fspath(data)))
     limits = [one.threshold if threshold is None else threshold for one in models]
     read, progress = read.of_size(models[0].size), progress or Progress()
-    marked, shown = len(models[0].fingerprints) > 0, Gallery(limits[0]) if gallery else None
+    marked, shown = len(models[0].fingerprints) > 0, Gallery[int]() if gallery else None
     kept = ((PREVIEW,) if gallery else ()) + ((THUMBNAIL,) if training_data is not None else ())
     scorer = _scorer(models, read, marked, kept)
     decodings = [one.decoding for one in models]
@@ -225,7 +226,7 @@ def evaluate(
             for one in models:
                 pictures.rows.check_features(one.features)
         with closing(scored(scorer, pictures.pictures(), processes, progress)) as answers:
-            found = _collected(answers, scorer, y, shown, progress)
+            found = _collected(answers, scorer, len(y), shown, _ranked(y, limits[0]), progress)
     labelled, y = pictures.labelled.only(found.read, found.skipped), y[found.read]
     z, p = found.scores[0], sigmoid(found.scores[0])
     known = overlap(models[0].fingerprints, found.marks)
@@ -246,7 +247,7 @@ def evaluate(
         overlap=tuple(Overlap(k, paths[k], index) for k, index in known),
         near_duplicates=near,
         scores_without_overlap=score(y[unseen], p[unseen], limits[0]),
-        gallery=shown,
+        gallery=() if shown is None else tuple(_shots(shown, models[0], labelled, y, p, limits[0])),
         duel=_duel(found.scores, limits, y, paths) if len(models) > 1 else None,
     )
 
@@ -304,14 +305,44 @@ class _Found(NamedTuple):
     thumbnails: Thumbnails
 
 
+def _ranked(y: Vector, limit: float) -> Callable[[int, float], tuple[float, float]]:
+    """Rank picture k of score z: those called wrong first, the surest first; then the least sure."""
+    with np.errstate(divide="ignore"):
+        border = float(np.log(limit) - np.log1p(-limit))
+
+    def rank(k: int, z: float) -> tuple[float, float]:
+        (p,) = sigmoid(np.array([z]))
+        right = (p >= limit) == (y[k] == 1)
+        return float(right), abs(z - border) if right else -abs(z - border)
+
+    return rank
+
+
+def _shots(
+    gallery: Gallery[int], model: Model, labelled: Labelled, y: Vector, p: Vector, limit: float
+) -> Iterator[Shot]:
+    for count, (k, thumbnail) in enumerate(gallery.kept()):
+        label, called = labelled.classes[labelled.labels[k]], model.label(p[k], limit)
+        right = (called == model.positive) == (y[k] == 1)
+        if right and count >= _LEAST_SHOWN:
+            return
+        probability = float(p[k] if called == model.positive else 1 - p[k])
+        instead = others(labelled.classes, label, label if right else called)
+        yield Shot(labelled.paths[k], called, probability, label, instead, thumbnail)
+
+
+_LEAST_SHOWN = 24
+
+
 def _collected(
     answers: Iterable[list[Scored]],
     scorer: Scorer,
-    y: Vector,
-    shown: Gallery | None,
+    m: int,
+    shown: Gallery[int] | None,
+    rank: Callable[[int, float], tuple[float, float]],
     progress: Progress,
 ) -> _Found:
-    """Go through all answers, in the order of y, and forget their pictures."""
+    """Go through all m answers, in order, and forget their pictures."""
     read: list[int] = []
     skipped: list[DataError] = []
     scores: list[tuple[float, ...]] = []
@@ -325,7 +356,7 @@ def _collected(
                 scores.append(z)
                 marks.append(mark or 0)
                 if shown is not None:
-                    shown.add(len(read) - 1, y[done], z[0], views[0])
+                    shown.add(rank(done, z[0]), len(read) - 1, views[0])
                 if THUMBNAIL in scorer.kept:
                     thumbnails.append(views[-1])
             elif scorer.options.on_error == "fail":
@@ -333,7 +364,7 @@ def _collected(
             else:
                 skipped.append(error)
             done += 1
-        progress.advanced("pictures scored", done, len(y))
+        progress.advanced("pictures scored", done, m)
     z_of = np.array(scores, np.float64).reshape(-1, len(scorer.models)).T
     return _Found(
         read,

@@ -1,69 +1,86 @@
-"""The pictures of an evaluation that are worth looking at. Draws nothing."""
+"""The pictures that are worth a look, the most doubtful first. Draws nothing."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
+import heapq
+from collections.abc import Iterable
+from typing import Generic, NamedTuple, TypeVar
 
 from catclf.images.picture import Pixels
-from catclf.logistic import sigmoid
+from catclf.images.thumbnails import encoded
 
-SHOWN = 12
-"""Pictures of a kind."""
+SHOWN = 1000
+"""So many pictures a page carries with it: about 16 MB."""
+
+T = TypeVar("T")
 
 
 class Shot(NamedTuple):
-    """A picture to be shown.
+    """A picture with what a model says of it.
 
     Attributes
     ----------
-    position : int
-        In the data that is evaluated.
-    thumbnail : (h, w, 3) uint8
+    path : str
+    called : str
+        The class that the model calls it; empty if it was not asked.
+    probability : float
+        Of that class.
+    label : str
+        What it is labelled as; empty if it has no label.
+    instead : tuple of str
+        Classes that it may be of, if it is not what its label or else the model says; the likeliest
+        first.
+    thumbnail : bytes or None
+        A small picture file.
+    unusual : bool
+        Whether it is unlike the others.
+    issue : str
+        What may be wrong with it, as a word; empty if nobody looked.
+    note : str
+        More about it, as a phrase.
     """
 
-    position: int
-    thumbnail: Pixels
+    path: str
+    called: str
+    probability: float
+    label: str
+    instead: tuple[str, ...]
+    thumbnail: bytes | None
+    unusual: bool = False
+    issue: str = ""
+    note: str = ""
 
 
-class Gallery:
-    """Keeps the worst mistakes and the most doubtful of a stream of pictures, and forgets the others.
+class Gallery(Generic[T]):
+    """Keeps those of a stream of pictures that have the lowest ranks, and forgets the others.
 
-    Attributes
+    Parameters
     ----------
-    worst : list of Shot
-        Pictures that are called wrong, most surely wrong first.
-    doubtful : list of Shot
-        Nearest to the threshold first.
+    most : int
+        How many to keep.
     """
 
-    def __init__(self, threshold: float) -> None:
-        self._threshold = threshold
-        self._worst: list[tuple[float, Shot]] = []
-        self._doubtful: list[tuple[float, Shot]] = []
+    def __init__(self, most: int = SHOWN) -> None:
+        self._most = most
+        self._heap: list[tuple[tuple[float, ...], int, T, bytes]] = []  # the next to go is the first
+        self._count = 0
 
-    def add(self, position: int, y: float, z: float, thumbnail: Pixels) -> None:
-        """Look at a picture with its label and its score z."""
-        shot, (p,) = Shot(position, thumbnail), sigmoid(np.array([z]))
-        if (p >= self._threshold) != (y == 1):
-            _keep(self._worst, z if y == 1 else -z, shot)
-        _keep(self._doubtful, abs(float(p) - self._threshold), shot)
+    def add(self, rank: tuple[float, ...], item: T, pixels: Pixels) -> None:
+        """Look at a picture, of which `item` is kept; of equal ranks the first stay."""
+        self._count += 1
+        last = tuple(-number for number in rank)
+        if len(self._heap) < self._most:
+            heapq.heappush(self._heap, (last, -self._count, item, encoded(pixels)))
+        elif last > self._heap[0][0]:
+            heapq.heapreplace(self._heap, (last, -self._count, item, encoded(pixels)))
 
-    @property
-    def worst(self) -> list[Shot]:
-        """See `Gallery`."""
-        return [shot for _, shot in self._worst]
-
-    @property
-    def doubtful(self) -> list[Shot]:
-        """See `Gallery`."""
-        return [shot for _, shot in self._doubtful]
+    def kept(self) -> list[tuple[T, bytes]]:
+        """The items kept and their thumbnails, the lowest rank first."""
+        ordered = sorted(self._heap, key=lambda one: one[:2], reverse=True)
+        return [(item, thumbnail) for _, _, item, thumbnail in ordered]
 
 
-def _keep(shots: list[tuple[float, Shot]], rank: float, shot: Shot) -> None:
-    """Keep the `SHOWN` of the lowest ranks, in order; of equal ones the first."""
-    if len(shots) < SHOWN or rank < shots[-1][0]:
-        shots.append((rank, shot))
-        shots.sort(key=lambda ranked: (ranked[0], ranked[1].position))
-        del shots[SHOWN:]
+def others(classes: Iterable[str], label: str, called: str) -> tuple[str, ...]:
+    """Classes that a picture may be of, if its label is wrong; that which it is called first."""
+    rest = [name for name in classes if name != label]
+    return tuple(sorted(rest, key=lambda name: name != called))

@@ -19,6 +19,7 @@ from catclf.logistic import sigmoid
 from catclf.model import Model
 from catclf.pipeline.scoring import Scored, Scorer, loaded, scored
 from catclf.progress import Progress
+from catclf.view import PREVIEW
 
 
 class Prediction(NamedTuple):
@@ -35,6 +36,8 @@ class Prediction(NamedTuple):
         What the model saw, if that was asked for.
     unusual : bool or None
         Whether it is unlike the pictures that the model was trained on; None if that is not known.
+    preview : (h, w, 3) uint8 or None
+        The picture made small, in its own proportions, if that was asked for.
     """
 
     path: str
@@ -43,6 +46,7 @@ class Prediction(NamedTuple):
     error: DataError | None
     pixels: NDArray[np.uint8] | None = None
     unusual: bool | None = None
+    preview: NDArray[np.uint8] | None = None
 
 
 def predict(
@@ -53,6 +57,7 @@ def predict(
     prior: float | None = None,
     read: ReadOptions | None = None,
     keep_pixels: bool = False,
+    previews: bool = False,
     on_ignored: OnIgnored = lambda path: None,
     progress: Progress | None = None,
 ) -> Generator[Prediction, None, None]:
@@ -73,6 +78,8 @@ def predict(
         cannot be read is raised; otherwise its answer has the reason.
     keep_pixels : bool
         Whether the predictions carry the decoded pictures.
+    previews : bool
+        Whether they carry small pictures for people.
     on_ignored : (path) -> None
         Called for each file in a folder that is not tried.
     progress : Progress or None
@@ -90,6 +97,7 @@ def predict(
         prior=prior,
         read=read,
         keep_pixels=keep_pixels,
+        previews=previews,
         on_ignored=on_ignored,
         progress=progress,
         processes=False,
@@ -107,6 +115,7 @@ def predict_chunks(
     prior: float | None = None,
     read: ReadOptions | None = None,
     keep_pixels: bool = False,
+    previews: bool = False,
     on_ignored: OnIgnored = lambda path: None,
     progress: Progress | None = None,
     processes: bool = True,
@@ -119,14 +128,15 @@ def predict_chunks(
     """
     read = read or ReadOptions()
     (model,) = loaded([model], prior, read, may_be_rows(inputs))
-    kept = (model.view,) if keep_pixels else ()
+    kept = ((model.view,) if keep_pixels else ()) + ((PREVIEW,) if previews else ())
     scorer = Scorer((model,), read.of_size(model.size), kept=kept)
     pictures = pictures_of(inputs, scorer.options, on_ignored, [model], whole=keep_pixels)
     with closing(scored(scorer, pictures, processes, progress)) as answers:
         for some in answers:
             errors = (answer.error for answer in some) if read.on_error == "fail" else ()
             failed = next(((k, error) for k, error in enumerate(errors) if error is not None), None)
-            yield _predictions(model, some if failed is None else some[: failed[0]], threshold)
+            good = some if failed is None else some[: failed[0]]
+            yield _predictions(model, good, threshold, keep_pixels, previews)
             if failed is not None:
                 raise failed[1]
 
@@ -139,7 +149,9 @@ def may_be_rows(inputs: Inputs) -> bool:
     return all(isinstance(one, str | os.PathLike) and is_hdf5_name(os.fspath(one)) for one in named)
 
 
-def _predictions(model: Model, some: list[Scored], threshold: float | None) -> list[Prediction]:
+def _predictions(
+    model: Model, some: list[Scored], threshold: float | None, keep_pixels: bool, previews: bool
+) -> list[Prediction]:
     z = np.array([answer.scores[0] for answer in some if answer.error is None])
     probabilities = iter(sigmoid(z).tolist())
     return [
@@ -150,8 +162,9 @@ def _predictions(model: Model, some: list[Scored], threshold: float | None) -> l
             model.label(p := next(probabilities), threshold),
             p,
             None,
-            next(iter(one.views), None),
+            one.views[0] if keep_pixels else None,
             one.unusual,
+            one.views[-1] if previews else None,
         )
         for one in some
     ]

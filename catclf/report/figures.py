@@ -150,7 +150,7 @@ def _draw_histogram(axes: Axes, evaluation: Evaluation) -> bool:
         axes.hist(chosen, bins, color=colour, alpha=0.65, label=name)
     axes.axvline(evaluation.scores.threshold, color=_MUTED, linestyle="--", linewidth=1)
     axes.set(xlabel="probability given", ylabel="pictures", xlim=(0, 1))
-    axes.legend(loc="upper center")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)  # above the bars
     return True
 
 
