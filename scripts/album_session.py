@@ -91,8 +91,8 @@ PAGE = """
 Written by `python scripts/album_session.py DATA`; what the commands print is what they printed.
 
 You have photographs in folders of their own, from a camera and a telephone, with bursts and screenshots
-among them, and want to know on which of them there are cats. You need `pip install 'catclf[network]'`
-and an editor for CSV files.
+among them, and want to know on which of them there are cats. You need
+`pip install 'catclf[network,report]'` and an editor for CSV files.
 
 ## Compute once
 
@@ -152,10 +152,14 @@ $ catclf eval -m mine.npz test.csv
 Nothing in the album is moved or changed. The links, or with `--copy-to` the copies, are in a folder of
 their own:
 
-$ catclf predict -m mine.npz album/ --link-to sorted/ > answers.tsv
+$ catclf predict -m mine.npz album/ --link-to sorted/ --report album.html > answers.tsv
 $ ls sorted/cat | head -n 5; ls sorted/cat | wc -l
 
-What you find in the wrong folder goes into `labels.csv` with the right label, and the next model knows.
+## Look it through
+
+`album.html` shows every picture with its answer, the least sure first. Open it in a browser, press `r`
+for right, `w` for wrong and `x` for pictures that are neither, as far as you care to go, and click
+*Download labels.csv*. The file is data for `train`, as the sheet above is, and the next model knows.
 """
 
 

@@ -6,6 +6,9 @@ import csv
 import itertools
 import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -1314,3 +1317,31 @@ def test_a_baseline_that_is_missing_says_why(catclf: Runner, album: Path, model:
     assert (
         "in training both classes were equally common" in catclf("eval", "-m", model, album).out.decode()
     )
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+def test_the_recipe_for_keywords_gives_them_to_the_cats_alone(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    """The line of the README, with the names of these files."""
+    photographs = tmp_path / "photographs"
+    for path in sorted(album.rglob("*.png")):
+        place = photographs / f"{path.parent.name} {path.stem}.jpg"
+        place.parent.mkdir(exist_ok=True)
+        Image.open(path).save(place, quality=95)
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text("utf-8")
+    (recipe,) = re.findall("`(catclf predict .*exiftool.*)`", readme)
+    command = recipe.replace("cat.npz", shlex.quote(str(model))).replace("album/", f"'{photographs}'")
+    command = command.replace("catclf predict", f"{sys.executable} -m catclf predict", 1)
+    subprocess.run(["bash", "-c", command], check=True, capture_output=True, timeout=60)
+    told = subprocess.run(
+        ["exiftool", "-json", "-XMP-dc:Subject", str(photographs)],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    ).stdout
+    keywords = {Path(one["SourceFile"]).name: one.get("Subject") for one in json.loads(told)}
+    found = {name for name, keyword in keywords.items() if keyword == "cat"}
+    called = catclf("predict", "-m", model, photographs, "--only", "cat").out.decode().splitlines()
+    assert found == {Path(path).name for path in called}
+    assert 0 < len(found) < 12
