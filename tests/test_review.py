@@ -94,6 +94,20 @@ def test_of_one_class_only_its_pictures_are_shown(
     assert "No pictures." in (tmp_path / "q.html").read_text("utf-8")
 
 
+def test_the_title_says_what_was_looked_at(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    page, pictures = tmp_path / "p.html", sorted(album.rglob("*.png"))
+    (tmp_path / "list").write_text(f"{pictures[0]}\n")
+    for arguments, title in (
+        ([album], f"{album}"),
+        ([*pictures], f"{pictures[0]}, {pictures[1]}, {pictures[2]} and 9 more"),
+        (["--files-from", tmp_path / "list"], f"the paths in {tmp_path}/list"),
+    ):
+        assert catclf("predict", "-m", model, *arguments, "--report", page).code == 0
+        assert f"<h1>{title}</h1>" in page.read_text("utf-8")
+
+
 def test_a_page_needs_no_matplotlib(
     catclf: Runner, album: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

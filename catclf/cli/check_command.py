@@ -124,8 +124,9 @@ def command(
     if report is not None:
         from catclf.report.review import findings_page
 
+        shown = len({shot.path for shot in found.shots})
         write_page(findings_page(data, found, _doubts(found)), report)
-        console.say(f"saved {report}: {number_of(len(found.shots), 'picture')} to review")
+        console.say(f"saved {report}: {number_of(shown, 'picture')} to review")
     if output is not None:
         console.say(f"saved {output}: {number_of(len(found.findings), 'finding')}")
     return 3 if unreadable else int(exit_status and bool(found.findings))

@@ -182,9 +182,21 @@ def command(
     if report is not None and album is not None:
         from catclf.report.review import album_page
 
-        write_page(album_page(", ".join(paths) or f"list {files_from}", album), report)
+        write_page(album_page(_title(paths, files_from), album), report)
         console.say(f"saved {report}: {number_of(sum(album.counts.values()), 'picture')} to review")
     return tally.exit_code(exit_status)
+
+
+def _title(paths: tuple[str, ...], files_from: str | None) -> str:
+    """What was looked at, for people."""
+    named = ["standard input" if path == "-" else path for path in paths]
+    if files_from is not None:
+        named.append("a list of paths" if files_from == "-" else f"the paths in {files_from}")
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return ", ".join(named[:_NAMED]) + more
+
+
+_NAMED = 3
 
 
 def _check_inputs(paths: tuple[str, ...], files_from: str | None, null: bool, only: str | None) -> None:

@@ -18,7 +18,7 @@ from catclf.design import Design, Standardisation
 from catclf.doubt import PENALTY, label_errors, left_out_scores, margins_of
 from catclf.engines.gram import gram_matrix
 from catclf.errors import DataError
-from catclf.fitting import cross_validate, feasible_folds, prepare
+from catclf.fitting import cross_validate, encode, feasible_folds, prepare
 from catclf.images.corrections import Corrections
 from catclf.images.dataset import opened
 from catclf.images.inputs import pictures_of
@@ -167,8 +167,7 @@ def check(
     settings, progress = settings or CheckSettings(), progress or Progress()
     features = settings.features or usual_features(os.fspath(data), settings.read)
     kind, read = FEATURES[features], settings.read
-    l2: float | Literal["auto"] | None = None if kind.learns else "auto"
-    descent = DescentSettings(l2=l2, seed=settings.seed)
+    descent = DescentSettings(seed=settings.seed)
     training = TrainSettings(
         read=read,
         positive=settings.positive,
@@ -222,13 +221,15 @@ def _scores(sources: Sources) -> Vector:
     problem, kind = sources.problem, sources.problem.settings.kind
     every = np.ones(problem.m, dtype=bool)
     assert problem.groups is not None
-    if problem.encoded is not None and not kind.learns and problem.m <= _AT_ONCE:
-        rows = problem.encoded.rows
-        standardisation = Standardisation.fit(rows)
-        gram = gram_matrix(Design(rows, 1.0, standardisation), problem.settings.read.cores)
-        return left_out_scores(gram, problem.y, problem.groups)
-    if kind.standardised and not kind.learns:
-        descent = replace(problem.settings.descent, l2=PENALTY / problem.m)
+    if not kind.learns:
+        encoded = encode(problem, every)
+        rows, scale = encoded.rows, encoded.features.scale
+        if problem.m <= _AT_ONCE:
+            design = Design(rows, 1.0, Standardisation.fit(rows))
+            gram = gram_matrix(design, problem.settings.read.cores)
+            return left_out_scores(gram, problem.y, problem.groups)
+        length = 1.0 if kind.standardised else scale * Standardisation.fit(rows, True).deviation[0]
+        descent = replace(problem.settings.descent, l2=PENALTY / problem.m * float(length) ** 2)
         problem = replace(problem, settings=replace(problem.settings, descent=descent))
     p = cross_validate(prepare(problem, every), every, feasible_folds(problem, every))
     p = np.clip(p, 1e-15, 1 - 1e-15)
@@ -332,7 +333,7 @@ def _shots(
     negative = negative_class(classes, positive)
     place = {path: k for k, path in enumerate(sources.paths)}
     shots = []
-    for one in findings:
+    for number, one in enumerate(findings):
         of_label = float(sigmoid(margins[place[one.path]]))
         doubted = of_label < 0.5
         if doubted:
@@ -346,7 +347,7 @@ def _shots(
                 1 - of_label if doubted else of_label,
                 one.label,
                 others(classes, one.label, called if doubted else one.label),
-                thumbnails.get(one.path),
+                thumbnails[one.path] if number < SHOWN else None,
                 one.issue == "unusual",
                 one.issue,
                 one.reason or (one.other and f"like {one.other}"),
@@ -359,7 +360,7 @@ def _thumbnails(
     findings: Sequence[Finding], sources: Sources, data: str, processes: bool
 ) -> dict[str, bytes]:
     """Read the pictures of the first findings again; of those that are gone, what is known is small."""
-    paths = list(dict.fromkeys(finding.path for finding in findings))[:SHOWN]
+    paths = list(dict.fromkeys(finding.path for finding in findings[:SHOWN]))
     read, progress = sources.problem.settings.read, sources.problem.progress
     found: dict[str, bytes] = {}
     maker = RowMaker(None, THUMBNAIL, read, (PREVIEW,))
