@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple, Self
 
+from catclf import bounded_json
+
 
 class Decoding(NamedTuple):
     """A rule of decoding: a model and a packed file say which theirs is.
@@ -43,8 +45,8 @@ class Decoding(NamedTuple):
 def decoding_of(text: str) -> Decoding | None:
     """Read what a packed file says, JSON; null where that is not known. Raises as `from_dict` does."""
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
+        values = bounded_json.loads(text)
+    except ValueError:
         values = text
     return None if values is None else Decoding.from_dict(values)
 

@@ -17,6 +17,7 @@ from typing import IO, Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf import bounded_json
 from catclf.atomic import replacing
 from catclf.config import FEATURES, LARGEST_SIZE
 from catclf.decoding import BEFORE, USUAL, Decoding
@@ -221,8 +222,7 @@ def load(path: str) -> Model:
         raise ModelFileError(path, f"is not a catclf model ({exc})") from exc
 
 
-# What zipfile, zlib, NumPy and json raise for broken files. NotImplementedError and RecursionError are
-# RuntimeErrors.
+# What zipfile, zlib, NumPy and json raise for broken files. NotImplementedError is a RuntimeError.
 _NOT_A_MODEL = (
     ValueError,
     RuntimeError,
@@ -347,7 +347,7 @@ def _parse_meta(array: NDArray[Any]) -> dict[str, Any]:
         "threshold": (int, float),
         "training": dict,
     }
-    meta = json.loads(array.tobytes().decode("utf-8", "surrogatepass"))
+    meta = bounded_json.loads(array.tobytes().decode("utf-8", "surrogatepass"))
     if not isinstance(meta, dict):
         raise ValueError("meta is not a JSON object")
     for key, kind in kinds.items():

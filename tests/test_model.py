@@ -591,3 +591,17 @@ def test_an_array_of_four_dimensions_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "m.npz", **members)
     with pytest.raises(ModelFileError, match=r"member 'feature_a' has shape \(1, 1, 1, 1\)"):
         load(str(tmp_path / "m.npz"))
+
+
+@pytest.mark.parametrize("deep", [60, 600, 200_000])
+def test_what_is_nested_without_end_is_no_model(tmp_path: Path, deep: int) -> None:
+    """`info --json` of one whose provenance held a list 600 deep was a traceback."""
+    path = tmp_path / "m.npz"
+    save(made_model(), path)
+    with np.load(path) as file:
+        members = dict(file)
+    text = members["meta"].tobytes().decode()
+    text = text[:-1] + ', "more": ' + "[" * deep + "]" * deep + "}"
+    np.savez(path, **{**members, "meta": np.frombuffer(text.encode(), np.uint8)})
+    with pytest.raises(ModelFileError, match="nested too deeply"):
+        load(str(path))

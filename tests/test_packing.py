@@ -643,3 +643,14 @@ def test_labels_without_a_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has labels from 0 to 2 and 2 class names"):
         packed(path, tmp_path / "b.h5")
     assert not (tmp_path / "b.h5.partial").exists()
+
+
+def test_brackets_without_end_are_no_record(album: Path, tmp_path: Path) -> None:
+    """A record of 200 000 of them beside the output was a traceback."""
+    packed(album, tmp_path / "whole.h5")
+    output, partial = tmp_path / "a.h5", tmp_path / "a.h5.partial"
+    interrupted(album, output, 16)
+    with partial.open("ab") as file:
+        file.write(b"[" * 200_000 + b"\n")
+    assert resumed(album, output)[1].resumed == 15
+    assert output.read_bytes() == (tmp_path / "whole.h5").read_bytes()

@@ -148,7 +148,7 @@ def test_a_page_is_of_the_least_sure_and_counts_the_others(model: Path) -> None:
     assert [shot.path for shot in album.shots()] == [row.path for row in nearest]
     assert sum(album.counts.values()) == SHOWN + 500
     text = album_page("album", album)
-    assert f"These {SHOWN} are the least sure; of the other 500 it is surer." in text
+    assert f"The model is least sure of these {SHOWN}, and surer of the other 500." in text
     assert len(Cards(text).cards) == SHOWN
 
 

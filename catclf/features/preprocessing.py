@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from catclf import bounded_json
 from catclf.config import LARGEST_SIZE
 from catclf.view import RESAMPLES, View
 
@@ -63,7 +64,7 @@ def parse(text: bytes) -> Preprocessing:
     ValueError
         If something in it would change pixels in a way that is not known, or is missing or impossible.
     """
-    config = json.loads(text)
+    config = bounded_json.loads(text)
     if not isinstance(config, dict):
         raise ValueError("expected a JSON object")
     for key, value in config.items():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf import bounded_json
 from catclf.config import FEATURES
 from catclf.errors import DataError
 from catclf.features import Features, FeaturesClass
@@ -61,13 +61,13 @@ class Hdf5Rows:
 
     def _features(self) -> Features:
         try:
-            settings = json.loads(str(self._channel.structure["features"]))
+            settings = bounded_json.loads(str(self._channel.structure["features"]))
             name = settings.pop("name")
             code: FeaturesClass = FEATURES[name].load()
             learned = [str(name) for name in self._channel.structure["learned"]]
             arrays = {name.removeprefix(_LEARNED): self._learned(name) for name in learned}
             return code.restore(settings, arrays)
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
+        except (ValueError, LookupError, TypeError, AttributeError) as exc:
             reason = f"has rows of features that this version does not know ({exc})"
             raise DataError(self.path, reason) from exc
 

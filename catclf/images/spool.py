@@ -21,9 +21,11 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
+from catclf import bounded_json
 from catclf.errors import OutputError
 
 _MAGIC = "catclf pack 1"
+_LONGEST_LINE = 16_000_000  # bytes; more is no record
 
 
 class Spool:
@@ -122,7 +124,7 @@ class Spool:
 
     def _resume(self, settings: Mapping[str, Any]) -> None:
         head = json.dumps({"made by": _MAGIC, **settings}, sort_keys=True).encode() + b"\n"
-        found = self._file.readline()
+        found = self._file.readline(_LONGEST_LINE)
         if found and _MAGIC.encode() not in found:
             raise OutputError(self.path, "is not what an interrupted pack leaves; move it away")
         if found != head:
@@ -138,7 +140,7 @@ class Spool:
     def _take_record(self) -> bool:
         """Go past the next record if it is whole and its pictures are still the same."""
         try:
-            record = json.loads(self._file.readline())
+            record = bounded_json.loads(self._file.readline(_LONGEST_LINE))
             stop = self.taken + record["pictures"]
             if record["digest"] != self._digest(self.taken, stop):
                 return False

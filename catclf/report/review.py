@@ -33,9 +33,10 @@ _UNUSUAL = (
 def album_page(source: str, album: Album) -> str:
     """Return the page of a prediction; `source` is what was looked at."""
     shots, total = album.shots(), sum(album.counts.values())
-    shown = "The least sure come first."
+    shown = "Those that the model is least sure of come first."
     if len(shots) < total:
-        shown = f"These {len(shots)} are the least sure; of the other {total - len(shots)} it is surer."
+        rest = f"and surer of the other {total - len(shots)}"
+        shown = f"The model is least sure of these {len(shots)}, {rest}."
     if any(shot.unusual for shot in shots):
         shown += _UNUSUAL
     called = ", ".join(f"{count} called {printable(name)}" for name, count in album.counts.items())

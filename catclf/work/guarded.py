@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from catclf import bounded_json
 from catclf.printable import ending
 
 START_SECONDS = 60.0
@@ -132,7 +133,7 @@ class GuardedChild:
         if not line.endswith(b"\n"):
             raise self._death()
         try:
-            answer: dict[str, Any] = json.loads(line)
+            answer: dict[str, Any] = bounded_json.loads(line)
         except ValueError:
             raise ChildError("does not answer in JSON") from None
         if not isinstance(answer, dict):
