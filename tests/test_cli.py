@@ -747,9 +747,10 @@ def test_output_to_a_file_keeps_the_old_one_until_the_new_one_is_whole(
     path = tmp_path / "rows.csv"
     path.write_text("old")
     gone = tmp_path / "gone.png"
-    assert catclf("predict", "-m", model, gone, "--errors", "fail", "-o", path).code == 1
+    assert catclf("predict", "-m", model, gone, "--errors", "fail", "-o", path).code == 2
+    assert catclf("predict", "-m", model, gone, "--errors", "fail", "-o", path, "-f").code == 1
     assert path.read_text() == "old"
-    assert catclf("predict", "-m", model, album, "-o", path).out == b""
+    assert catclf("predict", "-m", model, album, "-o", path, "-f").out == b""
     assert path.read_text().count("\n") == 13  # with the head of a .csv
     assert catclf("predict", "-m", model, album, "-o", os.devnull).code == 0
     assert not os.path.isfile(os.devnull)

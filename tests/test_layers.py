@@ -16,6 +16,7 @@ LEVELS = {
     "printable": 0,
     "regular": 0,
     "bounded_json": 0,
+    "partial": 1,
     "unread": 1,
     "decoding": 1,
     "view": 2,

@@ -19,12 +19,13 @@ from catclf.cli.options import (
     model_option,
     read_options,
     refuse_binary_name,
+    refuse_existing,
     refuse_overwriting,
     report_option,
     shifts,
     with_encoder_of,
 )
-from catclf.cli.output import check_output, write_page
+from catclf.cli.output import check_output, is_file, write_page
 from catclf.cli.parameters import FiniteRange, PathName, option
 from catclf.config import ReadOptions
 from catclf.printable import number_of
@@ -75,6 +76,7 @@ _memory_option = memory_option("Budget for the pictures that are worked on at a 
     "-o", "--output", type=PathName(), metavar="FILE",
     help="Write the report there instead of stdout: without -F as text, or as JSON if it ends in .json.",
 )  # fmt: skip
+@option("-f", "--force", is_flag=True, help="Replace FILE if it exists.")
 @option(
     "--predictions",
     type=PathName(),
@@ -107,6 +109,7 @@ def command(
     shifts: dict[str, Any],
     format_name: str,
     output: str | None,
+    force: bool,
     predictions: str | None,
     report: str | None,
     against: str | None,
@@ -117,7 +120,7 @@ def command(
 ) -> int:
     """Score MODEL on DATA, labelled pictures as for train."""
     refuse_overwriting((output, predictions, report), (data, model, against, training_data))
-    _check_outputs(output, predictions, report)
+    _check_outputs(output, force, predictions, report)
     format_name = format_of(output, format_name, _FORMATS)
 
     from catclf.cli import evaluation_report
@@ -151,11 +154,13 @@ def command(
     return 4 if missed else 3 if evaluation.failed else 0
 
 
-def _check_outputs(output: str | None, predictions: str | None, report: str | None) -> None:
+def _check_outputs(output: str | None, force: bool, predictions: str | None, report: str | None) -> None:
     """Find out before the work starts whether its results can be kept."""
     if output is not None:
         refuse_binary_name(output)
         check_output(output)
+        if is_file(output):
+            refuse_existing(output, force)
     check_table(predictions, "--predictions")
     check_report(report, "matplotlib", "jinja2")
 

@@ -67,7 +67,7 @@ def check_table(path: str | None, option: str) -> None:
 
 def refuse_existing(output: str, force: bool) -> None:
     """Stop if the file exists, unless it is to be replaced by force."""
-    if os.path.lexists(output) and not force:
+    if os.path.lexists(output) and not os.path.isdir(output) and not force:
         raise click.UsageError(f"{output} exists; replace it with --force, or name another file")
 
 

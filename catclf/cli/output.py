@@ -120,8 +120,13 @@ def opened(output: str | None) -> Iterator[BinaryIO]:
 
 def check_output(output: str | None) -> None:
     """Raise OutputError, before any work is done, if `opened` would."""
-    if output is not None and output not in _STDOUT_PATHS and not _is_device(output):
+    if output is not None and is_file(output):
         check_replaceable(output)
+
+
+def is_file(output: str) -> bool:
+    """Whether that is a file which `opened` puts into its place when all of it is there."""
+    return output not in _STDOUT_PATHS and not _is_device(output)
 
 
 def _is_device(path: str) -> bool:

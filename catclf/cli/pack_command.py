@@ -25,6 +25,7 @@ from catclf.cli.options import (
 from catclf.cli.output import print_json
 from catclf.cli.parameters import OneOf, PathName, gathered, option
 from catclf.images.hdf5_process import HDF5_SUFFIXES, is_hdf5_name
+from catclf.partial import SUFFIX
 from catclf.printable import number_of
 
 if TYPE_CHECKING:
@@ -100,13 +101,13 @@ def command(
     refuse_existing(output, force or update)
 
     from catclf.cli.live import LiveProgress, tell_corrections
-    from catclf.pipeline.packing import PARTIAL_SUFFIX, pack
+    from catclf.pipeline.packing import pack
 
     with LiveProgress(console) as progress:
         try:
             packed = pack(data, output, settings, update=update, progress=progress, processes=True)
         except BaseException:
-            partial = output + PARTIAL_SUFFIX
+            partial = output + SUFFIX
             if progress.begun and os.path.exists(partial):  # else it is somebody else's
                 progress.erase()
                 console.say(f"what was read is kept in {partial}; the same command goes on")

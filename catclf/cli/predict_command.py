@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import count
+from itertools import chain, count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -16,6 +17,7 @@ import click
 from catclf.atomic import replacing
 from catclf.cli.console import Console
 from catclf.cli.group import ExampleFirst, Invocation
+from catclf.cli.kept_rows import Counts, KeptRows
 from catclf.cli.live import LiveProgress
 from catclf.cli.options import (
     check_report,
@@ -25,24 +27,37 @@ from catclf.cli.options import (
     model_option,
     read_options,
     refuse_binary_name,
+    refuse_existing,
     refuse_overwriting,
     report_option,
     shifts,
     with_encoder_of,
 )
-from catclf.cli.output import opened, write_page
+from catclf.cli.output import check_output, is_file, opened, write_page
 from catclf.cli.parameters import PathName, current_spelling, option
-from catclf.cli.tables import FORMATS, Column, Table, path_lines, six_digits, written
+from catclf.cli.tables import (
+    FORMATS,
+    Column,
+    RowsOfFile,
+    Table,
+    joined,
+    path_lines,
+    rows_of_file,
+    six_digits,
+)
 from catclf.config import ReadOptions
 from catclf.errors import DataError, OutputError, system_reason
+from catclf.partial import SUFFIX
 from catclf.printable import number_of
 from catclf.unread import sentences
 from catclf.work.signals import signals
 
 if TYPE_CHECKING:
     from catclf.images.inputs import Input
+    from catclf.images.picture import Picture
     from catclf.model import Model
     from catclf.pipeline.prediction import Prediction
+    from catclf.work.spread import Waiting
 
 _EPILOG = """\b
 Example:
@@ -88,6 +103,18 @@ _errors_option = option(
     help="Write the rows there instead of stdout: without -F as text, or in the format of the suffix if"
     " it is .csv, .tsv, .json or .jsonl.",
 )
+@option(
+    "-f", "--force", is_flag=True,
+    help="Replace FILE if it exists, and begin anew where FILE.partial is of another run.",
+)  # fmt: skip
+@option(
+    "--append", is_flag=True,
+    help="Keep the rows of FILE, and add those of inputs that it does not have yet.",
+)  # fmt: skip
+@option(
+    "--resume", is_flag=True,
+    help="Go on from FILE.partial, as the same command does by itself, and say if there is none.",
+)  # fmt: skip
 @shifts
 @option("--only", metavar="CLASS", help="Print just the paths predicted CLASS.")
 @option(
@@ -103,6 +130,7 @@ _errors_option = option(
     "--exit-status", is_flag=True, callback=_errors_are_2,
     help="Exit 0 if every picture is positive, 1 if not, 2 on error.",
 )  # fmt: skip
+@option("--fail-if-empty", is_flag=True, help="Exit 1 if no picture was found.")
 @option(
     "--explain",
     type=PathName(),
@@ -123,12 +151,16 @@ def command(
     null: bool,
     format_name: str,
     output: str | None,
+    force: bool,
+    append: bool,
+    resume: bool,
     shifts: dict[str, Any],
     only: str | None,
     link_to: str | None,
     copy_to: str | None,
     report: str | None,
     exit_status: bool,
+    fail_if_empty: bool,
     explain: str | None,
     read: ReadOptions,
     console: Console,
@@ -142,6 +174,7 @@ def command(
     """
     _check_inputs(paths, files_from, null, only)
     _check_output(output, report, (model, files_from, *paths))
+    _check_replacing(output, force, append, resume, only)
     check_report(report, "jinja2")
     if link_to is not None and copy_to is not None:
         raise click.UsageError("--link-to and --copy-to both sort the pictures: give one of them")
@@ -161,6 +194,19 @@ def command(
     inputs = [*paths] if plain else _inputs(paths, files_from, null)
     (classifier,) = loaded([found], shifts["prior"], read, may_be_rows(inputs))
     ignored = _Ignored(console)
+    before = rows_of_file(output, format_name) if append and output is not None else None
+    kept = None
+    once = "-" in paths or report is not None or explain is not None  # there is more to it than rows
+    if output is not None and is_file(output) and not once:
+        printed = (only, null, format_name)
+        kept = KeptRows(output, _depends_on(model, read, shifts, printed, before), force)
+    if resume and (kept is None or not kept.resumed.total):
+        console.say(f"nothing to go on from: there are no rows in {output}{SUFFIX}")
+
+    def watch(pictures: Iterator[Picture | Waiting]) -> Iterator[Picture | Waiting]:
+        new = pictures if before is None else before.without(pictures)
+        return new if kept is None else kept.watched(new)
+
     chunks = predict_chunks(
         classifier,
         inputs,
@@ -170,21 +216,31 @@ def command(
         previews=report is not None,
         on_ignored=ignored.add,
         progress=LiveProgress(console),
+        watch=watch,
     )
     done = "read" if link_to is None and copy_to is None else "read or sorted"
-    tally = _Tally(classifier.positive, console, done)
+    tally = _Tally(classifier.positive, console, done, Counts() if kept is None else kept.resumed)
     album = None if report is None else Album(classifier, shifts["threshold"], only)
-    with contextlib.closing(chunks), opened(output) as file:
+    with contextlib.closing(chunks):
         rows = _explained(tally.count(_sorted(chunks, link_to, copy_to, only)), classifier, explain)
         rows = rows if album is None else album.watched(rows)
-        _write(file, _paths_of(rows, only, null) if only else written(_TABLE, rows, format_name))
+        begun = (before is not None and before.has_rows) or (kept is not None and kept.has_rows)
+        parts = _paths_of(rows, only, null) if only else joined(_TABLE, rows, format_name, begun)
+        style = FORMATS[format_name]
+        head, tail = (b"", b"") if only else (style.head(_TABLE), style.tail)
+        head = head if before is None else before.body
+        if kept is None:
+            with opened(output) as file:
+                _write(file, chain([head], parts, [tail]))
+        else:
+            _keep(kept, head, parts, tail, tally, console)
     ignored.say()
     if report is not None and album is not None:
         from catclf.report.review import album_page
 
         write_page(album_page(_title(paths, files_from), album), report)
         console.say(f"saved {report}: {number_of(sum(album.counts.values()), 'picture')} to review")
-    return tally.exit_code(exit_status)
+    return tally.exit_code(exit_status, fail_if_empty)
 
 
 def _title(paths: tuple[str, ...], files_from: str | None) -> str:
@@ -299,21 +355,28 @@ class _Ignored:
 
 
 class _Tally:
-    """Counts what passes, for the exit code."""
+    """Counts what passes, for the exit code.
 
-    def __init__(self, positive: str, console: Console, done: str) -> None:
+    Attributes
+    ----------
+    counts : Counts
+        Those of an earlier run included.
+    """
+
+    def __init__(self, positive: str, console: Console, done: str, begun: Counts) -> None:
         self._positive, self._done = positive, done
         self._console = console
-        self._answered = 0
-        self._negative = 0
-        self._failed = 0
+        self.counts = begun
 
     def count(self, chunks: Iterable[list[Prediction]]) -> Iterator[list[Prediction]]:
         for chunk in self._until_stdin_fails(chunks):
             failed = [row for row in chunk if row.error is not None]
-            self._failed += len(failed)
-            self._answered += len(chunk) - len(failed)
-            self._negative += sum(row.label != self._positive for row in chunk) - len(failed)
+            answered, negative, failures = self.counts
+            self.counts = Counts(
+                answered + len(chunk) - len(failed),
+                negative + sum(row.label != self._positive for row in chunk) - len(failed),
+                failures + len(failed),
+            )
             for row in failed:
                 self._explain_stdin(row.error)
             yield chunk
@@ -334,15 +397,17 @@ class _Tally:
                     "- is the bytes of one picture; for a list of paths use --files-from -"
                 )
 
-    def exit_code(self, exit_status: bool) -> int:
-        if self._failed:
-            total = self._failed + self._answered
-            self._console.say(f"{self._failed} of {total} could not be {self._done}")
-        if not self._failed + self._answered:
+    def exit_code(self, exit_status: bool, fail_if_empty: bool) -> int:
+        answered, negative, failed = self.counts
+        if failed:
+            self._console.say(f"{failed} of {self.counts.total} could not be {self._done}")
+        if not self.counts.total:
             self._console.say("no pictures found")
         if exit_status:
-            return 2 if self._failed or not self._answered else int(self._negative > 0)
-        return 3 if self._failed else 0
+            return 2 if failed or not answered else int(negative > 0)
+        if not self.counts.total and fail_if_empty:
+            return 1
+        return 3 if failed else 0
 
 
 def _check_output(output: str | None, report: str | None, inputs: Iterable[str | None]) -> None:
@@ -350,6 +415,20 @@ def _check_output(output: str | None, report: str | None, inputs: Iterable[str |
     refuse_overwriting((output, report), inputs)
     if output is not None:
         refuse_binary_name(output)
+        check_output(output)
+
+
+def _check_replacing(
+    output: str | None, force: bool, append: bool, resume: bool, only: str | None
+) -> None:
+    """Refuse to replace a file unasked, and to go on where there is none to go on with."""
+    goes_on = "--append" if append else "--resume"
+    if (append or resume) and (output is None or not is_file(output)):
+        raise click.UsageError(f"{goes_on} is about the file of -o: name one")
+    if append and only is not None:
+        raise click.UsageError("--append adds rows, and --only prints paths: leave one of them out")
+    if output is not None and is_file(output) and not append:
+        refuse_existing(output, force)
 
 
 def _check_folder(option: str, folder: str | None, paths: Iterable[str]) -> None:
@@ -421,3 +500,50 @@ def _write(file: BinaryIO, parts: Iterable[bytes]) -> None:
             file.write(part)
             file.flush()
         signals.raise_received()
+
+
+def _keep(
+    kept: KeptRows, head: bytes, parts: Iterable[bytes], tail: bytes, tally: _Tally, console: Console
+) -> None:
+    """Do so with rows that are kept, and say where they are if they do not all come to their place."""
+    if kept.resumed.total:
+        went_on = number_of(kept.resumed.total, "picture")
+        console.say(f"going on after the {went_on} of an interrupted run")
+    try:
+        for part in parts:
+            with signals.deferred():
+                kept.add(part, tally.counts)
+            signals.raise_received()
+        kept.finish(head, tail)
+    except BaseException:
+        if kept.counts.total:
+            rows = number_of(kept.counts.total, "picture")
+            console.say(f"the rows of {rows} are kept in {kept.path}; the same command goes on")
+        raise
+    finally:
+        kept.close()
+
+
+def _depends_on(
+    model: str,
+    read: ReadOptions,
+    shifts: dict[str, Any],
+    printed: tuple[str | None, bool, str],
+    before: RowsOfFile | None,
+) -> dict[str, Any]:
+    """What rows depend on but their pictures: two runs with the same go on from one another."""
+    import catclf
+    from catclf.images.decode import PILLOW
+    from catclf.images.file_state import sha256_of
+
+    encoder = None if read.encoder is None else sha256_of(os.fspath(read.encoder)).hex()
+    return {
+        **shifts,
+        "catclf": catclf.__version__,
+        "decoder": PILLOW,
+        "model": sha256_of(model).hex(),
+        "encoder": [encoder, read.encoder_output],
+        "read": [read.max_pixels, read.x_key, read.exclude, read.follow],
+        "printed": printed,
+        "appended to": None if before is None else hashlib.sha256(before.body).hexdigest(),
+    }

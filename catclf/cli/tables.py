@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
+
+from catclf import bounded_json
+from catclf.errors import DataError, system_reason
 
 _ESCAPES = {bytes((code,)): f"\\x{code:02x}".encode() for code in (*range(32), 127)}
 _ESCAPES |= {b"\t": b"\\t", b"\n": b"\\n", b"\\": b"\\\\"}
@@ -166,9 +170,108 @@ def written(table: Table, chunks: Iterable[Sequence[Any]], format_name: str) -> 
     """Yield what stands before the rows, some rows at a time, and what ends them."""
     style = FORMATS[format_name]
     yield style.head(table)
-    between = b""
+    yield from joined(table, chunks, format_name, begun=False)
+    yield style.tail
+
+
+def joined(
+    table: Table, chunks: Iterable[Sequence[Any]], format_name: str, begun: bool
+) -> Iterator[bytes]:
+    """Yield some rows at a time; `begun` is whether there are some before them."""
+    style = FORMATS[format_name]
+    between = style.between if begun else b""
     for rows in chunks:
         if rows:
             yield between + style.between.join([style.row(table, row) for row in rows])
             between = style.between
-    yield style.tail
+
+
+class RowsOfFile(NamedTuple):
+    """A file of rows that more are to be added to.
+
+    Attributes
+    ----------
+    body : bytes
+        All of it but what ends the rows.
+    has_rows : bool
+    format_name : str
+    paths : set of bytes
+        Those of the rows, as they are written.
+    """
+
+    body: bytes
+    has_rows: bool
+    format_name: str
+    paths: frozenset[bytes]
+
+    def without(self, pictures: Iterable[Any]) -> Iterator[Any]:
+        """Yield pictures whose paths are in none of the rows, and whatever has no path."""
+        write = _PATH_WRITERS[self.format_name]
+        for picture in pictures:
+            path = getattr(picture, "path", None)
+            if path is None or write(path) not in self.paths:
+                yield picture
+
+
+def rows_of_file(file: str, format_name: str) -> RowsOfFile | None:
+    """Read what `written` wrote, or None if there is no such file.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or has not that format.
+    """
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise DataError(file, system_reason(exc)) from exc
+    if not data:
+        return None
+    tail = FORMATS[format_name].tail
+    try:
+        if not data.endswith(tail or b"\n"):
+            raise ValueError("the end is missing")
+        paths = _PATH_READERS[format_name](data)
+    except (ValueError, LookupError, TypeError) as exc:
+        raise DataError(file, f"is not what predict writes as {format_name} ({exc})") from exc
+    return RowsOfFile(data[: len(data) - len(tail)], bool(paths), format_name, frozenset(paths))
+
+
+def _first_fields(data: bytes) -> list[bytes]:
+    return [line.partition(b"\t")[0] for line in data.split(b"\n")[:-1]]
+
+
+def _csv_paths(data: bytes) -> list[bytes]:
+    import csv  # only where it is needed: it takes time to import
+
+    text = io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")
+    try:
+        return [os.fsencode(row["path"]) for row in csv.DictReader(text, strict=True)]
+    except csv.Error as exc:
+        raise ValueError(str(exc)) from exc
+
+
+def _json_path(row: Any) -> bytes:
+    if "path_bytes" in row:
+        return base64.b64decode(row["path_bytes"], validate=True)
+    return os.fsencode(row["path"])
+
+
+_PATH_READERS: dict[str, Callable[[bytes], list[bytes]]] = {
+    "text": _first_fields,
+    "tsv": lambda data: _first_fields(data)[1:],
+    "csv": _csv_paths,
+    "json": lambda data: list(map(_json_path, bounded_json.loads(data))),
+    "jsonl": lambda data: [_json_path(bounded_json.loads(line)) for line in data.split(b"\n")[:-1]],
+}
+
+_PATH_WRITERS: dict[str, Callable[[str], bytes]] = {
+    "text": escaped,
+    "tsv": escaped,
+    "csv": lambda path: os.fsencode(_no_formula(path)),
+    "json": os.fsencode,
+    "jsonl": os.fsencode,
+}

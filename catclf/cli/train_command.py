@@ -34,6 +34,7 @@ from catclf.cli.parameters import (
     option,
     options,
 )
+from catclf.partial import SUFFIX
 from catclf.printable import number_of
 
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -197,7 +198,7 @@ def command(
     settings = replace(
         settings,
         read=with_encoder(settings.read, settings.kind.own_view),
-        spool=None if output is None else output + ".partial",
+        spool=None if output is None else output + SUFFIX,
     )
     _check_engine(settings)
     other_data = settings.validation if isinstance(settings.validation, str) else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -25,6 +26,9 @@ from catclf.images.profiles import ToSrgb
 from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.regular import open_regular
 from catclf.view import View
+
+PILLOW = PIL.__version__
+"""Version of the decoders: another one may give other pixels."""
 
 UNKNOWN_FORMAT = "is not a picture in a known format (JPEG, PNG, GIF, BMP, WebP, TIFF, PPM, AVIF …)"
 

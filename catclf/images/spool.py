@@ -8,21 +8,19 @@ a record unfinished at most.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import io
 import json
 import os
-import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import PIL
 from numpy.typing import NDArray
 
 from catclf import bounded_json
 from catclf.errors import OutputError
+from catclf.images.decode import PILLOW
+from catclf.partial import opened_alone
 
 _MAGIC = "catclf pack 1"
 _LONGEST_LINE = 16_000_000  # bytes; more is no record
@@ -67,9 +65,9 @@ class Spool:
         self.failures: list[tuple[int, str]] = []
         self._item = item
         self._digest = digest
-        self._file = _opened(path)
+        self._file = opened_alone(path, "pack")
         try:
-            self._resume({"item": str(item), "decoder": PIL.__version__, **settings})
+            self._resume({"item": str(item), "decoder": PILLOW, **settings})
         except OSError as exc:
             self.close()
             raise OutputError(path, f"cannot be read or written ({exc.strerror or exc})") from exc
@@ -125,7 +123,7 @@ class Spool:
     def _resume(self, settings: Mapping[str, Any]) -> None:
         head = json.dumps({"made by": _MAGIC, **settings}, sort_keys=True).encode() + b"\n"
         found = self._file.readline(_LONGEST_LINE)
-        if found and _MAGIC.encode() not in found:
+        if not head.startswith(found.rstrip(b"\0")) and _MAGIC.encode() not in found:
             raise OutputError(self.path, "is not what an interrupted pack leaves; move it away")
         if found != head:
             self._file.seek(0)
@@ -168,27 +166,3 @@ def _bytes(items: NDArray[Any]) -> memoryview:
 
 def _checksum(failures: Sequence[tuple[int, str]], items: NDArray[Any]) -> int:
     return zlib.crc32(_bytes(items), zlib.crc32(json.dumps(failures).encode()))
-
-
-def _opened(path: str) -> io.BufferedRandom:
-    """Open the file for this process alone."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        # subtle: a descriptor of our own would be closed twice by a signal that comes in between.
-        file = open(path, "r+b", 0, opener=lambda name, _: os.open(name, flags, 0o666))  # noqa: SIM115
-    except OSError as exc:
-        raise OutputError(path, f"cannot be written ({exc.strerror or exc})") from exc
-    try:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OutputError(path, "is not a regular file; move it away")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return io.BufferedRandom(file)
-    except BlockingIOError as exc:
-        file.close()
-        raise OutputError(path, "is in use: another pack is writing it") from exc
-    except OSError as exc:
-        file.close()
-        raise OutputError(path, f"cannot be locked ({exc.strerror or exc})") from exc
-    except BaseException:
-        file.close()
-        raise

@@ -33,15 +33,13 @@ from catclf.images.hdf5_rows import Hdf5Rows
 from catclf.images.hdf5_writer import of_chunk, write_hdf5, write_rows
 from catclf.images.labelled import Labelled
 from catclf.images.spool import Spool
+from catclf.partial import SUFFIX
 from catclf.pipeline.classes import did_you_mean, named_class
 from catclf.pipeline.scoring import RowMaker, rows_of
 from catclf.progress import Progress
 from catclf.view import THUMBNAIL, View
 from catclf.work.parts import batches
 from catclf.work.threads import ordered_map
-
-PARTIAL_SUFFIX = ".partial"
-"""Added to the output's name for the file that an interrupted run leaves behind."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ def pack(
         source.labelled, corrections = corrected(labelled, settings.labels)
         classes = _ordered_classes(labelled, settings.positive)
         packer = _packer(source, settings, chosen, processes, progress, old)
-        spool = Spool(output + PARTIAL_SUFFIX, packer.item, packer.depends_on, partial(_digest, source))
+        spool = Spool(output + SUFFIX, packer.item, packer.depends_on, partial(_digest, source))
         with contextlib.closing(spool):
             resumed = spool.taken
             if settings.read.on_error == "fail" and spool.failures:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
@@ -15,11 +15,15 @@ from catclf.errors import DataError
 from catclf.images.folder import OnIgnored
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.inputs import Inputs, pictures_of
+from catclf.images.picture import Picture
 from catclf.logistic import sigmoid
 from catclf.model import Model
 from catclf.pipeline.scoring import Scored, Scorer, loaded, scored
 from catclf.progress import Progress
 from catclf.view import PREVIEW
+from catclf.work.spread import Waiting
+
+Watch = Callable[[Iterator[Picture | Waiting]], Iterator[Picture | Waiting]]
 
 
 class Prediction(NamedTuple):
@@ -119,19 +123,21 @@ def predict_chunks(
     on_ignored: OnIgnored = lambda path: None,
     progress: Progress | None = None,
     processes: bool = True,
+    watch: Watch = iter,
 ) -> Generator[list[Prediction], None, None]:
     """Yield all predictions that are there at a time, as `predict` does one by one.
 
-    The parameters are those of `predict`, and whether many pictures may be scored in worker processes,
-    which need not take turns as threads do. The program that calls it then has no threads of its own,
-    or can be imported anew by its worker processes.
+    The parameters are those of `predict`, and two more. `processes` is whether many pictures may be
+    scored in worker processes, which need not take turns as threads do. The program that calls it then
+    has no threads of its own, or can be imported anew by its worker processes. Through `watch` all
+    pictures go before they are scored; what it leaves out is not.
     """
     read = read or ReadOptions()
     (model,) = loaded([model], prior, read, may_be_rows(inputs))
     kept = ((model.view,) if keep_pixels else ()) + ((PREVIEW,) if previews else ())
     scorer = Scorer((model,), read.of_size(model.size), kept=kept)
     pictures = pictures_of(inputs, scorer.options, on_ignored, [model], whole=keep_pixels)
-    with closing(scored(scorer, pictures, processes, progress)) as answers:
+    with closing(scored(scorer, watch(pictures), processes, progress)) as answers:
         for some in answers:
             errors = (answer.error for answer in some) if read.on_error == "fail" else ()
             failed = next(((k, error) for k, error in enumerate(errors) if error is not None), None)
