@@ -259,7 +259,7 @@ class Plan:
 
     def predict(self, count: int, *options: str, model: str | None = None) -> bench.Outcome:
         """Run catclf predict over so many pictures."""
-        listed = ["--files-from", self.listing(count), "-F", "tsv", "-o", str(self.folder / "rows.tsv")]
+        listed = ["--files-from", self.listing(count), "-F", "tsv", "-f", "-o", str(self.folder / "rows.tsv")]
         command = [*bench.catclf_command(), "predict", "-m", model or self.model, *listed, *options]
         outcome = bench.run_command(command)
         return outcome._replace(values={"rate": count / outcome.wall})
@@ -358,7 +358,7 @@ def _features_part(plan: Plan) -> Sections:
 
 def _start_part(plan: Plan) -> Sections:
     yield "## Start-up"
-    predict = ["predict", "-m", plan.model, plan.pictures[0], "-o", str(plan.folder / "one.txt")]
+    predict = ["predict", "-m", plan.model, plan.pictures[0], "-f", "-o", str(plan.folder / "one.txt")]
     commands = {
         "catclf predict, one picture": predict,
         "catclf --help": ["--help"],

@@ -32,7 +32,7 @@ fi
 printf '\nShare of the test drawings that is called right, by features:%s\n' "$right"
 
 run eval -m "$folder/patches.npz" data/drawings_test.h5
-run predict -m "$folder/patches.npz" data/drawings -o "$folder/answers.tsv" -F tsv
+run predict -m "$folder/patches.npz" data/drawings -f -o "$folder/answers.tsv" -F tsv
 printf '\n%s now begins with\n' "$folder/answers.tsv"
 head -5 "$folder/answers.tsv"
 run info "$folder/patches.npz"

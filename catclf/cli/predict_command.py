@@ -63,7 +63,7 @@ _EPILOG = """\b
 Example:
   catclf predict -m cat.npz album/ photo.jpg
   find . -name '*.jpg' -print0 | catclf predict -m cat.npz --files-from - -0 -F csv
-  catclf predict -m cat.npz album/ --only cat -0 | xargs -0 -r cp --backup=numbered -t cats/
+  catclf predict -m cat.npz album/ --only cat --copy-to cats/
   if catclf predict -m cat.npz photo.jpg --exit-status -q; then echo meow; fi"""
 
 
