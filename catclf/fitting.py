@@ -193,6 +193,8 @@ def encode(problem: Problem, train: Mask, features: Features | None = None) -> E
     if pictures.place != "memory" and not (kind.anywhere or from_file):
         _refuse_memory(settings, pictures, f"the features {kind.name!r} need all pixels")
     if features is None:
+        if kind.learns:
+            problem.progress.began(f"learning {kind.name}")
         features = _made(kind, pictures, train, settings)
     if settings.flip:
         pictures = pictures.joined(pictures.mapped(_mirrored))
@@ -412,6 +414,7 @@ def _choosing_l2(prepared: Prepared, train: Mask) -> Sweeping[float]:
     _, largest = yield from _steepness(prepared, train)
     path = [largest / int(train.sum()) * 10.0**e for e in _L2_EXPONENTS]
     done = itertools.count(1)
+    problem.progress.began("choosing the penalty")
 
     def fitted() -> None:
         problem.progress.advanced("fits to choose the penalty", next(done), len(masks) * len(path))
@@ -499,6 +502,7 @@ def cross_validate(
     problem = whole.problem
     masks = list(_fold_masks(problem, train, folds))
     done = itertools.count(1)
+    problem.progress.began(f"cross-validating in {folds} folds")
 
     def of_fold(prepared: Prepared, rest: Mask) -> Sweeping[tuple[Fitted, Vector]]:
         fitted = yield from _fitting(prepared, rest)

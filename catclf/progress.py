@@ -29,7 +29,10 @@ class Progress:
     """Whether somebody reads notes; for those that take time to make."""
 
     def advanced(self, what: str, done: int, total: int) -> None:
-        """`done` of `total` are done; `what` says of what, such as "pictures read"."""
+        """`done` of `total` are done, 0 if nobody knows; `what` says of what, as in "pictures read"."""
+
+    def began(self, what: str) -> None:
+        """Hear of work that cannot say how far it is, such as "learning patterns"."""
 
     def note(self, message: str) -> None:
         """Hear a sentence on what happens next, for those who want details."""

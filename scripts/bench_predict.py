@@ -259,7 +259,8 @@ class Plan:
 
     def predict(self, count: int, *options: str, model: str | None = None) -> bench.Outcome:
         """Run catclf predict over so many pictures."""
-        listed = ["--files-from", self.listing(count), "-F", "tsv", "-f", "-o", str(self.folder / "rows.tsv")]
+        rows = str(self.folder / "rows.tsv")
+        listed = ["--files-from", self.listing(count), "-F", "tsv", "-f", "-o", rows]
         command = [*bench.catclf_command(), "predict", "-m", model or self.model, *listed, *options]
         outcome = bench.run_command(command)
         return outcome._replace(values={"rate": count / outcome.wall})

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from catclf.images.picture import Picture
     from catclf.model import Model
     from catclf.pipeline.prediction import Prediction
+    from catclf.progress import Progress
     from catclf.work.spread import Waiting
 
 _EPILOG = """\b
@@ -193,13 +194,15 @@ def command(
     plain = files_from is None and "-" not in paths
     inputs = [*paths] if plain else _inputs(paths, files_from, null)
     (classifier,) = loaded([found], shifts["prior"], read, may_be_rows(inputs))
-    ignored = _Ignored(console)
+    in_file = output is not None and is_file(output)
+    progress = LiveProgress(console, live=in_file or sys.stdout is None or not sys.stdout.isatty())
+    ignored = _Ignored(console, progress)
     before = rows_of_file(output, format_name) if append and output is not None else None
     kept = None
     once = "-" in paths or report is not None or explain is not None  # there is more to it than rows
-    if output is not None and is_file(output) and not once:
+    if in_file and not once:
         printed = (only, null, format_name)
-        kept = KeptRows(output, _depends_on(model, read, shifts, printed, before), force)
+        kept = KeptRows(str(output), _depends_on(model, read, shifts, printed, before), force)
     if resume and (kept is None or not kept.resumed.total):
         console.say(f"nothing to go on from: there are no rows in {output}{SUFFIX}")
 
@@ -215,13 +218,13 @@ def command(
         keep_pixels=explain is not None,
         previews=report is not None,
         on_ignored=ignored.add,
-        progress=LiveProgress(console),
+        progress=progress,
         watch=watch,
     )
     done = "read" if link_to is None and copy_to is None else "read or sorted"
     tally = _Tally(classifier.positive, console, done, Counts() if kept is None else kept.resumed)
     album = None if report is None else Album(classifier, shifts["threshold"], only)
-    with contextlib.closing(chunks):
+    with contextlib.closing(chunks), progress:
         rows = _explained(tally.count(_sorted(chunks, link_to, copy_to, only)), classifier, explain)
         rows = rows if album is None else album.watched(rows)
         begun = (before is not None and before.has_rows) or (kept is not None and kept.has_rows)
@@ -233,7 +236,7 @@ def command(
             with opened(output) as file:
                 _write(file, chain([head], parts, [tail]))
         else:
-            _keep(kept, head, parts, tail, tally, console)
+            _keep(kept, head, parts, tail, tally, progress)
     ignored.say()
     if report is not None and album is not None:
         from catclf.report.review import album_page
@@ -335,13 +338,13 @@ def _inputs(paths: Iterable[str], files_from: str | None, null: bool) -> Iterato
 class _Ignored:
     """Counts the files of folders that are not tried because of their names."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._console, self._progress = console, progress
         self._count = 0
         self._pictures: list[str] = []
 
     def add(self, path: str) -> None:
-        self._console.detail(f"{path}: ignored")
+        self._progress.note(f"{path}: ignored")
         self._count += 1
         if sentences([path]):
             self._pictures.append(path)
@@ -503,12 +506,12 @@ def _write(file: BinaryIO, parts: Iterable[bytes]) -> None:
 
 
 def _keep(
-    kept: KeptRows, head: bytes, parts: Iterable[bytes], tail: bytes, tally: _Tally, console: Console
+    kept: KeptRows, head: bytes, parts: Iterable[bytes], tail: bytes, tally: _Tally, progress: Progress
 ) -> None:
     """Do so with rows that are kept, and say where they are if they do not all come to their place."""
     if kept.resumed.total:
         went_on = number_of(kept.resumed.total, "picture")
-        console.say(f"going on after the {went_on} of an interrupted run")
+        progress.hint(f"going on after the {went_on} of an interrupted run")
     try:
         for part in parts:
             with signals.deferred():
@@ -518,7 +521,7 @@ def _keep(
     except BaseException:
         if kept.counts.total:
             rows = number_of(kept.counts.total, "picture")
-            console.say(f"the rows of {rows} are kept in {kept.path}; the same command goes on")
+            progress.hint(f"the rows of {rows} are kept in {kept.path}; the same command goes on")
         raise
     finally:
         kept.close()

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from catclf.atomic import replacing
 from catclf.cli.console import Console
-from catclf.cli.live import LiveProgress, counted, tell_corrections
+from catclf.cli.live import LiveProgress, clock, counted, tell_corrections
 from catclf.cli.output import print_json, write_table
 from catclf.cli.parameters import current_spelling
 from catclf.cli.tables import Column, Table
@@ -68,7 +68,7 @@ class TrainingProgress(LiveProgress):
         left = (self._iterations - step.step) / rate if rate else math.inf
         numbers = f"cost {step.cost:.6f}  |gradient| {step.gradient_norm:.2e}"
         self.draw(
-            f"step {step.step}/{self._iterations}  {numbers}  {rate:.0f} steps/s  {_clock(left)} left"
+            f"step {step.step}/{self._iterations}  {numbers}  {rate:.0f} steps/s  {clock(left)} left"
         )
 
     def _log_line(self, step: Step) -> str:
@@ -78,14 +78,6 @@ class TrainingProgress(LiveProgress):
         validation = "" if math.isnan(held_out) else f", validation cost {held_out:.6f}"
         norm = f"|gradient| {step.gradient_norm:.3e}"
         return f"step {step.step}: cost {step.cost:.6f}{since}, {norm}{validation}"
-
-
-def _clock(seconds: float) -> str:
-    if not math.isfinite(seconds):
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 _FEW = 20  # pictures of a class: the 95 % interval of an accuracy of them is wider than 0.15

@@ -179,6 +179,7 @@ def check(
     sources = read_all(Task(os.fspath(data), training, None, progress, processes, True), None)
     labelled, problem = sources.labelled[0], sources.problem
     progress.note(f"{labelled.m} pictures read; looking for labels to doubt")
+    progress.began("looking for labels to doubt")
     margins = margins_of(_scores(sources), problem.y)
     errors, accuracy = label_errors(margins), float((margins > 0).mean())
     names = [labelled.classes[label] for label in labelled.labels.tolist()]

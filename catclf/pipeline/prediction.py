@@ -137,8 +137,11 @@ def predict_chunks(
     kept = ((model.view,) if keep_pixels else ()) + ((PREVIEW,) if previews else ())
     scorer = Scorer((model,), read.of_size(model.size), kept=kept)
     pictures = pictures_of(inputs, scorer.options, on_ignored, [model], whole=keep_pixels)
+    progress, done = progress or Progress(), 0
     with closing(scored(scorer, watch(pictures), processes, progress)) as answers:
         for some in answers:
+            done += len(some)
+            progress.advanced("pictures scored", done, 0)
             errors = (answer.error for answer in some) if read.on_error == "fail" else ()
             failed = next(((k, error) for k, error in enumerate(errors) if error is not None), None)
             good = some if failed is None else some[: failed[0]]
