@@ -518,12 +518,17 @@ def _make_rest(packer: _Packer, spool: Spool, read: ReadOptions, progress: Progr
     m, endless = packer.source.labelled.m, 0
     what = "pictures read" if packer.n_x is None else "pictures encoded"
     together = of_chunk(packer.item.itemsize)
+
+    def told(made: Iterable[_Made]) -> Iterator[_Made]:
+        for k, one in enumerate(made, spool.taken + 1):
+            progress.advanced(what, k, m)
+            yield one
+
     with closing(packer.made(spool.taken)) as made:
-        for some in batches(made, together):
+        for some in batches(told(made), together):
             items, failures = np.empty(len(some), packer.item), []
             good = 0
             for k, one in enumerate(some, spool.taken):
-                progress.advanced(what, k + 1, m)
                 if one.error is None:
                     items[good] = one.item
                     good += 1
