@@ -13,6 +13,17 @@ def printable(text: str) -> str:
     return text.translate(_SHOWN).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def looks_like_formula(text: str) -> bool:
+    """Whether a spreadsheet would take a cell for a formula.
+
+    Examples
+    --------
+    >>> looks_like_formula("=1+1"), looks_like_formula("cat"), looks_like_formula("")
+    (True, False, False)
+    """
+    return text.startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
 def shown(value: object) -> str:
     """Write a value for people: numbers in six digits, two of them as an interval.
 

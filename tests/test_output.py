@@ -36,6 +36,36 @@ def test_json_says_everything_in_valid_unicode_and_valid_numbers() -> None:
     }
 
 
+def test_no_control_character_reaches_a_terminal(catclf: Runner, album: Path, model: Path) -> None:
+    """U+009B is to a terminal what ESC [ is; DEL and U+0085 are no better."""
+    name = "a\x1b\x7f\x85\x9b31m.png"
+    (album / "cat" / "0.png").rename(album / "cat" / name)
+    shown = rb"a\x1b\x7f\x85\x9b31m.png"
+    command = ("predict", "-m", model, album / "cat")
+    for options in ((), ("-F", "tsv"), ("--only", "cat")):
+        out = catclf(*command, *options).out
+        assert shown in out
+        assert not any(ord(c) in range(127, 160) for c in out.decode())
+    for name_of_format in ("json", "jsonl"):
+        out = catclf(*command, "-F", name_of_format).out
+        assert rb"a\u001b\u007f\u0085\u009b31m.png" in out
+        rows = json.loads(out) if name_of_format == "json" else map(json.loads, out.splitlines())
+        assert str(album / "cat" / name) in {row["path"] for row in rows}
+    raw = os.fsencode(album / "cat" / name)
+    assert raw in catclf(*command, "-F", "csv").out
+    assert raw + b"\0" in catclf(*command, "--only", "cat", "-0").out
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+cat", "@cat", "\tcat"])
+def test_a_class_that_would_be_a_formula_is_refused(
+    catclf: Runner, album: Path, tmp_path: Path, name: str
+) -> None:
+    (album / "dog").rename(album / name)
+    result = catclf("train", album, "-o", tmp_path / "n.npz")
+    assert result.code == 1
+    assert "which a spreadsheet would take for a formula: rename it" in result.err
+
+
 @pytest.fixture
 def odd_album(album: Path) -> Path:
     """An album with a class and a picture whose names are not UTF-8."""

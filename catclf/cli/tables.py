@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 
 from catclf import bounded_json
 from catclf.errors import DataError, system_reason
+from catclf.printable import looks_like_formula
 
 _ESCAPES = {bytes((code,)): f"\\x{code:02x}".encode() for code in (*range(32), 127)}
 _ESCAPES |= {b"\t": b"\\t", b"\n": b"\\n", b"\\": b"\\\\"}
-_ODD = re.compile(rb"[\x00-\x1f\x7f\\]")
+_ESCAPES |= {chr(code).encode(): f"\\x{code:02x}".encode() for code in range(128, 160)}  # C1
+_ODD = re.compile(rb"[\x00-\x1f\x7f\\]|\xc2[\x80-\x9f]")
+_ODD_IN_JSON = re.compile("[\x7f-\x9f]")
 _NO_CHARACTER = re.compile("[\ud800-\udfff]")  # such as a byte of a path that is not UTF-8
 
 
@@ -107,8 +110,7 @@ def _csv_line(fields: Iterable[str]) -> bytes:
 
 def _no_formula(path: str) -> str:
     """Name the same file by a path that is no formula to a spreadsheet."""
-    looks_like_formula = path.startswith(("=", "+", "-", "@", "\t", "\r")) and path != "-"
-    return "./" + path if looks_like_formula else path
+    return "./" + path if looks_like_formula(path) and path != "-" else path
 
 
 def _quoted(field: bytes) -> bytes:
@@ -124,10 +126,11 @@ def _json_row(table: Table, row: Any) -> bytes:
 def json_bytes(values: Any, indent: int | None = None) -> bytes:
     """Plain values as JSON in UTF-8, without line end.
 
-    What is not Unicode becomes U+FFFD. A ``path`` of which that is true is followed by its bytes,
-    base64, in ``path_bytes``. A number that is not finite is null.
+    What is not Unicode becomes U+FFFD, and control characters become escapes. A ``path`` that is not
+    Unicode is followed by its bytes, base64, in ``path_bytes``. A number that is not finite is null.
     """
-    return json.dumps(_sayable(values), indent=indent, ensure_ascii=False, allow_nan=False).encode()
+    text = json.dumps(_sayable(values), indent=indent, ensure_ascii=False, allow_nan=False)
+    return _ODD_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def _sayable(value: Any) -> Any:

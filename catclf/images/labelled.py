@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from catclf.class_names import bare, told, united
 from catclf.errors import DataError, Setting, Text
-from catclf.printable import number_of
+from catclf.printable import looks_like_formula, number_of
 from catclf.unread import sentences
 
 LEFT_OUT = "-"
@@ -142,8 +142,12 @@ def classes_of(source: str, found: Sequence[str]) -> Classes:
     Raises
     ------
     DataError
-        If one is the plural of another.
+        If one is the plural of another, or would be a formula where a table with it is opened.
     """
+    for name in found:
+        if looks_like_formula(name):
+            reason = f"has the class {name!r}, which a spreadsheet would take for a formula: rename it"
+            raise DataError(source, reason)
     try:
         written = united(found)
     except ValueError as exc:
