@@ -142,16 +142,22 @@ def test_a_full_disk_leaves_the_old_model_and_no_litter(small_disk: Path, album:
     assert os.listdir(small_disk) == ["m.npz"]
 
 
-def test_rows_that_find_no_room_leave_no_file(small_disk: Path, album: Path) -> None:
+def test_rows_that_find_no_room_wait_for_some(small_disk: Path, album: Path) -> None:
     model = small_disk / "m.npz"
     assert catclf("train", album, "-o", model, "--size", "8", "-i", "1", "-q").returncode == 0
     (small_disk / "filler").write_bytes(bytes(48_000))
-    paths = [str(album / "cat" / "01.png")] * 1000
-    done = catclf("predict", "-m", model, "-o", small_disk / "rows", *paths)
+    command = ["predict", "-m", model, "-o", small_disk / "rows", *[album / "cat" / "01.png"] * 200]
+    done = catclf(*command)
     assert done.returncode == 1
     assert "No space left on device" in done.stderr
+    assert f"kept in {small_disk}/rows.partial; the same command goes on" in done.stderr
     assert "Traceback" not in done.stderr
-    assert sorted(os.listdir(small_disk)) == ["filler", "m.npz"]
+    assert sorted(os.listdir(small_disk)) == ["filler", "m.npz", "rows.partial"]
+    os.remove(small_disk / "filler")
+    done = catclf(*command)
+    assert (done.returncode, done.stderr[:15]) == (0, "going on after ")
+    assert (small_disk / "rows").read_bytes().count(b"\n") == 200
+    assert sorted(os.listdir(small_disk)) == ["m.npz", "rows"]
 
 
 def test_a_read_only_disk_is_found_out_before_the_training(small_disk: Path, album: Path) -> None:

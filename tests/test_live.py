@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -177,3 +178,39 @@ def test_the_clock_leaves_no_alarm_behind(catclf: Runner, album: Path, model: Pa
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     assert run("predict", "-m", model, album).stderr == b""
+
+
+def test_a_log_file_has_everything_with_its_time(
+    catclf: Runner, album: Path, model: Path, tmp_path: Path
+) -> None:
+    (album / "cat" / "notes.txt").write_text("no picture")
+    path = tmp_path / "catclf.log"
+    command = ("predict", "-m", model, album, "-o", tmp_path / "rows", "--log-file", path)
+    assert catclf(*command, "-q").err == ""
+    assert catclf(*command, "-q").code == 2  # the rows are there: a matter of usage, not of the run
+    assert catclf("predict", "-m", model, album / "none.h5", "--errors", "fail", "--log-file", path).code
+    lines = path.read_text("utf-8").splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S", line) for line in lines)
+    said = [line[20:] for line in lines]
+    assert f"{album}/cat/notes.txt: ignored" in said
+    assert "1 other file ignored; -v names them" in said
+    assert any(line.startswith("catclf: error: ") and "none.h5" in line for line in said)
+    for name in ("m.npz", "a.jpg", "rows.csv"):
+        refused = catclf("predict", "-m", model, album, "--log-file", tmp_path / name)
+        assert refused.code == 2
+        assert "would be a log; name another" in refused.err
+
+
+def test_an_interrupted_cross_validation_says_that_there_is_no_model(tmp_path: Path) -> None:
+    data = shapes(tmp_path / "data")
+    arguments = ["train", str(data), "--cv", "5", "--stop", "none", "-i", "1000000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "catclf", *arguments, "-o", str(tmp_path / "m.npz"), "-v"],
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said.decode().splitlines()[-1] == "catclf: interrupted: no model was saved"
+    assert not (tmp_path / "m.npz").exists()

@@ -10,7 +10,7 @@ import click
 
 import catclf
 from catclf.cli import libraries
-from catclf.cli.console import report_error
+from catclf.cli.console import log, report_error, report_interruption
 from catclf.cli.group import Invocation, LazyGroup
 from catclf.cli.output import abandon_stdout, named_stdout
 from catclf.errors import CatclfError, ConfigError, MissingExtraError, Setting, Text, spelled
@@ -63,7 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[variable] = "1"
     with libraries.silenced(), named_stdout():
-        return _guarded(sys.argv[1:] if arguments is None else list(arguments))
+        try:
+            return _guarded(sys.argv[1:] if arguments is None else list(arguments))
+        finally:
+            log.close()
 
 
 def _guarded(arguments: list[str]) -> int:
@@ -86,12 +89,18 @@ def _guarded(arguments: list[str]) -> int:
         return USAGE if isinstance(exc, MissingExtraError) else invocation.failed
     except (Interrupted, KeyboardInterrupt) as exc:
         abandon_stdout()
+        name = "" if invocation.command is None else str(invocation.command.name)
+        report_interruption(_INTERRUPTED.get(name, "nothing was saved"))
         return 128 + (exc.signal_number if isinstance(exc, Interrupted) else 2)
     except BrokenPipeError:
         return 0
     except MemoryError as exc:
         report_error(f"there is not enough memory ({str(exc) or 'no more is known'})")
         return invocation.failed
+
+
+_INTERRUPTED = {"train": "no model was saved", "predict": "", "pack": "", "info": ""}
+"""What becomes of the work of commands; the empty ones say so themselves, or have nothing to lose."""
 
 
 def _message(parts: Iterable[Text], invocation: Invocation) -> str:

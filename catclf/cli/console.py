@@ -5,16 +5,62 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
+from typing import TextIO
 
 import click
 
-from catclf.errors import CatclfError, spelled
+from catclf.errors import CatclfError, OutputError, spelled
 from catclf.printable import printable
+
+
+class _Log:
+    """A file that messages go to as well, with their times. There is one for the whole program."""
+
+    def __init__(self) -> None:
+        self._file: TextIO | None = None
+
+    def open(self, path: str) -> None:
+        """Begin to append to a file.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        try:
+            self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - see close
+        except OSError as exc:
+            raise OutputError(path, f"cannot be written ({exc.strerror})") from exc
+
+    def close(self) -> None:
+        """Let go of the file, if there is one."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
+
+    def add(self, message: str) -> None:
+        """Append a line with the time; a full disk is no reason to stop."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(message)}\n")
+
+
+log = _Log()
 
 
 def report_error(message: str) -> None:
     """Say why the program stops."""
+    log.add(f"catclf: error: {message}")
     _write(_coloured("catclf: error:", "red") + " " + printable(message))
+
+
+def report_interruption(outcome: str) -> None:
+    """Say that the program was stopped, and what became of its work."""
+    message = f"catclf: interrupted: {outcome}" if outcome else "catclf: interrupted"
+    log.add(message)
+    _write(message)
 
 
 def _write(line: str) -> None:
@@ -43,9 +89,13 @@ class Console:
         Only warnings and errors.
     verbose : bool
         Details as well.
+    log_file : str or None
+        A file that all messages are appended to, with details and times, whatever is shown.
     """
 
-    def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(self, quiet: bool = False, verbose: bool = False, log_file: str | None = None) -> None:
+        if log_file is not None:
+            log.open(log_file)
         self._quiet = quiet
         self.verbose = verbose and not quiet
 
@@ -57,11 +107,13 @@ class Console:
 
     def say(self, message: str) -> None:
         """Say something unless quiet."""
+        log.add(message)
         if not self._quiet:
             _write(printable(message))
 
     def detail(self, message: str) -> None:
         """Say something if verbose."""
+        log.add(message)
         if self.verbose:
             _write(printable(message))
 
@@ -73,4 +125,5 @@ class Console:
 
     def warn(self, message: str) -> None:
         """Say something that must be heard."""
+        log.add(f"catclf: warning: {message}")
         _write(_coloured("catclf: warning:", "yellow") + " " + printable(message))

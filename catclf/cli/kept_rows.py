@@ -151,7 +151,8 @@ class KeptRows:
             return
         if not self._counts.total:
             self._remove()
-        self._file.close()
+        with contextlib.suppress(OSError):  # a record that found no room is none
+            self._file.close()
 
     def _remove(self) -> None:
         """Delete the file while it is still locked, so that it is no other run's."""

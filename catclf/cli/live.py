@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from catclf.cli.console import Console
+from catclf.cli.console import Console, log
 from catclf.printable import number_of, printable
 from catclf.progress import Progress
 
@@ -100,9 +100,13 @@ class LiveProgress(Progress):
         said = f"{what}: {done}/{total}" if total else f"{what}: {done}"
         said += self._pace(done, total, now - self._since)
         self.draw(said)
-        if self._console.verbose and not self._live and now - self._started >= self._next_line:
+        if now - self._started >= self._next_line:
             self._next_line = 2 * (now - self._started)
-            self._console.detail(f"{said} (after {clock(now - self._started)})")
+            line = f"{said} (after {clock(now - self._started)})"
+            if self._live:
+                log.add(line)
+            else:
+                self._console.detail(line)
 
     def _pace(self, done: int, total: int, seconds: float) -> str:
         if seconds < _PACE_SECONDS or done <= self._first:

@@ -37,13 +37,15 @@ def refuse_binary_name(path: str) -> None:
     refuse_name_of_data(path, "a text file", (".npz",))
 
 
-def refuse_name_of_data(path: str, content: str, suffixes: tuple[str, ...] = ()) -> None:
+def refuse_name_of_data(
+    path: str, content: str, suffixes: tuple[str, ...] = (), option: str = "--output"
+) -> None:
     """Refuse to write `content` to what is called a picture or an HDF5 file, or ends in a suffix."""
     from catclf.images.folder import is_picture_name  # imports numpy, which --help does without
     from catclf.images.hdf5_process import is_hdf5_name
 
     if is_picture_name(path) or is_hdf5_name(path) or path.lower().endswith(suffixes):
-        raise click.BadParameter(f"{path} would be {content}; name another", param_hint="--output")
+        raise click.BadParameter(f"{path} would be {content}; name another", param_hint=option)
 
 
 def format_of(output: str | None, format_name: str, formats: Collection[str]) -> str:
@@ -84,12 +86,25 @@ def refuse_overwriting(
         taken.add(os.path.realpath(path))
 
 
+def _refuse_log_of_data(ctx: click.Context, param: click.Parameter, path: str | None) -> str | None:
+    """Messages are appended: to a text file, and never to somebody's data."""
+    del ctx, param
+    if path is not None:
+        refuse_name_of_data(path, "a log", (".npz", ".csv", ".html", ".json", ".partial"), "--log-file")
+        check_file(path, "--log-file")
+    return path
+
+
 console_option = gathered(
     "console",
     Console,
     option("-q", "--quiet", is_flag=True, help="Only warnings and errors."),
     option("-v", "--verbose", is_flag=True, help="More about what happens."),
-)
+    option(
+        "--log-file", type=PathName(), metavar="FILE", callback=_refuse_log_of_data,
+        help="Append all messages to FILE, with the time, whatever is shown.",
+    ),
+)  # fmt: skip
 
 
 def memory_option(purpose: str) -> Decorator[Any]:
