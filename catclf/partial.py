@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import os
 import stat
+from collections.abc import Iterator
 
 from catclf.errors import OutputError
 
 SUFFIX = ".partial"
 """Added to the name of the output."""
+
+
+@contextlib.contextmanager
+def alone(output: str, command: str) -> Iterator[None]:
+    """Inside the block no other run of the command writes the same output.
+
+    Raises
+    ------
+    OutputError
+        If another run has begun.
+    """
+    lock = output + ".lock"
+    with opened_alone(lock, command):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(lock)
 
 
 def opened_alone(path: str, command: str) -> io.BufferedRandom:

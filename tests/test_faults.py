@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,7 @@ def test_rows_that_find_no_room_wait_for_some(small_disk: Path, album: Path) -> 
     model = small_disk / "m.npz"
     assert catclf("train", album, "-o", model, "--size", "8", "-i", "1", "-q").returncode == 0
     (small_disk / "filler").write_bytes(bytes(48_000))
+    command: list[str | Path]
     command = ["predict", "-m", model, "-o", small_disk / "rows", *[album / "cat" / "01.png"] * 200]
     done = catclf(*command)
     assert done.returncode == 1
@@ -361,3 +364,18 @@ def test_saved_pictures_of_any_kind_are_still_read(model: Path, tmp_path: Path) 
     path = save_picture(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
     done: Any = catclf("predict", "-m", model, path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_of_two_trainings_of_one_model_the_second_says_so(album: Path, tmp_path: Path) -> None:
+    output = tmp_path / "m.npz"
+    words = ["train", str(album), "-o", str(output), "--size", "8", "--stop", "none", "-i", "10000000"]
+    with subprocess.Popen([sys.executable, "-m", "catclf", *words], stderr=subprocess.PIPE) as first:
+        while not (tmp_path / "m.npz.lock").exists():
+            time.sleep(0.01)
+        second = catclf(*words[:-1], "1")
+        first.send_signal(signal.SIGINT)
+        first.communicate()
+    assert second.returncode == 1
+    assert "m.npz.lock: is in use: another train is writing it" in second.stderr
+    assert first.returncode == 130
+    assert not (tmp_path / "m.npz.lock").exists()

@@ -34,7 +34,7 @@ from catclf.cli.parameters import (
     option,
     options,
 )
-from catclf.partial import SUFFIX
+from catclf.partial import SUFFIX, alone
 from catclf.printable import number_of
 
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -214,7 +214,7 @@ def command(
     progress = report.TrainingProgress(console)
     start = load(resume) if resume is not None else None
     try:
-        with progress, _best_kept(console, output):
+        with alone(output, "train"), progress, _best_kept(console, output):
             fit = train(data, settings, resume=start, progress=progress, processes=True)
             save(fit.model, output)  # in here, where a signal waits
     except TrainingError as exc:
