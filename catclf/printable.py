@@ -13,6 +13,22 @@ def printable(text: str) -> str:
     return text.translate(_SHOWN).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+_LONGEST = 5000  # characters of a message: a path has 4096 bytes at most
+
+
+def shortened(text: str) -> str:
+    """Leave out the middle of what nobody would read.
+
+    Examples
+    --------
+    >>> shortened("short"), len(shortened("x" * 3_000_000))
+    ('short', 5003)
+    """
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+
+
 def looks_like_formula(text: str) -> bool:
     """Whether a spreadsheet would take a cell for a formula.
 

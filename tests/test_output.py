@@ -177,3 +177,15 @@ def test_messages_that_find_no_room_stop_nothing(album: Path, tmp_path: Path) ->
     done = shell(f"catclf train {album} -o {tmp_path}/new.npz --size 8 2> /dev/full")
     assert done.returncode == 0
     assert (tmp_path / "new.npz").exists()
+
+
+def test_a_message_leaves_out_the_middle_of_what_is_long(catclf: Runner, album: Path) -> None:
+    for arguments in (
+        ("train", album, "-o", "m.npz", "-l", "1" + "x" * 100_000),
+        ("predict", "-m", "m" * 3_000_000, album),
+        ("x" * 100_000,),
+    ):
+        refused = catclf(*arguments)
+        assert refused.code in (1, 2)
+        assert " … " in refused.err
+        assert len(refused.err) < 6000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ import click
 
 import catclf
 from catclf.cli import libraries
-from catclf.cli.console import log, report_error, report_interruption
+from catclf.cli.console import log, report_error, report_interruption, report_usage
 from catclf.cli.group import Invocation, LazyGroup
 from catclf.cli.output import abandon_stdout, named_stdout
 from catclf.errors import CatclfError, ConfigError, MissingExtraError, Setting, Text, spelled
@@ -79,7 +80,9 @@ def _guarded(arguments: list[str]) -> int:
     except click.exceptions.Exit as exc:
         return exc.exit_code
     except click.ClickException as exc:
-        exc.show()
+        shown = io.StringIO()
+        exc.show(shown)
+        report_usage(shown.getvalue())
         return exc.exit_code
     except ConfigError as exc:
         report_error(_message((Setting(exc.name), f" {exc.value}: must be ", *exc.rule), invocation))

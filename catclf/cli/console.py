@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from catclf.errors import CatclfError, OutputError, spelled
-from catclf.printable import printable
+from catclf.printable import printable, shortened
 
 
 class _Log:
@@ -43,8 +43,9 @@ class _Log:
     def add(self, message: str) -> None:
         """Append a line with the time; a full disk is no reason to stop."""
         if self._file is not None:
+            now = time.strftime("%Y-%m-%d %H:%M:%S")
             with contextlib.suppress(OSError):
-                self._file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(message)}\n")
+                self._file.write(f"{now} {printable(shortened(message))}\n")
 
 
 log = _Log()
@@ -53,7 +54,15 @@ log = _Log()
 def report_error(message: str) -> None:
     """Say why the program stops."""
     log.add(f"catclf: error: {message}")
-    _write(_coloured("catclf: error:", "red") + " " + printable(message))
+    _write(_coloured("catclf: error:", "red") + " " + printable(shortened(message)))
+
+
+def report_usage(text: str) -> None:
+    """Say how a command was misused, in several lines."""
+    log.add(text.strip().rpartition("\n")[2])
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            click.echo(shortened(text), err=True, nl=False)
 
 
 def report_interruption(outcome: str) -> None:
@@ -109,13 +118,13 @@ class Console:
         """Say something unless quiet."""
         log.add(message)
         if not self._quiet:
-            _write(printable(message))
+            _write(printable(shortened(message)))
 
     def detail(self, message: str) -> None:
         """Say something if verbose."""
         log.add(message)
         if self.verbose:
-            _write(printable(message))
+            _write(printable(shortened(message)))
 
     def failed(self, error: CatclfError, what_now: str) -> None:
         """Say of a picture that it could not be read."""
@@ -126,4 +135,4 @@ class Console:
     def warn(self, message: str) -> None:
         """Say something that must be heard."""
         log.add(f"catclf: warning: {message}")
-        _write(_coloured("catclf: warning:", "yellow") + " " + printable(message))
+        _write(_coloured("catclf: warning:", "yellow") + " " + printable(shortened(message)))

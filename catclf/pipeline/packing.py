@@ -172,7 +172,7 @@ def pack(
                 k, reason = spool.failures[0]
                 raise DataError(labelled.paths[k], reason)
             if resumed:
-                progress.note(f"{resumed} pictures are in {spool.path} already; going on")
+                progress.note(f"{resumed} pictures are in {output}{SUFFIX} already; going on")
             _make_rest(packer, spool, settings.read, progress)
             labels = _write(packer, spool, classes, output, progress)
             spool.remove()
