@@ -329,3 +329,22 @@ def test_brackets_of_a_pattern_stand_for_one_character(
         *[True] * len(left_out),
         *[False] * len(kept),
     ]
+
+
+@pytest.mark.parametrize(("seen", "refused"), [("a/1.png", "b"), ("b/1.png", "b/c")])
+def test_a_folder_that_becomes_a_link_meanwhile_is_not_entered(
+    tmp_path: Path, seen: str, refused: str
+) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for folder in (inside / "a", inside / "b" / "c", outside / "c"):
+        folder.mkdir(parents=True)
+    for folder in (inside / "a", inside / "b", inside / "b" / "c", outside, outside / "c"):
+        (folder / "1.png").write_bytes(b"")
+    pictures = walk(str(inside), lambda path: None)
+    while next(pictures).path != str(inside / seen):
+        pass
+    (inside / "b").rename(tmp_path / "elsewhere")
+    (inside / "b").symlink_to(outside)
+    (found,) = pictures
+    assert found.path == str(inside / refused)
+    assert "was replaced while the folder above it was read" in str(found.error)

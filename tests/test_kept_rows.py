@@ -78,10 +78,10 @@ def test_of_a_damaged_file_the_good_records_are_used(paths: list[Path], tmp_path
     data = partial.read_bytes()
     for kept in range(0, len(data), 7):
         partial.write_bytes(data[:kept])
-        run(output, paths, anew=True)
+        run(output, paths)
         assert output.read_bytes() == WHOLE
         partial.write_bytes(data[:kept] + bytes(len(data) - kept))  # as after a loss of power
-        run(output, paths, anew=True)
+        run(output, paths)
         assert output.read_bytes() == WHOLE
     partial.write_bytes(bytes(4096))
     assert len(run(output, paths)) == 6
@@ -108,6 +108,8 @@ def test_what_is_of_another_run_is_left_alone_unless_it_is_to_go(
     assert partial.read_bytes() == data
     assert len(run(output, paths, anew=True, threshold=1)) == 6
     assert output.read_bytes() == WHOLE
+    partial.write_bytes(data)
+    assert len(run(output, paths[::-1], anew=True)) == 6  # the same options, but other pictures
     partial.write_bytes(b"somebody's notes")
     with pytest.raises(OutputError, match="is not what an interrupted predict leaves"):
         run(output, paths, anew=True)

@@ -39,7 +39,7 @@ class KeptRows:
     settings : mapping
         Whatever the rows depend on but the inputs.
     anew : bool
-        Whether a file that another run has left is to be thrown away.
+        Whether what an earlier run has left is to be thrown away.
 
     Attributes
     ----------
@@ -57,7 +57,8 @@ class KeptRows:
         self._output = output
         self._counts, self._digest, self._has_rows = Counts(), "", False
         self._digests: deque[str] = deque()
-        self._file = RecordFile(output + SUFFIX, "predict", settings, anew, self._fits)
+        fits = _none if anew else self._fits
+        self._file = RecordFile(output + SUFFIX, "predict", settings, drops=anew, fits=fits)
         self.path = self._file.path
         self.resumed = self._counts
 
@@ -121,6 +122,12 @@ class KeptRows:
         self._counts, self._digest = Counts(*map(int, record["counts"])), str(record["digest"])
         self._has_rows = self._has_rows or bool(rows)
         return True
+
+
+def _none(record: Record, rows: bytes) -> bool:
+    """Take no record."""
+    del record, rows
+    return False
 
 
 def _update(digest: hashlib._Hash, picture: Picture) -> None:

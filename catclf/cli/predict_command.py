@@ -106,7 +106,7 @@ _errors_option = option(
 )
 @option(
     "-f", "--force", is_flag=True,
-    help="Replace FILE if it exists, and begin anew where FILE.partial is of another run.",
+    help="Replace FILE if it exists, and begin anew where FILE.partial has rows already.",
 )  # fmt: skip
 @option(
     "--append", is_flag=True,

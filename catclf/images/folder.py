@@ -63,7 +63,7 @@ def walk(
                 on_ignored(entry.path)
                 continue
             entered.add(identity)
-            listings.append((_listing(entry.path), f"{path}/", entry.name))
+            listings.append((_listing(entry.path, None if linked else entry), f"{path}/", entry.name))
         elif is_picture_name(entry.name) and not _leads_to_folder(entry):
             yield Picture(entry.path)
         else:
@@ -79,15 +79,33 @@ def _identity(folder: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _listing(folder: str) -> Iterator[os.DirEntry[str] | DataError]:
-    """Yield the entries of a folder in order, or the one reason why they are not known."""
+def _listing(
+    folder: str, entry: os.DirEntry[str] | None = None
+) -> Iterator[os.DirEntry[str] | DataError]:
+    """Yield the entries of a folder in order, or the one reason why they are not known.
+
+    `entry` is what the folder above it has said of it: one that has been replaced since, as by a link
+    that leads elsewhere, is not listed.
+    """
     try:
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=_path_order)
+            for one in entries:
+                if one.is_dir(follow_symlinks=False):
+                    one.stat(follow_symlinks=False)  # it is remembered
+        if entry is not None and not _is_still(entry):
+            yield DataError(folder, "was replaced while the folder above it was read")
+            return
     except OSError as exc:
         yield DataError(folder, system_reason(exc))
         return
     yield from entries
+
+
+def _is_still(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder is the one that it was when it was listed."""
+    then, now = entry.stat(follow_symlinks=False), os.lstat(entry.path)
+    return (then.st_dev, then.st_ino) == (now.st_dev, now.st_ino)
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
