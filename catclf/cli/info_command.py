@@ -45,7 +45,8 @@ def command(model: str, format_name: str, weights: str | None) -> int:
 
     classifier = load(model)
     if weights is not None:
-        from catclf.report.weights import png, weights_picture
+        from catclf.images.thumbnails import png
+        from catclf.report.weights import weights_picture
 
         drawing = png(weights_picture(classifier))
         with replacing(weights) as file:

@@ -453,7 +453,8 @@ def _explained(
     if folder is None:
         yield from chunks
         return
-    from catclf.report.weights import explanation, png
+    from catclf.images.thumbnails import png
+    from catclf.report.weights import explanation
 
     numbers = count(1)
     for chunk in chunks:

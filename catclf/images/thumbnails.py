@@ -1,4 +1,4 @@
-"""Pixels → the bytes of a small picture file, for pages."""
+"""Pixels → the bytes of a picture file, for people."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ _SMALL = 64  # a side in pixels: above it a JPEG takes a fraction of a PNG
 
 def encoded(pixels: Pixels) -> bytes:
     """Return pixels (h, w, 3) uint8 as a JPEG or, where every pixel of a few counts, as a PNG."""
-    image, buffer = Image.fromarray(pixels), io.BytesIO()
+    image = Image.fromarray(pixels)
     if max(image.size) <= _SMALL:
-        image.save(buffer, "PNG", optimize=True)
-    else:
-        image.save(buffer, "JPEG", quality=80, optimize=True)
+        return png(image)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80, optimize=True)
+    return buffer.getvalue()
+
+
+def png(image: Image.Image) -> bytes:
+    """The bytes of a PNG file, the same for the same picture."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -196,9 +196,9 @@ def check(
     shots: list[Shot] = []
     if gallery:
         looked = [finding for finding in findings if finding.issue != "unreadable"]
-        shots = _shots(
-            looked, sources, margins, _thumbnails(looked, sources, os.fspath(data), processes)
-        )
+        place = {path: k for k, path in enumerate(sources.paths)}
+        thumbnails = _thumbnails(looked, sources, place, os.fspath(data), processes)
+        shots = _shots(looked, sources, place, margins, thumbnails)
     return Check(
         m=labelled.m,
         counts=labelled.counts(),
@@ -327,27 +327,27 @@ def _unusual(sources: Sources, names: list[str]) -> list[Finding]:
 
 
 def _shots(
-    findings: Sequence[Finding], sources: Sources, margins: Vector, thumbnails: dict[str, bytes]
+    findings: Sequence[Finding],
+    sources: Sources,
+    place: dict[str, int],
+    margins: Vector,
+    thumbnails: dict[str, bytes],
 ) -> list[Shot]:
     """The pictures of findings, with what a model that has not seen them calls them."""
     classes, positive = sources.labelled[0].classes, sources.positive
     negative = negative_class(classes, positive)
-    place = {path: k for k, path in enumerate(sources.paths)}
     shots = []
     for number, one in enumerate(findings):
         of_label = float(sigmoid(margins[place[one.path]]))
         doubted = of_label < 0.5
-        if doubted:
-            called = negative if one.label == positive else positive
-        else:
-            called = positive if one.label == positive else negative
+        called = positive if (one.label == positive) != doubted else negative
         shots.append(
             Shot(
                 one.path,
                 called,
                 1 - of_label if doubted else of_label,
                 one.label,
-                others(classes, one.label, called if doubted else one.label),
+                others(classes, one.label, called),
                 thumbnails[one.path] if number < SHOWN else None,
                 one.issue == "unusual",
                 one.issue,
@@ -358,7 +358,11 @@ def _shots(
 
 
 def _thumbnails(
-    findings: Sequence[Finding], sources: Sources, data: str, processes: bool
+    findings: Sequence[Finding],
+    sources: Sources,
+    place: dict[str, int],
+    data: str,
+    processes: bool,
 ) -> dict[str, bytes]:
     """Read the pictures of the first findings again; of those that are gone, what is known is small."""
     paths = list(dict.fromkeys(finding.path for finding in findings[:SHOWN]))
@@ -378,7 +382,6 @@ def _thumbnails(
                 found[row.path] = encoded(row.views[0])
             progress.advanced("pictures for the page", len(found), len(paths))
     assert sources.thumbnails is not None
-    place = {path: k for k, path in enumerate(sources.paths)}
     for path in paths:
         if path not in found:
             found[path] = encoded(sources.thumbnails[place[path]])

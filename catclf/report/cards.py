@@ -63,10 +63,10 @@ class Card(NamedTuple):
 
 def cards(shots: Sequence[Shot]) -> list[Card]:
     """Make a card of each picture, in order; folders are named from the one that holds them all."""
-    files = [shot.path for shot in shots if os.path.isfile(shot.path)]
+    files = {shot.path for shot in shots if os.path.isfile(shot.path)}
     folders = {os.path.dirname(os.path.abspath(path)) for path in files}
     common = os.path.commonpath(folders) if folders else ""
-    return [_card(shot, common) for shot in shots]
+    return [_card(shot, common, shot.path in files) for shot in shots]
 
 
 def key_of(shots: Iterable[Shot], what: str) -> str:
@@ -78,8 +78,7 @@ def key_of(shots: Iterable[Shot], what: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _card(shot: Shot, common: str) -> Card:
-    is_file = os.path.isfile(shot.path)
+def _card(shot: Shot, common: str, is_file: bool) -> Card:
     whole = os.path.abspath(shot.path) if is_file else shot.path
     raw = os.fsencode(whole)
     text = raw.decode("utf-8", "replace")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
+from catclf.images.thumbnails import png
 from catclf.model import Model
 from catclf.pipeline.album import FAILURES_KEPT
 from catclf.pipeline.evaluation import Evaluation
@@ -14,7 +15,7 @@ from catclf.report.cards import cards, key_of
 from catclf.report.figures import evaluation_figures, learning_curve_svg
 from catclf.report.review import CORRECTIONS
 from catclf.report.templates import data_uri, rendered
-from catclf.report.weights import png, weights_picture
+from catclf.report.weights import weights_picture
 
 _CAPTIONS = {
     "roc": ("ROC curve", "How many of the positive pictures are found for how many false alarms."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import cast
 
 import numpy as np
@@ -24,13 +23,6 @@ _CAPTION = 26
 _SIDE = 320  # a picture is enlarged by a whole number until its sides are at least so long
 _GAP = 12
 _COLUMNS = 20  # of the patterns of a dictionary
-
-
-def png(image: Image.Image) -> bytes:
-    """The bytes of a PNG file, the same for the same picture."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def weights_picture(model: Model) -> Image.Image:
