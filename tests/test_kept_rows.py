@@ -237,7 +237,8 @@ def test_append_adds_what_is_not_there_yet(
     first = output.read_bytes()
     assert catclf("predict", *options, album / "cat", album / "dog", "-o", output, "--append").code == 0
     assert output.read_bytes() == whole.read_bytes() != first
-    assert catclf("predict", *options, album, "-o", output, "--append").code == 0
+    again = catclf("predict", *options, album, "-o", output, "--append", "--fail-if-empty")
+    assert (again.code, again.err) == (0, f"already in {output}: 13 pictures\n")
     assert output.read_bytes() == whole.read_bytes()
 
 

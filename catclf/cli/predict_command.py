@@ -243,7 +243,10 @@ def command(
 
         write_page(album_page(_title(paths, files_from), album), report)
         console.say(f"saved {report}: {number_of(sum(album.counts.values()), 'picture')} to review")
-    return tally.exit_code(exit_status, fail_if_empty)
+    met = 0 if before is None else before.met
+    if met:
+        console.say(f"already in {output}: {number_of(met, 'picture')}")
+    return tally.exit_code(exit_status, fail_if_empty, met)
 
 
 def _title(paths: tuple[str, ...], files_from: str | None) -> str:
@@ -400,15 +403,17 @@ class _Tally:
                     "- is the bytes of one picture; for a list of paths use --files-from -"
                 )
 
-    def exit_code(self, exit_status: bool, fail_if_empty: bool) -> int:
+    def exit_code(self, exit_status: bool, fail_if_empty: bool, met: int) -> int:
+        """Say what was not found or read; `met` pictures have a row already."""
         answered, negative, failed = self.counts
+        found = self.counts.total + met
         if failed:
             self._console.say(f"{failed} of {self.counts.total} could not be {self._done}")
-        if not self.counts.total:
+        if not found:
             self._console.say("no pictures found")
         if exit_status:
             return 2 if failed or not answered else int(negative > 0)
-        if not self.counts.total and fail_if_empty:
+        if not found and fail_if_empty:
             return 1
         return 3 if failed else 0
 

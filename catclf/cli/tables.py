@@ -9,6 +9,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from catclf import bounded_json
@@ -189,7 +190,8 @@ def joined(
             between = style.between
 
 
-class RowsOfFile(NamedTuple):
+@dataclass
+class RowsOfFile:
     """A file of rows that more are to be added to.
 
     Attributes
@@ -200,12 +202,15 @@ class RowsOfFile(NamedTuple):
     format_name : str
     paths : set of bytes
         Those of the rows, as they are written.
+    met : int
+        Pictures that were left out so far, since they have a row.
     """
 
     body: bytes
     has_rows: bool
     format_name: str
     paths: frozenset[bytes]
+    met: int = 0
 
     def without(self, pictures: Iterable[Any]) -> Iterator[Any]:
         """Yield pictures whose paths are in none of the rows, and whatever has no path."""
@@ -214,6 +219,8 @@ class RowsOfFile(NamedTuple):
             path = getattr(picture, "path", None)
             if path is None or write(path) not in self.paths:
                 yield picture
+            else:
+                self.met += 1
 
 
 def rows_of_file(file: str, format_name: str) -> RowsOfFile | None:
