@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -52,6 +52,7 @@ class LiveProgress(Progress):
         self.begun = False
         self._console = console
         self._live = live and console.live
+        self._alarm: Any = None  # what handled the signal before
         self._drawn_at = 0.0
         self._shown = False
         self._text, self._text_since = "", 0.0
@@ -62,14 +63,16 @@ class LiveProgress(Progress):
 
     def __enter__(self) -> Self:
         if self._live and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGALRM, lambda number, frame: self._tick())
+            before = signal.signal(signal.SIGALRM, lambda number, frame: self._tick())
+            self._alarm = before or signal.SIG_DFL
             signal.setitimer(signal.ITIMER_REAL, _TICK_SECONDS, _TICK_SECONDS)
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._live and threading.current_thread() is threading.main_thread():
+        if self._alarm is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.signal(signal.SIGALRM, self._alarm)
+            self._alarm = None
         self.erase()
         self._text = ""
 
