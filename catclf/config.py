@@ -479,6 +479,11 @@ class TrainSettings:
         return FEATURES[self.features]
 
     @property
+    def folds(self) -> int | None:
+        """Of cross-validation, which tuning a threshold needs too; None if nobody asked for either."""
+        return self.cv or (None if self.tune_threshold is None else USUAL_FOLDS)
+
+    @property
     def holds_out(self) -> bool:
         """Whether pictures are held out of a fit, for scores or to choose something."""
         scored = (self.cv, self.validation, self.tune_threshold) != (None, None, None)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from catclf.printable import number_of
 from catclf.unread import sentences
 
 if TYPE_CHECKING:  # only the name of a type: this module stays below the descent
     from catclf.descent import Step
+
+T = TypeVar("T")
 
 Advanced = Callable[[str, int, int], None]
 """What every long loop reports to: what, how many are done, of how many."""
@@ -68,6 +70,10 @@ class Progress:
 
     def step(self, step: Step) -> None:
         """Hear of a recorded step."""
+
+    def optional(self, work: Callable[[], T]) -> T | None:
+        """Do work that the result can do without; None if somebody stopped it."""
+        return None if self.interrupted() else work()
 
     def interrupted(self) -> bool:
         """Whether the descent shall stop now and keep the best so far."""

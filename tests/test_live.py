@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -21,7 +22,10 @@ from PIL import Image
 
 from catclf.cli.console import Console
 from catclf.cli.live import LiveProgress
+from catclf.cli.training_report import TrainingProgress
 from catclf.config import DescentSettings, ReadOptions, TrainSettings
+from catclf.model import load
+from catclf.work.signals import Interrupted, signals
 from tests.conftest import Runner, run
 
 SILENT = 1.5  # seconds
@@ -201,16 +205,43 @@ def test_a_log_file_has_everything_with_its_time(
         assert "would be a log; name another" in refused.err
 
 
-def test_an_interrupted_cross_validation_says_that_there_is_no_model(tmp_path: Path) -> None:
-    data = shapes(tmp_path / "data")
-    arguments = ["train", str(data), "--cv", "5", "--stop", "none", "-i", "1000000"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "catclf", *arguments, "-o", str(tmp_path / "m.npz"), "-v"],
-        stderr=subprocess.PIPE,
-    )
-    time.sleep(2)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+def test_an_interrupted_cross_validation_keeps_the_model(tmp_path: Path) -> None:
+    data, model = shapes(tmp_path / "data"), tmp_path / "m.npz"
+    choices = ["--cv", "5", "--stop", "none", "-i", "20000", "--tune-threshold", "f1", "-v"]
+    command = [sys.executable, "-m", "catclf", "train", str(data), *choices, "-o", str(model)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while b"cross-validating" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read().decode()
     assert process.returncode == 130
-    assert said.decode().splitlines()[-1] == "catclf: interrupted: no model was saved"
-    assert not (tmp_path / "m.npz").exists()
+    without = "the model has no scores of it, and its threshold is 0.5"
+    assert f"interrupted before cross-validation was done: {without}\n" in said
+    assert load(str(model)).threshold == 0.5
+
+
+def test_a_second_signal_ends_what_the_first_left_to_be_saved() -> None:
+    def stopped(times: int) -> None:
+        for _ in range(times - 1):
+            with contextlib.suppress(Interrupted):
+                os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with signals.installed(), TrainingProgress(Console()) as progress:
+        progress.descending(10)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert progress.interrupted()
+        assert progress.optional(lambda: 1) is None
+    for times in (1, 2):
+        with signals.installed(), TrainingProgress(Console()) as progress:
+            progress.descending(10)
+            assert progress.optional(lambda: 1) == 1
+            if times == 2:
+                with pytest.raises(Interrupted):
+                    progress.optional(lambda: stopped(2))
+            else:
+                progress.optional(lambda: stopped(1))
+                assert (progress.interrupted(), progress.exit_code) == (True, 130)
+                with pytest.raises(Interrupted):
+                    os.kill(os.getpid(), signal.SIGINT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 
 from catclf.atomic import replacing
@@ -19,7 +19,8 @@ from catclf.descent import Step
 from catclf.errors import TrainingError, spelled
 from catclf.pipeline.training import Fit
 from catclf.printable import number_of
-from catclf.work.signals import signals
+from catclf.progress import T
+from catclf.work.signals import Interrupted, signals
 
 
 class TrainingProgress(LiveProgress):
@@ -56,6 +57,16 @@ class TrainingProgress(LiveProgress):
     def interrupted(self) -> bool:
         """See `Progress`."""
         return signals.received is not None
+
+    def optional(self, work: Callable[[], T]) -> T | None:
+        """See `Progress`."""
+        try:
+            with signals.at_once():
+                return super().optional(work)
+        except Interrupted as exc:
+            if exc.again:
+                raise
+            return None
 
     def step(self, step: Step) -> None:
         """See `Progress`."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import catclf
-from catclf.config import USUAL_FOLDS, TrainSettings, parse_threshold_goal
+from catclf.config import TrainSettings, parse_threshold_goal
 from catclf.descent import Step
 from catclf.errors import ClusterError, ConfigError, DataError, TrainingError
 from catclf.fingerprints import MOST_KEPT, duplicates, kept
@@ -28,6 +28,7 @@ from catclf.fitting import (
     fit,
     prepare,
 )
+from catclf.folds import fold_numbers
 from catclf.images.corrections import Corrections
 from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
@@ -223,6 +224,9 @@ class _Validated(NamedTuple):
     diverged: list[TrainingError]
 
 
+_UNVALIDATED = _Validated(None, 0.5, None, [])
+
+
 def _train(task: Task, cluster: Cluster | None) -> Fit:
     begun = time.perf_counter()
     differences = cluster.differences() if cluster is not None else []
@@ -236,20 +240,26 @@ def _train(task: Task, cluster: Cluster | None) -> Fit:
             check_same_rows(resume.features, problem.encoded.features)
     computing = f"; computing {settings.features}" if problem.encoded is None else ""
     progress.note(f"{problem.m} pictures read{computing}")
+    if settings.folds is not None:  # said before the work, if there are too few pictures
+        fold_numbers(
+            problem.y[trained_on], settings.folds, settings.descent.seed, problem.groups_of(trained_on)
+        )
     prepared = _prepared(problem, trained_on, resume)
-    cv = _cross_validated(prepared, trained_on)
     progress.note(f"descending with the engine {prepared.engine_name}")
     fitted = fit(prepared, trained_on, held_out=sources.held_out, watched=True)
     if fitted.descent.stop_reason == "diverged":
         raise divergence(fitted)
-    model = _model(sources, prepared, fitted, cv, resume)
     try:
         scored = prepared.probabilities(fitted.descent)
+        # Last, so that there is a model to save if somebody stops it.
+        cv = progress.optional(lambda: _cross_validated(prepared, trained_on))
     except ClusterError as exc:
-        exc.model = model
+        exc.model = _model(sources, prepared, fitted, _UNVALIDATED, resume)
         raise
+    validated = cv or _UNVALIDATED
+    model = _model(sources, prepared, fitted, validated, resume)
     warnings = (*differences, *_warnings(sources, fitted, cv))
-    return _fit(sources, prepared, fitted, model, scored, cv, warnings, begun)
+    return _fit(sources, prepared, fitted, model, scored, validated, warnings, begun)
 
 
 def _prepared(problem: Problem, trained_on: Mask, resume: Model | None) -> Prepared:
@@ -263,9 +273,9 @@ def _prepared(problem: Problem, trained_on: Mask, resume: Model | None) -> Prepa
 
 def _cross_validated(prepared: Prepared, trained_on: Mask) -> _Validated:
     problem, settings = prepared.problem, prepared.problem.settings
-    if settings.cv is None and settings.tune_threshold is None:
-        return _Validated(None, 0.5, None, [])
-    folds = settings.cv or USUAL_FOLDS
+    folds = settings.folds
+    if folds is None:
+        return _UNVALIDATED
     problem.progress.note(f"cross-validating in {folds} folds")
     diverged: list[TrainingError] = []
     probabilities = cross_validate(prepared, trained_on, folds, diverged.append)
@@ -341,11 +351,11 @@ def _provenance(
         positives=int(problem.y[trained_on].sum()),
         positive_share=float(problem.shares(trained_on) @ problem.y),
         w_mean=prepared.w_mean(fitted.descent),
-        cv=None if cv is None else _cv_facts(cv, settings.cv or USUAL_FOLDS, _learned_before(sources)),
+        cv=None if cv is None else _cv_facts(cv, settings.folds, _learned_before(sources)),
     )
 
 
-def _cv_facts(cv: Scores, folds: int, learned_before: bool) -> dict[str, Any]:
+def _cv_facts(cv: Scores, folds: int | None, learned_before: bool) -> dict[str, Any]:
     facts, said = cv.to_dict(), {"features_learned_anew": False} if learned_before else {}
     scores = {name: facts[name] for name in ("accuracy", "accuracy_ci95", "roc_auc")}
     return {"folds": folds, **scores, **said}
@@ -397,7 +407,7 @@ def _fit(
     )
 
 
-def _warnings(sources: Sources, fitted: Fitted, cv: _Validated) -> Iterator[str]:
+def _warnings(sources: Sources, fitted: Fitted, cv: _Validated | None) -> Iterator[str]:
     problem, trained_on = sources.problem, sources.trained_on
     yield from duplicates(sources.marks, sources.paths, problem.y, trained_on)
     yield from _near_duplicates(sources)
@@ -420,7 +430,10 @@ def _warnings(sources: Sources, fitted: Fitted, cv: _Validated) -> Iterator[str]
             f"what the features {name!r} have learned is in {sources.labelled[0].source}, from all its"
             " pictures: scores of those held out may flatter"
         )
-    if cv.diverged:
+    if cv is None:
+        without = "" if problem.settings.tune_threshold is None else ", and its threshold is 0.5"
+        yield f"interrupted before cross-validation was done: the model has no scores of it{without}"
+    elif cv.diverged:
         first = cv.diverged[0]
         yield (
             f"in cross-validation {len(cv.diverged)} folds are scored at a point before the end: the "
@@ -431,7 +444,7 @@ def _warnings(sources: Sources, fitted: Fitted, cv: _Validated) -> Iterator[str]
             f"the model does not remember its pictures, which are more than {MOST_KEPT}: "
             "eval will not know them again"
         )
-    if cv.scores is not None and not cv.scores.beats_baseline:
+    if cv is not None and cv.scores is not None and not cv.scores.beats_baseline:
         yield "in cross-validation these features are no better than always naming the more common class"
 
 

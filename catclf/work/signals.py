@@ -60,11 +60,18 @@ def left_to_others() -> None:
 
 
 class Interrupted(BaseException):
-    """A signal asked the program to stop; not an Exception, so that nothing swallows it."""
+    """A signal asked the program to stop; not an Exception, so that nothing swallows it.
 
-    def __init__(self, signal_number: int) -> None:
+    Attributes
+    ----------
+    signal_number : int
+    again : bool
+        Whether it is not the first.
+    """
+
+    def __init__(self, signal_number: int, again: bool = False) -> None:
         super().__init__(signal_number)
-        self.signal_number = signal_number
+        self.signal_number, self.again = signal_number, again
 
 
 class Signals:
@@ -73,7 +80,7 @@ class Signals:
     Attributes
     ----------
     received : int or None
-        Number of a signal that was kept. A second one is never kept.
+        Number of the first signal. A second one always raises.
     """
 
     def __init__(self) -> None:
@@ -103,6 +110,15 @@ class Signals:
         finally:
             self._deferring = False
 
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal that comes inside the block raise, in a `deferred` block too."""
+        before, self._deferring = self._deferring, False
+        try:
+            yield
+        finally:
+            self._deferring = before
+
     def raise_received(self) -> None:
         """Act upon a signal that was kept."""
         if self.received is not None:
@@ -110,9 +126,9 @@ class Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if not self._deferring or self.received is not None:
-            raise Interrupted(number)
-        self.received = number
+        again, self.received = self.received is not None, self.received or number
+        if again or not self._deferring:
+            raise Interrupted(number, again)
 
 
 signals = Signals()
