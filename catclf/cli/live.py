@@ -46,12 +46,15 @@ class LiveProgress(Progress):
     ----------
     begun : bool
         Whether anything was reported as done.
+    shown : bool
+        Whether anybody sees how far it is.
     """
 
     def __init__(self, console: Console, live: bool = True) -> None:
         self.begun = False
         self._console = console
         self._live = live and console.live
+        self.shown = self._live or console.verbose
         self._alarm: Any = None  # what handled the signal before
         self._drawn_at = 0.0
         self._shown = False

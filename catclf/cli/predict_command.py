@@ -220,6 +220,7 @@ def command(
         on_ignored=ignored.add,
         progress=progress,
         watch=watch,
+        total=_total(paths, files_from, null, read) if progress.shown else 0,
     )
     done = "read" if link_to is None and copy_to is None else "read or sorted"
     tally = _Tally(classifier.positive, console, done, Counts() if kept is None else kept.resumed)
@@ -336,6 +337,15 @@ def _inputs(paths: Iterable[str], files_from: str | None, null: bool) -> Iterato
                 yield from listed(file, files_from, null)
         except OSError as exc:
             raise DataError(files_from, system_reason(exc)) from exc
+
+
+def _total(paths: Iterable[str], files_from: str | None, null: bool, read: ReadOptions) -> int:
+    """How many pictures there are; 0 if only reading them would say."""
+    from catclf.images.inputs import number_in
+
+    if "-" in paths or (files_from is not None and not os.path.isfile(files_from)):
+        return 0  # what comes through a pipe comes once
+    return number_in(_inputs(paths, files_from, null), read)
 
 
 class _Ignored:

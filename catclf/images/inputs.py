@@ -84,6 +84,19 @@ def pictures_of(
             yield Picture("-", stream=item)
 
 
+def number_in(inputs: Iterable[Input], options: ReadOptions) -> int:
+    """Count the pictures that paths stand for and open nothing; 0 if that cannot be known so."""
+    taken, total = Taken(options.exclude, options.follow), 0
+    for item in inputs:
+        path = os.fspath(item) if isinstance(item, str | os.PathLike) else None
+        kind = None if path is None else kind_of(path)
+        if path is None or kind not in ("folder", "file"):
+            return 0
+        pictures = walk(path, lambda ignored: None, taken) if kind == "folder" else (path,)
+        total += sum(1 for _ in pictures)
+    return total
+
+
 def _at(
     path: str,
     options: ReadOptions,

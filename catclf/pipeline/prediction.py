@@ -124,30 +124,51 @@ def predict_chunks(
     progress: Progress | None = None,
     processes: bool = True,
     watch: Watch = iter,
+    total: int = 0,
 ) -> Generator[list[Prediction], None, None]:
     """Yield all predictions that are there at a time, as `predict` does one by one.
 
-    The parameters are those of `predict`, and two more. `processes` is whether many pictures may be
+    The parameters are those of `predict`, and three more. `processes` is whether many pictures may be
     scored in worker processes, which need not take turns as threads do. The program that calls it then
     has no threads of its own, or can be imported anew by its worker processes. Through `watch` all
-    pictures go before they are scored; what it leaves out is not.
+    pictures go before they are scored; what it leaves out is not. `total` is how many there are,
+    for `progress`; 0 if nobody knows.
     """
     read = read or ReadOptions()
     (model,) = loaded([model], prior, read, may_be_rows(inputs))
     kept = ((model.view,) if keep_pixels else ()) + ((PREVIEW,) if previews else ())
     scorer = Scorer((model,), read.of_size(model.size), kept=kept)
     pictures = pictures_of(inputs, scorer.options, on_ignored, [model], whole=keep_pixels)
-    progress, done = progress or Progress(), 0
-    with closing(scored(scorer, watch(pictures), processes, progress)) as answers:
+    progress, found, let_through = progress or Progress(), _Counter(), _Counter()
+    done, wanted = 0, let_through.counted(watch(found.counted(pictures)))
+    with closing(scored(scorer, wanted, processes, progress)) as answers:
         for some in answers:
             done += len(some)
-            progress.advanced("pictures scored", done, 0)
+            left = total - (found.count - let_through.count)
+            progress.advanced("pictures scored", done, left if done <= left else 0)
             errors = (answer.error for answer in some) if read.on_error == "fail" else ()
             failed = next(((k, error) for k, error in enumerate(errors) if error is not None), None)
             good = some if failed is None else some[: failed[0]]
             yield _predictions(model, good, threshold, keep_pixels, previews)
             if failed is not None:
                 raise failed[1]
+
+
+class _Counter:
+    """Counts the pictures that pass.
+
+    Attributes
+    ----------
+    count : int
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def counted(self, pictures: Iterator[Picture | Waiting]) -> Iterator[Picture | Waiting]:
+        for picture in pictures:
+            self.count += isinstance(picture, Picture)
+            yield picture
 
 
 def may_be_rows(inputs: Inputs) -> bool:
