@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from catclf.pipeline.packing import pack as pack
     from catclf.pipeline.prediction import Prediction as Prediction
     from catclf.pipeline.prediction import predict as predict
+    from catclf.pipeline.rates import RateResult as RateResult
+    from catclf.pipeline.rates import compare_rates as compare_rates
     from catclf.pipeline.suggesting import Suggested as Suggested
     from catclf.pipeline.suggesting import suggest as suggest
     from catclf.pipeline.training import Fit as Fit
@@ -55,6 +57,7 @@ _HOMES = {
     "pipeline.evaluation": "Evaluation evaluate",
     "pipeline.packing": "Packed pack",
     "pipeline.prediction": "Prediction predict",
+    "pipeline.rates": "RateResult compare_rates",
     "pipeline.suggesting": "Suggested suggest",
     "pipeline.training": "Fit train",
     "sample_data": "sample",
@@ -62,6 +65,11 @@ _HOMES = {
 _HOME_OF = {name: f"catclf.{module}" for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = sorted(_HOME_OF)
+
+
+def __dir__() -> list[str]:
+    """Public names, for Tab."""
+    return [*__all__, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

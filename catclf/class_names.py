@@ -63,7 +63,7 @@ def united(names: Sequence[str]) -> dict[str, str]:
     return {name: chosen[bare(name)] for name in names}
 
 
-def told(names: Iterable[str], written: dict[str, str]) -> list[str]:
+def merged(names: Iterable[str], written: dict[str, str]) -> list[str]:
     """Sentences on names that were taken for one class."""
     groups: dict[str, list[str]] = {}
     for name in names:

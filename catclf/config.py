@@ -89,7 +89,7 @@ class FeatureKind(_Kind):
     mirrored : bool
         Whether a picture and its mirror image have the same row, so that ``flip`` changes nothing.
     on_photographs : str or None
-        The features to try on photographs in the place of these.
+        The features to try on photographs instead of these.
     drawn : "map", "patterns" or None
         How w can be drawn: where in the picture its numbers belong, or as what they look for.
     right_with_few : tuple of (int, float)
@@ -207,7 +207,7 @@ def _check(holds: bool, name: str, value: object, *rule: Text) -> None:
 
 
 def _check_choice(name: str, value: str, *choices: str) -> None:
-    _check(value in choices, name, value, "one of " + ", ".join(choices))
+    _check(value in choices, name, value, "must be one of " + ", ".join(choices))
 
 
 def _is_positive(value: float) -> bool:
@@ -266,10 +266,10 @@ class ReadOptions:
     def __post_init__(self) -> None:
         _check_choice("on_error", self.on_error, *ON_ERROR)
         size_fits = self.size is None or 1 <= self.size <= LARGEST_SIZE
-        _check(size_fits, "size", self.size, f"between 1 and {LARGEST_SIZE}")
-        _check(self.memory > 0, "memory", self.memory, "a positive number of bytes")
-        _check(self.jobs is None or self.jobs > 0, "jobs", self.jobs, "a positive number")
-        _check(self.max_pixels > 0, "max_pixels", self.max_pixels, "a positive number")
+        _check(size_fits, "size", self.size, f"must be between 1 and {LARGEST_SIZE}")
+        _check(self.memory > 0, "memory", self.memory, "must be a positive number of bytes")
+        _check(self.jobs is None or self.jobs > 0, "jobs", self.jobs, "must be a positive number")
+        _check(self.max_pixels > 0, "max_pixels", self.max_pixels, "must be a positive number")
 
     @property
     def cores(self) -> int:
@@ -286,14 +286,16 @@ class ReadOptions:
         ConfigError
             If there is a size already.
         """
-        _check(self.size is None, "size", self.size, f"left out: the model takes pictures of {size}")
+        _check(
+            self.size is None, "size", self.size, f"cannot be chosen: the model takes pictures of {size}"
+        )
         return replace(self, size=size)
 
 
 def _check_encoder(read: ReadOptions, kind: FeatureKind) -> None:
     for name in ("encoder", "encoder_output"):
         value, able = getattr(read, name), [*own_views()]
-        rule = f"left out: {kind.name} features need no network, unlike {' and '.join(able)}"
+        rule = f"cannot be used with {kind.name} features, only with {' and '.join(able)}"
         _check(value is None or kind.own_view, name, value, rule)
 
 
@@ -325,6 +327,8 @@ class DescentSettings:
         Of everything that is drawn at random.
     patience : int or None
         Stop after this many steps without a lower validation cost, and keep the best.
+    record_every : int or None
+        Record every so many steps too, besides those that are recorded anyway.
     """
 
     loss: str = "cross-entropy"
@@ -337,6 +341,7 @@ class DescentSettings:
     start: str = "zeros"
     seed: int = 0
     patience: int | None = None
+    record_every: int | None = None
 
     def __post_init__(self) -> None:
         _check_choice("loss", self.loss, *LOSS_NAMES)
@@ -347,22 +352,26 @@ class DescentSettings:
             rate == "auto" or (not isinstance(rate, str) and _is_positive(rate)),
             "learning_rate",
             rate,
-            "a positive number or auto",
+            "must be a positive number or auto",
         )
         _check(
             l2 is None or l2 == "auto" or (not isinstance(l2, str) and math.isfinite(l2) and l2 >= 0),
             "l2",
             l2,
-            "zero, a positive number or auto",
+            "must be zero, a positive number or auto",
         )
-        _check(self.iterations >= 0, "iterations", self.iterations, "zero or more")
-        _check(_is_positive(self.epsilon), "epsilon", self.epsilon, "a positive number")
-        _check(momentum is None or 0 <= momentum < 1, "momentum", momentum, "at least 0 and below 1")
-        _check(self.seed >= 0, "seed", self.seed, "zero or more")
-        _check(self.patience is None or self.patience > 0, "patience", self.patience, "positive")
+        _check(self.iterations >= 0, "iterations", self.iterations, "must be zero or more")
+        _check(_is_positive(self.epsilon), "epsilon", self.epsilon, "must be a positive number")
+        _check(
+            momentum is None or 0 <= momentum < 1, "momentum", momentum, "must be at least 0 and below 1"
+        )
+        _check(self.seed >= 0, "seed", self.seed, "must be zero or more")
+        for name in ("patience", "record_every"):
+            number = getattr(self, name)
+            _check(number is None or number > 0, name, number, "must be a positive number")
 
     def usual_for(self, kind: FeatureKind, m: int | None = None) -> DescentSettings:
-        """Return the same with what is usual for the features in the place of None.
+        """Return the same with what is usual for the features instead of None.
 
         Where the usual penalty depends on the number of pictures, it stays None without `m`.
         """
@@ -391,7 +400,9 @@ def parse_threshold_goal(text: str) -> tuple[str, float | None]:
         bound = float(value)
     except ValueError:
         bound = math.nan
-    wanted = ", ".join(THRESHOLD_GOALS) + ", precision=P or recall=R with P and R from 0 to 1"
+    wanted = (
+        "must be " + ", ".join(THRESHOLD_GOALS) + ", precision=P or recall=R with P and R from 0 to 1"
+    )
     _check(goal in THRESHOLD_BOUNDS and 0 <= bound <= 1, "tune_threshold", text, wanted)
     return goal, bound
 
@@ -451,26 +462,26 @@ class TrainSettings:
         share = self.validation
         is_path = isinstance(share, str | PathLike)
         share_fits = share is None or is_path or (isinstance(share, float) and 0 < share < 1)
-        _check(share_fits, "validation", share, "a share above 0 and below 1, or a path")
-        _check(self.cv is None or self.cv >= 2, "cv", self.cv, "at least 2 folds")
+        _check(share_fits, "validation", share, "must be a share above 0 and below 1, or a path")
+        _check(self.cv is None or self.cv >= 2, "cv", self.cv, "must be at least 2")
         if self.tune_threshold is not None:
             parse_threshold_goal(self.tune_threshold)
-        rule = f"left out: {self.features} features are not made of mirror images"
+        rule = f"cannot be used with {self.features} features"
         _check(not (self.flip and self.kind.at_reading), "flip", self.flip, rule)
         _check_encoder(self.read, self.kind)
         _check(
             self.descent.patience is None or self.validation is not None,
             "patience",
             self.descent.patience,
-            "used together with ",
+            "requires ",
             Setting("validation"),
         )
         if self.read.scheduler is not None:
             able = [name for name, engine in ENGINES.items() if "workers" in engine.reads]
-            rule = f"auto or {' or '.join(able)} where there is a scheduler"
+            rule = f"must be auto or {' or '.join(able)} with a scheduler"
             _check(self.engine in ("auto", *able), "engine", self.engine, rule)
             able = [name for name, kind in FEATURES.items() if not kind.learns]
-            rule = f"{' or '.join(able)} where there is a scheduler: others are learned on this machine"
+            rule = f"must be {' or '.join(able)} with a scheduler: others are learned on this machine"
             _check(not self.kind.learns, "features", self.features, rule)
 
     @property
@@ -491,7 +502,7 @@ class TrainSettings:
 
     @property
     def usual_descent(self) -> DescentSettings:
-        """`descent` with the features' penalty and momentum in the place of None."""
+        """`descent` with the features' penalty and momentum instead of None."""
         return self.descent.usual_for(self.kind)
 
 
@@ -510,7 +521,7 @@ class PackSettings:
     labels : path or None
         As in `TrainSettings`; pictures that are left out are not packed.
     seed : int
-        Of what is drawn at random where features are learned.
+        Random seed for features that are learned.
     """
 
     read: ReadOptions = ReadOptions()
@@ -521,10 +532,10 @@ class PackSettings:
 
     def __post_init__(self) -> None:
         _check_choice("features", self.features, *FEATURES)
-        rule = "left out: only rows of features that do not learn are made on a cluster, such as network"
+        rule = f"requires {' or '.join(own_views())} features: others are packed on this machine"
         made = self.kind.own_view or self.read.scheduler is None
         _check(made, "scheduler", self.read.scheduler, rule)
-        _check(self.seed >= 0, "seed", self.seed, "zero or more")
+        _check(self.seed >= 0, "seed", self.seed, "must be zero or more")
         _check_encoder(self.read, self.kind)
 
     @property
@@ -567,7 +578,7 @@ class CheckSettings:
 
     def __post_init__(self) -> None:
         _check_features(self.features, self.read)
-        _check(self.seed >= 0, "seed", self.seed, "zero or more")
+        _check(self.seed >= 0, "seed", self.seed, "must be zero or more")
 
 
 @dataclass(frozen=True)
@@ -592,4 +603,4 @@ class NextSettings:
 
     def __post_init__(self) -> None:
         _check_features(self.features, self.read)
-        _check(self.seed >= 0, "seed", self.seed, "zero or more")
+        _check(self.seed >= 0, "seed", self.seed, "must be zero or more")

@@ -58,7 +58,7 @@ def _length(engine: Engine, v: Coordinates, bias_factor: float) -> float:
 
 
 class _Shares:
-    """r = z · shares, or values of our own in the place of z; there are no losses."""
+    """r = z · shares, or values of our own instead of z; there are no losses."""
 
     def __init__(self, shares: Vector, values: Vector | None = None) -> None:
         self._shares = shares

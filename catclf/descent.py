@@ -182,7 +182,7 @@ def descending(
     minus_rate = np.array(-rate)  # a number would be made into an array in every step
     c = before = engine.start() if start is None else start
     momentum = _Momentum(settings.momentum, c) if settings.momentum else None
-    step, due, beside = 0, 0, -1
+    step = planned = due = 0
     gradient_norm = step_norm = math.nan
     reason: str | None = None
     while True:
@@ -209,15 +209,19 @@ def descending(
             cost, validation_cost = objective.costs(losses, squared_norm)
         if recorded:
             row = Step(step, cost, gradient_norm, step_norm, rate, validation_cost)
-            due = next_recorded(step)
-            if step == beside and reason is None:
-                watch.note(row)
-            else:
+            beside = []
+            if step == planned or reason is not None:
                 reason = watch.record(_Point(c, row), reason)
-                if swings and due > step + 1:
-                    due = beside = step + 1
+                planned = next_recorded(step)
+                if swings:
+                    beside.append(step + 1)
+            else:
+                watch.note(row)
             if reason is not None:
                 return watch.result(reason)
+            if settings.record_every is not None:
+                beside.append(step + settings.record_every - step % settings.record_every)
+            due = min([planned, *beside])
         before = c
         if bias_factor != 1.0:
             engine.shift(dc, (bias_factor - 1.0) * engine.bias(dc))
@@ -251,7 +255,7 @@ class _Stop:
 class _Momentum:
     """Nesterov's method: v⁺ = c⁺ + β (c⁺ − c), where c⁺ = v − α ∇J(v) is the plain step from v.
 
-    It is begun anew whenever the cost has risen (O'Donoghue and Candès 2015).
+    It is restarted whenever the cost has risen (O'Donoghue and Candès 2015).
     """
 
     def __init__(self, beta: float, c: Coordinates) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:  # only the name of a type: this module imports nothing
+    from catclf.descent import Step
 
 
 class Setting(NamedTuple):
@@ -53,7 +56,7 @@ class ConfigError(CatclfError, ValueError):
     value : object
         What it was set to.
     rule : str or Setting, in several parts
-        What it must be, as a phrase that follows "must be".
+        What it must be, or why it cannot be that, as a clause.
     """
 
     def __init__(self, name: str, value: object, *rule: Text) -> None:
@@ -64,7 +67,7 @@ class ConfigError(CatclfError, ValueError):
 
     def parts(self) -> Iterable[Text]:
         """See `CatclfError`."""
-        return (f"{self.name} = {self.value!r}: must be ", *self.rule)
+        return (f"{self.name} = {self.value!r}: ", *self.rule)
 
 
 class _FileError(CatclfError):
@@ -164,13 +167,19 @@ class TrainingError(CatclfError):
         The cost at that step.
     advice : str or Setting, in several parts
         What to do, as a sentence.
+
+    Attributes
+    ----------
+    history : tuple of Step
+        The steps recorded until then.
     """
 
-    def __init__(self, step: int, cost: float, *advice: Text) -> None:
+    def __init__(self, step: int, cost: float, *advice: Text, history: tuple[Step, ...] = ()) -> None:
         super().__init__(step, cost, *advice)
         self.step = step
         self.cost = cost
         self.advice = advice
+        self.history = history
 
     def parts(self) -> Iterable[Text]:
         """See `CatclfError`."""

@@ -115,7 +115,7 @@ class PictureClassifier:
         everything = np.ones(len(inputs), dtype=bool)
         given = inputs.ndim == 2
         if given and self.flip:
-            raise ConfigError("flip", self.flip, "False where X is not pictures")
+            raise ConfigError("flip", self.flip, "must be False where X is not pictures")
         encoded = Encoded(_Rows(inputs.shape[1]), problem.pictures) if given else None
         if not given and problem.settings.kind.own_view:
             encoded = _encoded(problem)

@@ -64,7 +64,7 @@ def duplicates(
     for found, what in (
         (pairs, "more than once"),
         (torn, "with different labels"),
-        (leaked, "both held out and trained on, which flatters the validation"),
+        (leaked, "both held out and trained on, which makes the scores too good"),
     ):
         if found:
             k, other = found[0]

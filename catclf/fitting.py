@@ -69,6 +69,11 @@ class Problem:
         """Settings of the descent, with what is usual for the features."""
         return self.settings.usual_descent
 
+    def with_learning_rate(self, rate: float) -> Problem:
+        """Return the same with another learning rate."""
+        descent = replace(self.settings.descent, learning_rate=rate)
+        return replace(self, settings=replace(self.settings, descent=descent))
+
     @property
     def has_groups(self) -> bool:
         """Whether any pictures stay together."""
@@ -129,7 +134,7 @@ class Prepared:
 
     @property
     def features(self) -> Features:
-        """What x is made of."""
+        """Features to train on."""
         return self.encoded.features
 
     @property
@@ -162,11 +167,11 @@ class Prepared:
             return w, b
         return self.standardisation.fold(w, b)
 
-    def w_mean(self, descent: Descent) -> float | None:
-        """Return wᵀμ, μ being the mean row of the pictures trained on, where that is known."""
+    def mean_contributions(self, descent: Descent) -> Vector | None:
+        """w ⊙ μ (n_x,), μ being the mean row of the pictures trained on, where that is known."""
         if self.standardisation is None:
             return None
-        return float(self.parameters(descent)[0] @ self.standardisation.mean)
+        return self.parameters(descent)[0] * self.standardisation.mean
 
 
 def encode(problem: Problem, train: Mask, features: Features | None = None) -> Encoded:
@@ -205,7 +210,7 @@ def encode(problem: Problem, train: Mask, features: Features | None = None) -> E
 
 def _refuse_memory(settings: TrainSettings, items: Store, what: str) -> None:
     needed = math.prod(items.shape) * items[:0].itemsize
-    rule = f"{needed} or more: {what} at once"
+    rule = f"must be {needed} or more: {what} at once"
     raise ConfigError("memory", settings.read.memory, rule)
 
 
@@ -366,6 +371,7 @@ def divergence(fitted: Fitted) -> TrainingError:
         f"The learning rate {rate:.6g} is too large for these features: use ",
         Setting("learning_rate", "auto"),
         f" or {1 / fitted.curvature:.3g} (the limit of stability is {2 / fitted.curvature:.3g}).",
+        history=fitted.descent.history,
     )
 
 
@@ -478,7 +484,7 @@ def cross_validate(
 ) -> Vector:
     """Out-of-fold probabilities of the pictures `train`, in order.
 
-    Everything that is learned is learned anew in each fold from the other folds' pictures: features,
+    Everything that is learned is learned again in each fold from the other folds' pictures: features,
     standardisation, penalty and parameters.
 
     Parameters
@@ -509,8 +515,8 @@ def cross_validate(
         problem.progress.advanced("folds cross-validated", next(done), folds)
         return fitted, prepared.probabilities(fitted.descent)
 
-    engine, learned_anew = whole.engine, whole.features.kind.learns and problem.encoded is None
-    if isinstance(engine, Standardised) and not learned_anew:
+    engine, learned_again = whole.engine, whole.features.kind.learns and problem.encoded is None
+    if isinstance(engine, Standardised) and not learned_again:
         w0 = start_weights(problem.descent, engine.n_x)
         fits = []
         for rest, _ in masks:
@@ -519,8 +525,8 @@ def cross_validate(
             fold = replace(whole, standardisation=standardisation, engine=on_same_rows)
             fits.append(on_same_rows.through(of_fold(fold, rest)))
         found = run(engine.engine, together(fits))
-    elif learned_anew or whole.resumed or whole.standardisation is not None:
-        encoded, found = None if learned_anew else whole.encoded, []
+    elif learned_again or whole.resumed or whole.standardisation is not None:
+        encoded, found = None if learned_again else whole.encoded, []
         for rest, _ in masks:
             fold = prepare(problem, rest, encoded=encoded)
             found.append(run(fold.engine, of_fold(fold, rest)))

@@ -48,7 +48,7 @@ def fold_numbers(
     for value in _CLASSES:
         members = parts.of_class(value)
         if len(members) < folds:
-            raise parts.too_few(value, f"for {folds} folds", "take fewer folds, or add")
+            raise parts.too_few(value, f"for {folds} folds", "use fewer folds, or add")
         sizes = parts.sizes(value)
         # Those of the other class that have pictures of this one as well were dealt with it.
         filled = np.bincount(of_group[of_group >= 0], sizes[of_group >= 0], folds).tolist()

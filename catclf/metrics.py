@@ -96,17 +96,17 @@ class Confusion:
 
     @property
     def precision(self) -> float | None:
-        """Tp / (tp + fp); None when nothing is called positive."""
+        """Precision, tp / (tp + fp); None when nothing is called positive."""
         return _ratio(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> float | None:
-        """Tp / (tp + fn); None without positives."""
+        """Recall, tp / (tp + fn); None without positives."""
         return _ratio(self.tp, self.tp + self.fn)
 
     @property
     def specificity(self) -> float | None:
-        """Tn / (tn + fp); None without negatives."""
+        """Specificity, tn / (tn + fp); None without negatives."""
         return _ratio(self.tn, self.tn + self.fp)
 
     @property
@@ -160,14 +160,14 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
 
 
 def baseline_accuracy(y: ArrayLike) -> float | None:
-    """Accuracy of always naming this very data's more common class, in [0.5, 1]; None at m = 0."""
+    """Accuracy of always answering with the more common class of y, in [0.5, 1]; None at m = 0."""
     (positive,) = _labels(y=y)
     positives = int(np.count_nonzero(positive))
     return _ratio(max(positives, len(positive) - positives), len(positive))
 
 
 def training_baseline(y: ArrayLike, *, positives: int, negatives: int) -> float | None:
-    """Accuracy on this data of always naming the more common class of the training data, in [0, 1].
+    """Accuracy here of always answering with the more common class of the training data, in [0, 1].
 
     `positives` and `negatives` count the training data; None when they are equal, or at m = 0.
     """
@@ -177,19 +177,21 @@ def training_baseline(y: ArrayLike, *, positives: int, negatives: int) -> float 
     return _ratio(int(np.count_nonzero(positive == (positives > negatives))), len(positive))
 
 
-def verdict(correct: int, n: int, baseline: float | None) -> str:
+def verdict(correct: int, n: int, baseline: float | None, common: str = "") -> str:
     """Say whether `correct` of `n` pictures are more than `baseline`, a constant answer's accuracy.
 
-    Better or worse only if the 95 % `wilson_interval` of the accuracy leaves the baseline out.
+    Better or worse only if the 95 % `wilson_interval` of the accuracy excludes the baseline. `common` is
+    the name of the more common class, if it is known.
     """
     interval = wilson_interval(correct, n)
     if interval is None or baseline is None:
-        return "no verdict: there are no pictures to judge by"
+        return "no verdict: there are no pictures to score"
     low, high = interval
     is_above, is_below = low > baseline, high < baseline
     word = "better than" if is_above else "worse than" if is_below else "not distinguishable from"
     facts = f"accuracy {correct / n:.3f}, 95 % interval {low:.3f}\u2013{high:.3f}"
-    return f"{word} always naming the more common class ({facts}, baseline {baseline:.3f})"
+    answer = f"{common!r}, the more common class" if common else "with the more common class"
+    return f"{word} always answering {answer} ({facts}, baseline {baseline:.3f})"
 
 
 # ---- over all thresholds
@@ -212,7 +214,7 @@ class PrecisionRecallCurve(NamedTuple):
 
 
 def _steps(positive: Mask, p: Vector) -> tuple[Counts, Counts, Vector]:
-    """Tp and fp (k,) when everything down to each of the k distinct probabilities is called."""
+    """Count tp and fp (k,) when everything down to each of the k distinct probabilities is called."""
     values, inverse = np.unique(p, return_inverse=True)
     tp = np.bincount(inverse[positive], minlength=len(values))[::-1].cumsum()
     fp = np.bincount(inverse[~positive], minlength=len(values))[::-1].cumsum()
@@ -505,8 +507,16 @@ class Scores:
     verdict: str
 
     @property
+    def accuracy_text(self) -> str:
+        """The accuracy with its interval, for people."""
+        if self.accuracy is None or self.accuracy_ci95 is None:
+            return "–"
+        low, high = self.accuracy_ci95
+        return f"{self.accuracy:.3f} ({low:.3f}–{high:.3f})"
+
+    @property
     def beats_baseline(self) -> bool:
-        """Whether the accuracy is above the baseline, its 95 % interval left out."""
+        """Whether the accuracy is above the baseline, all of its 95 % interval."""
         if self.accuracy_ci95 is None or self.baseline_accuracy is None:
             return False
         return self.accuracy_ci95[0] > self.baseline_accuracy
@@ -517,9 +527,16 @@ class Scores:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
 
 
-def score(y: ArrayLike, p: ArrayLike, threshold: float = 0.5) -> Scores:
-    """Compute all `Scores` of probabilities p (m,) against labels y (m,)."""
+def score(
+    y: ArrayLike, p: ArrayLike, threshold: float = 0.5, names: tuple[str, str] = ("", "")
+) -> Scores:
+    """Compute all `Scores` of probabilities p (m,) against labels y (m,).
+
+    `names` are those of the classes 0 and 1, for the verdict.
+    """
     c = confusion(y, p, threshold)
+    positives, negatives = c.tp + c.fn, c.tn + c.fp
+    common = "" if positives == negatives else names[positives > negatives]
     baseline = baseline_accuracy(y)
     return Scores(
         n=c.n,
@@ -538,5 +555,5 @@ def score(y: ArrayLike, p: ArrayLike, threshold: float = 0.5) -> Scores:
         log_likelihood=log_likelihood(y, p),
         brier=brier(y, p),
         baseline_accuracy=baseline,
-        verdict=verdict(c.tp + c.tn, c.n, baseline),
+        verdict=verdict(c.tp + c.tn, c.n, baseline, common),
     )

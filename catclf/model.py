@@ -24,6 +24,7 @@ from catclf.decoding import BEFORE, USUAL, Decoding
 from catclf.errors import ConfigError, ModelFileError, OutputError, system_reason
 from catclf.features import Features, FeaturesClass, view_of
 from catclf.logistic import Vector, sigmoid
+from catclf.printable import number_of
 from catclf.provenance import Provenance
 from catclf.regular import open_regular
 from catclf.unusual import Usual
@@ -41,7 +42,7 @@ _LARGEST_HEADER = 4096
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model is the same bytes whenever it is saved
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A trained classifier.
 
@@ -79,6 +80,12 @@ class Model:
     fingerprints: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     history: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, len(HISTORY_COLUMNS))))
     usual: Usual | None = None
+
+    def __repr__(self) -> str:
+        kind, m = self.features.kind.name, self.training.m
+        trained = "" if m is None else f", trained on {number_of(m, 'picture')}"
+        names = f"{self.positive!r} or {self.negative!r}"
+        return f"<{type(self).__name__}: {names}, {kind} of {self.size}×{self.size}{trained}>"
 
     @property
     def size(self) -> int:
@@ -124,9 +131,10 @@ class Model:
         """
         before = self.training.positive_share
         if not 0 < share < 1:
-            raise ConfigError("prior", share, "above 0 and below 1")
+            raise ConfigError("prior", share, "must be above 0 and below 1")
         if before is None or not 0 < before < 1:
-            raise ConfigError("prior", share, "left out: the model has no share of its training data")
+            rule = "cannot be used: the model does not record the shares of its training data"
+            raise ConfigError("prior", share, rule)
         shift = math.log(share / (1 - share)) - math.log(before / (1 - before))
         return replace(self, b=self.b + shift)
 
@@ -211,31 +219,36 @@ def load(path: str) -> Model:
     ModelFileError
         If it is not a model of this format, with what was expected and found.
     """
+    is_archive = False
     try:
         handle, _ = open_regular(path)
         with open(handle, "rb") as file:
+            is_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
             members = _read_members(file)
         return _build(members)
     except OSError as exc:
         raise ModelFileError(path, system_reason(exc)) from exc
     except _NOT_A_MODEL as exc:
-        raise ModelFileError(path, f"is not a catclf model ({exc})") from exc
+        is_damaged = is_archive and isinstance(exc, _DAMAGED)
+        what = "is damaged" if is_damaged else "is not a catclf model"
+        raise ModelFileError(path, f"{what} ({exc})") from exc
 
+
+_ARCHIVE = b"PK\x03\x04"  # how a file of zipfile begins
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
 
 # What zipfile, zlib, NumPy and json raise for broken files. NotImplementedError is a RuntimeError.
 _NOT_A_MODEL = (
     ValueError,
     RuntimeError,
     LookupError,
-    EOFError,
     TypeError,
     SyntaxError,
     OverflowError,
     MemoryError,
     struct.error,
     tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
+    *_DAMAGED,
 )
 
 

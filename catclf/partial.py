@@ -111,7 +111,7 @@ class RecordFile:
             return
         if not head.startswith(found.rstrip(b"\0")):
             if magic.encode() not in found:
-                reason = f"is not what an interrupted {command} leaves; move it away"
+                reason = f"is not a partial {command} file; move or delete it"
                 raise OutputError(self.path, reason)
             if not drops:
                 raise other_run(self.path, "another model or other options")
@@ -133,7 +133,7 @@ class RecordFile:
 
 def other_run(path: str, what: str) -> OutputError:
     """Say that a file is of a run with something else."""
-    return OutputError(path, f"is of an interrupted run with {what}; -f begins anew")
+    return OutputError(path, f"is from an interrupted run with {what}; use -f to start over")
 
 
 @contextlib.contextmanager
@@ -181,9 +181,9 @@ def _opened_alone(path: str, command: str) -> io.BufferedRandom:
         raise OutputError(path, f"cannot be written ({exc.strerror or exc})") from exc
     try:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OutputError(path, "is not a regular file; move it away")
+            raise OutputError(path, "is not a regular file; move or delete it")
         if os.fstat(file.fileno()).st_uid != os.geteuid():
-            raise OutputError(path, "belongs to another user; move it away, or name another output")
+            raise OutputError(path, "belongs to another user; move it, or name another output")
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return io.BufferedRandom(file)
     except BlockingIOError as exc:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterable
+from html import escape
 
 _SHOWN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _SHOWN |= {ord("\n"): "\\n", ord("\t"): "\\t"}
@@ -64,6 +66,18 @@ def number_of(count: int, thing: str) -> str:
     if count == 1:
         return f"{count} {thing}"
     return f"{count} {thing}{'es' if thing.endswith('s') else 's'}"
+
+
+def html_table(rows: Iterable[tuple[str, str]]) -> str:
+    """Lay out names and what they are as a table in HTML, for a notebook.
+
+    Examples
+    --------
+    >>> html_table([("a < b", "1")])
+    '<table><tr><th>a &lt; b</th><td>1</td></tr></table>'
+    """
+    cells = (f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+    return f"<table>{''.join(cells)}</table>"
 
 
 def ending(code: int) -> str:

@@ -59,8 +59,8 @@ class Progress:
     def endless(self, count: int) -> None:
         """Hear how many pictures lack the end of their file, and nothing else."""
         if count:
-            lacking = "picture lacks" if count == 1 else "pictures lack"
-            self.warning(f"{count} {lacking} the end of the file, but nothing of what is in it: read")
+            said = "1 picture lacks" if count == 1 else f"{count} pictures lack"
+            self.warning(f"{said} the end-of-file marker, but nothing else: read")
 
     def warning(self, message: str) -> None:
         """Hear a sentence that must not be missed; another thread may say it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class Provenance:
         Their share in the cost.
     w_mean : float
         wᵀμ, μ being the mean row of the training pictures, where rows are standardised.
+    mean_places : list of float
+        What each place of the mean training picture adds to z, where features are explained beside it.
     train_accuracy : float
     cv : dict
         ``folds``, and of the cross-validated scores ``accuracy``, ``accuracy_ci95`` and ``roc_auc``.
@@ -61,10 +64,15 @@ class Provenance:
     positives: int | None = None
     positive_share: float | None = None
     w_mean: float | None = None
+    mean_places: list[float] | None = None
     train_accuracy: float | None = None
     cv: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if not all(
+            isinstance(added, float) and math.isfinite(added) for added in self.mean_places or ()
+        ):
+            object.__setattr__(self, "mean_places", None)
         for name, kind in _TYPES.items():
             value = getattr(self, name)
             if kind == _Number and value is not None:  # a file would say 1 and give back 1.0
@@ -92,6 +100,7 @@ _TYPES: dict[str, Any] = {
     **dict.fromkeys(("m", "iterations", "seed", "positives"), int),
     **dict.fromkeys(("classes", "corrections", "cv"), dict),
     "flip": bool,
+    "mean_places": list,
     **dict.fromkeys(
         (
             *("l2", "momentum", "learning_rate", "cost", "gradient_norm"),

@@ -1,10 +1,16 @@
-"""A size and shape in which a picture is wanted: what is cut out of it. Knows no pixels."""
+"""A size and shape in which a picture is wanted: what is cut out of it. Opens none."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from catclf.decoding import USUAL, Decoding
+
+RgbArray = NDArray[np.uint8]
+"""Pixels of one picture (h, w, 3), or of several (m, h, w, 3)."""
 
 
 class View(NamedTuple):

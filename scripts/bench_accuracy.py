@@ -298,7 +298,7 @@ CONDITIONS = f"""
   are kept because it is the slowest row. No choice was made on a test set.
 
 Accuracy (at p = 0.5), AUC and F1 of the positive class are means over the seeds; each seed deals the
-folds anew. The 95 % interval of a cross-validated accuracy is Wilson's for the mean number of right
+folds again. The 95 % interval of a cross-validated accuracy is Wilson's for the mean number of right
 answers, as if they were independent; of a test AUC it is DeLong's. All rows stand on the same
 pictures: overlapping intervals do not make two of them equal. *Fit* is processor seconds of one fit to
 all training pictures, the choice of a penalty included; *answer* is processor milliseconds a picture
@@ -831,7 +831,7 @@ _COUNT = click.IntRange(1)
 @click.option("--few", "by_number", is_flag=True, help="Measure by the number of pictures instead.")
 @click.option("--fine-tuned", is_flag=True, help="Compare with the fine-tuned network instead.")
 @click.option("--repeats", type=_COUNT, default=30, show_default=True, help="Rounds of --costs.")
-@click.option("--append", is_flag=True, help="Add to the page instead of beginning it anew.")
+@click.option("--append", is_flag=True, help="Add to the page instead of replacing it.")
 @click.option("--output", type=click.Path(path_type=Path),
               help="The page [default: docs/accuracy.md, or docs/fine_tuned.md].")  # fmt: skip
 def main(

@@ -96,6 +96,14 @@ def prediction() -> Table:
     return [["JPEG files to probabilities", *columns], *rows(rates, PREDICTORS, columns)]
 
 
+def features() -> Table:
+    """Pictures a second with each kind of features."""
+    (found,) = tables(section("bench_predict.md", "Patches and network"))
+    names = [row[0] for row in found[1:]]
+    columns = ["pictures/s", "peak memory", "one picture, s"]
+    return [["JPEG files to probabilities", *columns], *rows(found, names, columns)]
+
+
 def steps() -> Table:
     """Time of one step on the course's pictures, from Python's loops to the Gram form."""
     return tables(section("bench_training.md", "train_catvnoncat"))[2]
@@ -130,6 +138,7 @@ TABLES: dict[str, Callable[[], Table]] = {
     "accuracy": accuracy,
     "training": training,
     "prediction": prediction,
+    "features": features,
     "steps": steps,
     "dask": dask,
     "clusters": clusters,
@@ -147,7 +156,7 @@ def markdown(table: Table) -> str:
 
 
 def filled(text: str) -> str:
-    """`text` with all tables written anew."""
+    """`text` with all tables written again."""
 
     def table(found: re.Match[str]) -> str:
         return f"{found[1]}\n{markdown(TABLES[found[2]]())}\n{found[3]}"

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from catclf.cli import cli
+from catclf.cli.group import ExampleFirst
 
 HEAD = """\
 # Commands and options
@@ -41,9 +42,10 @@ def _section(command: click.Command, context: click.Context) -> Iterator[str]:
     yield f"`{context.command_path} {usage}`"
     yield _escaped(cleandoc(command.help or ""))
     yield "```sh\n" + cleandoc((command.epilog or "").partition("Example:\n")[2]) + "\n```"
-    options = [option for option in command.get_params(context) if isinstance(option, click.Option)]
-    records = filter(None, (option.get_help_record(context) for option in options))
-    yield "\n".join(f"- `{names}`: {_escaped(text)}" for names, text in records)
+    assert isinstance(command, ExampleFirst)
+    for title, records in command.sections(context):
+        yield f"**{title}**"
+        yield "\n".join(f"- `{names}`: {_escaped(text)}" for names, text in records)
 
 
 def _escaped(text: str) -> str:

@@ -37,7 +37,7 @@ MOST_SECONDS, MOST_KILOBYTES = 10.0, 1_000_000
 # How a line of stderr may begin or end when nothing is wrong with catclf itself.
 MESSAGES = (
     "with fewer than 20 pictures",
-    "that says nothing about other pictures",
+    "this says nothing about new pictures",
     *("catclf: warning: ", "catclf: error: ", "pictures: ", "cost ", "accuracy ", "saved ", "next: "),
     *("stopped", "converged"),
 )

@@ -1,8 +1,8 @@
-"""Draws the lecture's figure of the two costs: cross entropy is a bowl, squared error has valleys.
+"""Draws the lecture's figures of the two costs: cross entropy is a bowl, squared error has valleys.
 
     python scripts/study_convexity.py
 
-Writes docs/convexity.png and prints the numbers that belong to it.
+Writes docs/convexity.png and docs/chords.png, and prints the numbers that belong to them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ Y = np.array([1.0, 1.0, 0.0, 0.0])
 FROM, RATE = -4.0, 0.1
 SHOWN = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 20_000)  # updates
 LOW, HIGH = -6.0, 4.0
+CHORDS = {"cross-entropy": (-3.0, 3.0), "squared-error": (-2.5, 0.3)}
 
 COLOURS = {"cross-entropy": "#1f5fbf", "squared-error": "#d9745f"}
 SHADE, MUTED = "#f6d9d2", "#7a808a"
@@ -84,11 +85,51 @@ def _draw_cost(axes: Axes, loss: str) -> None:
     axes.legend(loc="upper right", frameon=False, fontsize=9)
 
 
+def draw_chords() -> Figure:
+    """A chord of each cost of the four pictures, and the two cases of the cross entropy."""
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    *both, cases = figure.subplots(1, 3)
+    for axes, loss in zip(both, LOSS_NAMES, strict=True):
+        _draw_chord(axes, loss)
+    _draw_cases(cases)
+    return figure
+
+
+def _draw_chord(axes: Axes, loss: str) -> None:
+    w, ends = np.linspace(LOW, HIGH, 1000), np.array(CHORDS[loss])
+    axes.plot(w, cost(loss, w), color=COLOURS[loss], label="J")
+    axes.plot(ends, cost(loss, ends), "o--", color="black", linewidth=1.2, label="a chord")
+    kind = "not convex" if gap(loss) < 0 else "convex"
+    axes.set(title=f"{loss}: {kind}", xlabel="w", xlim=(LOW, HIGH))
+    axes.legend(loc="upper right", frameon=False, fontsize=9)
+
+
+def _draw_cases(axes: Axes) -> None:
+    p = np.linspace(0.001, 0.999, 500)
+    axes.plot(p, -np.log(p), color=COLOURS["cross-entropy"], label="y = 1:  −log p")
+    axes.plot(p, -np.log(1 - p), color=COLOURS["squared-error"], label="y = 0:  −log(1 − p)")
+    axes.set(title="The two cases of the cross entropy", xlabel="p", xlim=(0, 1), ylim=(0, 5))
+    axes.legend(loc="upper center", frameon=False, fontsize=9)
+
+
+def gap(loss: str) -> float:
+    """The least height of the chord above the graph between its ends."""
+    share = np.linspace(0, 1, 1001)
+    ends = np.array(CHORDS[loss])
+    between = share * ends[0] + (1 - share) * ends[1]
+    heights = cost(loss, ends)
+    return float((share * heights[0] + (1 - share) * heights[1] - cost(loss, between)).min())
+
+
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "convexity.png")
-def main(out: Path) -> None:
-    """Draw both losses of one picture, and both costs of four, with a descent down each."""
+@click.option("--chords", type=click.Path(path_type=Path), default=ROOT / "docs" / "chords.png")
+def main(out: Path, chords: Path) -> None:
+    """Draw both losses of one picture, and both costs of four, with a descent down each and a chord."""
     draw().savefig(out, dpi=100, metadata={"Software": None})
+    draw_chords().savefig(chords, dpi=100, metadata={"Software": None})
+    for loss in LOSS_NAMES:
+        click.echo(f"{loss}: the chord is {gap(loss):+.4f} from the graph at the lowest")
     for loss in LOSS_NAMES:
         w = path(loss)[-1:]
         click.echo(f"{loss}: from w = {FROM:g} to w = {w[0]:.4f}, where J = {cost(loss, w)[0]:.4f}")

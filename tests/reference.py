@@ -41,7 +41,7 @@ def descend(
     cost_before, step_norm = math.inf, math.nan
     rows = []
     for update in range(updates + 1):
-        J, dw, db = 0.0, np.zeros(n_x), 0.0  # anew in every repetition
+        J, dw, db = 0.0, np.zeros(n_x), 0.0  # again in every repetition
         for i in range(m):
             share = 1 / m if shares is None else float(shares[i])
             x, yi = X[:, i], float(y[i])

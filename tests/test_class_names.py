@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catclf.class_names import bare, is_plural, is_same, told, united
+from catclf.class_names import bare, is_plural, is_same, merged, united
 from tests.conftest import Runner
 from tests.pictures import cats_and_dogs, class_folder, save_h5, save_picture
 
@@ -145,5 +145,5 @@ def test_a_model_is_not_judged_on_classes_that_it_does_not_know(catclf: Runner, 
 
 def test_names_are_said_to_be_taken_for_one_where_there_are_two() -> None:
     names = ["cat", "Cat", "dog"]
-    assert told(names, united(names)) == ["'cat', 'Cat' are taken for one class, 'cat'"]
-    assert told(["cat", "dog"], united(["cat", "dog"])) == []
+    assert merged(names, united(names)) == ["'cat', 'Cat' are taken for one class, 'cat'"]
+    assert merged(["cat", "dog"], united(["cat", "dog"])) == []

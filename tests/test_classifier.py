@@ -85,7 +85,7 @@ def test_how_pictures_are_read_is_an_option(cat: catclf.Classifier, tmp_path: Pa
 
 
 def test_the_size_is_that_of_the_model(cat: catclf.Classifier) -> None:
-    with pytest.raises(catclf.ConfigError, match="size = 16: must be left out: the model"):
+    with pytest.raises(catclf.ConfigError, match="size = 16: cannot be chosen: the model"):
         cat.predict_proba(noise(1, 8, 8, 3), read=catclf.ReadOptions(size=16))
 
 

@@ -106,7 +106,10 @@ def test_fish_itself_completes_commands_options_and_files(tmp_path: Path) -> Non
     assert offered("catclf predict -F js") == ["json", "jsonl"]
     assert offered("catclf predict -m a") == ["a, photo.jpg"]
     (rate,) = offered("catclf train --learn")
-    assert rate == "--learning-rate\tThe step size; auto is 1/L, L the largest curvature of the cost."
+    assert (
+        rate
+        == "--learning-rate\tLearning rate; auto is 1/L, where L is the largest curvature of the cost."
+    )
 
 
 def test_completion_needs_no_heavy_library() -> None:

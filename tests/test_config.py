@@ -119,7 +119,7 @@ def test_an_impossible_setting_of_the_reading_is_refused_by_name(name: str, valu
 
 
 def test_patience_without_validation_is_refused() -> None:
-    with pytest.raises(ConfigError, match="patience = 5: must be used together with validation"):
+    with pytest.raises(ConfigError, match="patience = 5: requires validation"):
         TrainSettings(descent=DescentSettings(patience=5))
 
 
@@ -153,7 +153,7 @@ def test_all_cores_are_used_unless_some_are_chosen() -> None:
 def test_a_model_says_the_size_that_is_not_chosen() -> None:
     read = ReadOptions(memory=5, jobs=2)
     assert read.of_size(32) == ReadOptions(size=32, memory=5, jobs=2)
-    with pytest.raises(ConfigError, match="size = 64: must be left out: the model takes pictures of 32"):
+    with pytest.raises(ConfigError, match="size = 64: cannot be chosen: the model takes pictures of 32"):
         ReadOptions(size=64).of_size(32)
 
 
@@ -210,7 +210,7 @@ def test_rows_can_be_read_wherever_they_may_be() -> None:
     assert all("memory" in engine.reads for engine in ENGINES.values())
 
 
-# --- where there is a scheduler ---
+# --- with a scheduler ---
 
 
 @pytest.mark.parametrize("engine", ["auto", "dask"])
@@ -223,13 +223,13 @@ def test_workers_have_an_engine_of_their_own(engine: str) -> None:
     ("name", "value", "rule"),
     [
         *(
-            ("engine", engine, "auto or dask where there is a scheduler")
+            ("engine", engine, "auto or dask with a scheduler")
             for engine in ("primal", "gram", "stream")
         ),
         (
             "features",
             "patches",
-            "pixels or network where there is a scheduler: others are learned on this machine",
+            "pixels or network with a scheduler: others are learned on this machine",
         ),
     ],
 )
@@ -243,5 +243,5 @@ def test_what_workers_cannot_do_is_refused(name: str, value: str, rule: str) -> 
 def test_workers_pack_only_rows_that_are_not_learned(features: str) -> None:
     read = ReadOptions(scheduler="local")
     assert PackSettings(read=read, features="network").read is read
-    with pytest.raises(ConfigError, match="only rows of features that do not learn"):
+    with pytest.raises(ConfigError, match="requires network features"):
         PackSettings(read=read, features=features)

@@ -245,7 +245,7 @@ def test_when_the_cluster_is_lost_the_best_so_far_is_saved(
     reason = "has had no workers for 1 s" if lost == "worker" else "has gone"
     assert f"{name}: {reason}" in messages
     assert (f"{name} has no workers now; waiting for some" in messages) == (lost == "worker")
-    assert f"after 6 updates, is in {output}" in messages
+    assert f"after 6 updates, was saved to {output}" in messages
     model = catclf.load(str(output))
     assert model.training.stop_reason == "lost"
     six = replace(SETTINGS, descent=replace(SETTINGS.descent, iterations=6, momentum=0.0))
@@ -548,7 +548,7 @@ def test_what_a_cluster_cannot_do_is_refused(choices: dict[str, str], name: str)
 
 def test_the_engine_needs_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters, "_connected", [])
-    with pytest.raises(ConfigError, match="engine = 'dask': must be used together with scheduler"):
+    with pytest.raises(ConfigError, match="engine = 'dask': requires scheduler"):
         DaskEngine(Design(InMemory(noise(4, 6)), 1.0), np.zeros(6))
 
 

@@ -380,7 +380,7 @@ def test_too_little_memory_is_a_reason(tmp_path: Path, monkeypatch: pytest.Monke
 
     save_picture(tmp_path / "a.png", noise(8, 8, 3))
     monkeypatch.setattr(Image, "open", exhaust)
-    assert reason(tmp_path / "a.png") == "there is not enough memory to decode it"
+    assert reason(tmp_path / "a.png") == "not enough memory to decode it"
 
 
 def test_an_error_is_handed_on(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_network_of_any_side_is_run_at_224_unless_another_is_chosen(tmp_path: 
     assert chosen(path).view.side == 224
     assert chosen(path, 48).view.side == 48
     with pytest.raises(
-        ConfigError, match="size = 48: must be left out: the network takes pictures of 32×32"
+        ConfigError, match="size = 48: cannot be chosen: the network takes pictures of 32×32"
     ):
         chosen(network(tmp_path / "b.onnx"), 48)
 
@@ -312,15 +312,15 @@ def test_the_file_above_a_folder_called_onnx_is_found_and_no_other(tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"do_pad": True}, "has do_pad = true, which is not known here"),
+        ({"do_pad": True}, "has do_pad = true, which is not supported"),
         ({"do_flip_channel_order": True}, "has do_flip_channel_order = true"),
         ({"rescale_offset": True}, "has rescale_offset = true"),
         ({"size_divisor": 32}, "has size_divisor = 32"),
         ({"do_resize": False}, "has do_resize = false, but pictures come in all sizes"),
         ({"size": {"longest_edge": 32}}, "expected a number, height and width, or shortest_edge"),
         ({"size": {"height": 32, "width": 48}}, "has the size 32×48; expected a square"),
-        ({"size": {"shortest_edge": 32}}, "has a shortest_edge, but cuts nothing out"),
-        ({"size": {"shortest_edge": 30}, "crop_size": 32}, "cuts 32×32 out of pictures of 30"),
+        ({"size": {"shortest_edge": 32}}, "has a shortest_edge, but without a crop"),
+        ({"size": {"shortest_edge": 30}, "crop_size": 32}, "crops 32×32 from pictures of 30"),
         ({"size": None}, "expected a size, found null"),
         ({"size": 0}, "expected a size from 1 to 1024, found 0"),
         ({"size": 32.5}, "expected a size, found 32.5"),
@@ -331,17 +331,17 @@ def test_the_file_above_a_folder_called_onnx_is_found_and_no_other(tmp_path: Pat
         ),
         ({"size": 40, "crop_size": 32}, "has a number as its size"),
         ({"size": {"shortest_edge": 32}, "crop_pct": 0}, "expected a crop_pct above 0"),
-        ({"crop_pct": 0.9}, "has crop_pct, which goes with a shortest_edge"),
+        ({"crop_pct": 0.9}, "has crop_pct with height and width"),
         ({"resample": None}, "expected resample to be one of 0 (nearest)"),
         ({"resample": 6}, "found 6"),
         ({"resample": "bicubic"}, 'found "bicubic"'),
-        ({"image_mean": None}, "expected three numbers as image_mean, found null"),
-        ({"image_std": [1, 2]}, "expected three numbers as image_std"),
+        ({"image_mean": None}, "expected three numbers for image_mean, found null"),
+        ({"image_std": [1, 2]}, "expected three numbers for image_std"),
         ({"image_std": [1, 0, 1]}, "expected an image_std above 0"),
-        ({"image_mean": ["a", 1, 2]}, "expected three numbers as image_mean"),
+        ({"image_mean": ["a", 1, 2]}, "expected three numbers for image_mean"),
         ({"rescale_factor": -1}, "expected a rescale_factor above 0"),
         ({"do_normalize": 1}, "expected do_normalize to be true or false, found 1"),
-        ({"image_processor_type": "LevitImageProcessor"}, "which resizes in a way of its own"),
+        ({"image_processor_type": "LevitImageProcessor"}, "whose resizing is not supported"),
     ],
 )
 def test_what_is_not_known_or_impossible_is_refused_by_name(
@@ -540,7 +540,7 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "no input": (no_input, "has 0 inputs (none); expected one, the picture"),
     "float input": (
         lambda path: network(path, dtype=TensorProto.FLOAT),
-        "takes float32, and nothing says how",
+        "takes float32, but nothing says how",
     ),
     "int64 input": (
         lambda path: network(path, dtype=TensorProto.INT64),
@@ -740,20 +740,20 @@ def test_it_must_be_named_and_be_the_same(
     assert (without.code, without.out) == (1, b"")
     digest = hashlib.sha256(net.read_bytes()).hexdigest()[:16]
     assert without.err == (
-        f"catclf: error: mine.onnx: is the network that the model was trained with (SHA-256 {digest}…)."
-        " The model does not have it in it: name its file with --encoder\n"
+        f"catclf: error: mine.onnx: is the network that the model was trained with (SHA-256 {digest}…),"
+        " and is not stored in the model: name its file with --encoder\n"
     )
     other = network(tmp_path / "other.onnx", shape=(1, SIDE, SIDE, 3))
     wrong = catclf(*begin, "--encoder", other)
     found = hashlib.sha256(other.read_bytes()).hexdigest()[:16]
     assert (wrong.code, wrong.out) == (1, b"")
-    assert f"{other}: is another network (SHA-256 {found}…) than the model was trained with" in wrong.err
+    assert f"{other}: is not the network that the model was trained with (SHA-256 {found}…)" in wrong.err
     assert f"mine.onnx (SHA-256 {digest}…)" in wrong.err
     moved = shutil.copy(net, tmp_path / "moved.onnx")
     assert catclf(*begin, "--encoder", moved).code == 0
     output = catclf(*begin, "--encoder", net, "--encoder-output", "map")
     assert output.code == 2
-    assert "--encoder-output map: must be left out: the model was trained on row" in output.err
+    assert "--encoder-output map: cannot be changed: the model was trained on row" in output.err
 
 
 def test_the_environment_names_it_where_it_is_needed(
@@ -786,7 +786,7 @@ def test_features_without_a_network_refuse_one(
     plain = tmp_path / "pixels.npz"
     refused = catclf("train", album, "-o", plain, "--encoder", net)
     assert refused.code == 2
-    assert f"--encoder {net}: must be left out: pixels features need no network" in refused.err
+    assert f"--encoder {net}: cannot be used with pixels features" in refused.err
     assert catclf("train", album, "-o", plain, "--size", "8", "-i", "5").code == 0
     for command in ("predict", "eval"):
         result = catclf(command, "-m", plain, album, "--encoder", net)
@@ -812,7 +812,7 @@ def test_the_built_in_network_is_found_by_itself_or_taken_from_a_copy_of_its_fil
     assert copied.read_bytes() == model.read_bytes()
     wrong = catclf("predict", "-m", model, album, "--encoder", net)
     assert wrong.code == 1
-    assert "is another network" in wrong.err
+    assert "is not the network that the model was trained with" in wrong.err
     monkeypatch.setenv("CATCLF_ENCODER", str(net))
     assert catclf("predict", "-m", model, album).code == 0
     both = catclf("eval", "-m", model, "--against", other, album, "-F", "json")
@@ -838,7 +838,7 @@ def test_going_on_takes_the_same_network(
     other = network(tmp_path / "other.onnx", shape=(1, SIDE, SIDE, 3))
     refused = catclf(*begin, "-f", "--encoder", other)
     assert refused.code == 2
-    assert "as of the model to be resumed" in refused.err
+    assert "as in the model to resume" in refused.err
 
 
 # --- small pictures ---
@@ -978,13 +978,13 @@ def test_few_pictures_come_with_what_to_expect(catclf: Runner, tmp_path: Path) -
     net = network(tmp_path / "a.onnx")
     one = trained_on(catclf, tmp_path, net, 1, 1)
     got = "the package's network got 80% of other photographs of cats and dogs right"
-    assert f"with 1 picture a class {got}" in one
+    assert f"with 1 picture per class, {got}" in one
     some = trained_on(catclf, tmp_path, net, 5, 9)
-    assert "with 4 pictures a class the package's network got 97%" in some
+    assert "with 4 pictures per class, the package's network got 97%" in some
     assert "--prior" not in some
     unequal = trained_on(catclf, tmp_path, net, 20, 4)
-    assert "'dog' has so much fewer pictures than 'cat' that many of it will be called 'cat'" in unequal
-    assert "--prior 0.5 of predict and eval makes up for that" in unequal
+    assert "'dog' has far fewer pictures than 'cat', so many of its kind will be called 'cat'" in unequal
+    assert "--prior 0.5 of predict and eval corrects for that" in unequal
     enough = trained_on(catclf, tmp_path, net, 10, 30)
     assert "a class the" not in enough
     assert "--prior" not in enough
@@ -996,13 +996,13 @@ def test_arrays_of_any_size_are_pictures_of_an_estimator(album: Path) -> None:
     labels = ["cat"] * 6 + ["dog"] * 6
     fitted = library.PictureClassifier(features="network").fit(pixels, labels)
     assert fitted.predict(pixels).tolist() == labels
-    with pytest.raises(ConfigError, match="network features are not made of mirror images"):
+    with pytest.raises(ConfigError, match="cannot be used with network features"):
         library.PictureClassifier(features="network", flip=True).fit(pixels, labels)
 
 
 @pytest.mark.parametrize("name", ["encoder", "encoder_output"])
 def test_settings_of_other_features_have_no_network(name: str) -> None:
     read = ReadOptions(**{name: "x"})  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=f"{name} = 'x': must be left out: patches features need no"):
+    with pytest.raises(ConfigError, match=f"{name} = 'x': cannot be used with patches features"):
         TrainSettings(features="patches", read=read)
     assert TrainSettings(features="network", read=read).read is read

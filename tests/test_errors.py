@@ -12,7 +12,7 @@ from catclf.errors import Setting
 
 MADE_OF: dict[type[errors.CatclfError], tuple[object, ...]] = {
     errors.CatclfError: ("said",),
-    errors.ConfigError: ("l2", -1.0, "zero or more"),
+    errors.ConfigError: ("l2", -1.0, "must be zero or more"),
     errors.DataError: ("a.jpg", "is empty"),
     errors.ModelFileError: ("m.npz", "is empty"),
     errors.OutputError: ("out.csv", "is not a regular file"),
@@ -33,7 +33,7 @@ def test_there_is_an_example_of_every_public_error() -> None:
 
 
 SPEAKING_OF_SETTINGS: list[errors.CatclfError] = [
-    errors.ConfigError("patience", 3, "used together with ", Setting("validation")),
+    errors.ConfigError("patience", 3, "requires ", Setting("validation")),
     errors.DataError("a.h5", "has two; say which: ", Setting("x_key", "train x"), " or another"),
     errors.TooFewPicturesError(1, True, "to choose l2", "as in ", Setting("l2", 0.001)),
     errors.TrainingError(10, 1e9, "Use ", Setting("learning_rate", "auto"), "."),
@@ -53,11 +53,11 @@ def test_an_error_is_the_same_after_pickling(error: errors.CatclfError) -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (errors.ConfigError("l2", -1.0, "zero or more"), "l2 = -1.0: must be zero or more"),
+        (errors.ConfigError("l2", -1.0, "must be zero or more"), "l2 = -1.0: must be zero or more"),
         (errors.DataError("a.jpg", "is empty"), "a.jpg: is empty"),
         (
             errors.TooFewPicturesError(1, True, "for 5 folds", "take fewer"),
-            "the positive class has too few pictures for 5 folds (1): take fewer",
+            "the positive class has too few pictures for 5 folds (1): use fewer",
         ),
         (
             errors.TrainingError(10, 1e9, "Do this."),
@@ -71,7 +71,7 @@ def test_an_error_is_the_same_after_pickling(error: errors.CatclfError) -> None:
         *zip(
             SPEAKING_OF_SETTINGS,
             [
-                "patience = 3: must be used together with validation",
+                "patience = 3: requires validation",
                 "a.h5: has two; say which: x_key='train x' or another",
                 "the positive class has too few pictures to choose l2 (1): as in l2=0.001",
                 "the descent diverged at step 10 (cost 1e+09). Use learning_rate='auto'.",
@@ -90,7 +90,7 @@ def test_settings_of_a_message_can_be_spelled_otherwise() -> None:
 
     found = [errors.spelled(error.parts(), shouted) for error in SPEAKING_OF_SETTINGS]
     assert found == [
-        "patience = 3: must be used together with <VALIDATION>",
+        "patience = 3: requires <VALIDATION>",
         "a.h5: has two; say which: <X_KEY> or another",
         "the positive class has too few pictures to choose l2 (1): as in <L2>",
         "the descent diverged at step 10 (cost 1e+09). Use <LEARNING_RATE>.",

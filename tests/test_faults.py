@@ -153,12 +153,12 @@ def test_rows_that_find_no_room_wait_for_some(small_disk: Path, album: Path) -> 
     done = catclf(*command)
     assert done.returncode == 1
     assert "No space left on device" in done.stderr
-    assert f"kept in {small_disk}/rows.partial; the same command goes on" in done.stderr
+    assert f"kept in {small_disk}/rows.partial; run the same command to continue" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(os.listdir(small_disk)) == ["filler", "m.npz", "rows.partial"]
     os.remove(small_disk / "filler")
     done = catclf(*command)
-    assert (done.returncode, done.stderr[:15]) == (0, "going on after ")
+    assert (done.returncode, done.stderr[:16]) == (0, "continuing after")
     assert (small_disk / "rows").read_bytes().count(b"\n") == 200
     assert sorted(os.listdir(small_disk)) == ["m.npz", "rows"]
 
@@ -264,7 +264,7 @@ def test_too_little_memory_for_a_picture_is_its_row(model: Path, album: Path, la
     assert done.returncode == 3
     first, middle, last = done.stdout.splitlines()
     assert first == last
-    assert middle == f"{large}\tERROR\tthere is not enough memory to decode it"
+    assert middle == f"{large}\tERROR\tnot enough memory to decode it"
     assert done.stderr == "1 of 3 could not be read\n"
 
 

@@ -39,7 +39,7 @@ def test_folds_follow_from_the_seed() -> None:
 @pytest.mark.parametrize(("ones", "zeros"), [(4, 20), (20, 4), (0, 20)])
 def test_a_class_smaller_than_the_number_of_folds_is_refused(ones: int, zeros: int) -> None:
     name = "positive" if ones < zeros else "negative"
-    message = rf"the {name} class has too few pictures for 5 folds \({min(ones, zeros)}\): take fewer"
+    message = rf"the {name} class has too few pictures for 5 folds \({min(ones, zeros)}\): use fewer"
     with pytest.raises(TooFewPicturesError, match=message):
         fold_numbers(classes(ones, zeros), 5, seed=0)
 

@@ -118,7 +118,7 @@ def test_people_hear_how_many_there_were(catclf: Runner, tmp_path: Path) -> None
     album = class_folder(tmp_path / "album", m=6, size=16)
     for k, name in enumerate(("cat", "dog")):
         (album / name / "cut.jpg").write_bytes(encoded()[: -1 - k])
-    said = "2 pictures lack the end of the file, but nothing of what is in it: read"
+    said = "2 pictures lack the end-of-file marker, but nothing else: read"
     model, packed = tmp_path / "m.npz", tmp_path / "a.h5"
     for command in (
         ("train", album, "-o", model, "--size", "8", "-i", "5"),

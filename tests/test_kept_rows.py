@@ -1,4 +1,4 @@
-"""`predict -o`: what has been scored is kept, whatever ends it, and the same command goes on."""
+"""`predict -o`: what has been scored is kept, whatever ends it, and run the same command to continue."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ def test_what_is_of_another_run_is_left_alone_unless_it_is_to_go(
     output, partial = tmp_path / "rows", tmp_path / "rows.partial"
     run(output, paths, stop=4)
     data = partial.read_bytes()
-    with pytest.raises(OutputError, match="another model or other options; -f begins anew"):
+    with pytest.raises(OutputError, match="another model or other options; use -f to start over"):
         run(output, paths, threshold=1)
-    with pytest.raises(OutputError, match="other pictures; -f"):
+    with pytest.raises(OutputError, match="other pictures; use -f"):
         run(output, paths[1:])
-    with pytest.raises(OutputError, match="more pictures; -f"):
+    with pytest.raises(OutputError, match="more pictures; use -f"):
         run(output, paths[:3])
     os.utime(paths[1], ns=(1, 1))
-    with pytest.raises(OutputError, match="other pictures; -f"):
+    with pytest.raises(OutputError, match="other pictures; use -f"):
         run(output, paths)
     assert partial.read_bytes() == data
     assert len(run(output, paths, anew=True, threshold=1)) == 6
@@ -111,7 +111,7 @@ def test_what_is_of_another_run_is_left_alone_unless_it_is_to_go(
     partial.write_bytes(data)
     assert len(run(output, paths[::-1], anew=True)) == 6  # the same options, but other pictures
     partial.write_bytes(b"somebody's notes")
-    with pytest.raises(OutputError, match="is not what an interrupted predict leaves"):
+    with pytest.raises(OutputError, match="is not a partial predict file"):
         run(output, paths, anew=True)
     assert partial.read_bytes() == b"somebody's notes"
 
@@ -197,12 +197,12 @@ def test_interrupted_it_says_what_is_kept_and_goes_on(
         pytest.skip("it was done before it could be interrupted")
     assert process.returncode == 128 + number
     match = re.search(
-        r"the rows of (\d+) pictures are kept in .*rows.csv.partial; the same", said.decode()
+        r"the rows of (\d+) pictures are kept in .*rows.csv.partial; run the same", said.decode()
     )
     assert match
     done = subprocess.run(command(model, many, output), capture_output=True, check=False)
     assert done.returncode == 3
-    assert f"going on after the {match[1]} pictures of an interrupted run" in done.stderr.decode()
+    assert f"continuing after the {match[1]} pictures of an interrupted run" in done.stderr.decode()
     assert output.read_bytes().count(b"\n") == 601
 
 
@@ -219,7 +219,7 @@ def test_a_file_is_replaced_at_a_word_only(
         path.write_bytes(b"kept")
         refused = catclf(*arguments, "-o", path)
         assert (refused.code, path.read_bytes()) == (2, b"kept")
-        assert f"{path} exists; replace it with --force" in refused.err
+        assert f"{path} exists; use --force to replace it" in refused.err
         assert catclf(*arguments, "-o", path, "-f").code == 0
         assert path.read_bytes() == before
 
@@ -261,7 +261,7 @@ def test_resume_says_if_there_is_nothing_to_go_on_from(
 ) -> None:
     result = catclf("predict", "-m", model, album, "-o", tmp_path / "rows", "--resume")
     assert result.code == 0
-    assert f"nothing to go on from: there are no rows in {tmp_path}/rows.partial" in result.err
+    assert f"nothing to resume: there are no rows in {tmp_path}/rows.partial" in result.err
     assert catclf("predict", "-m", model, album, "--resume").code == 2
 
 

@@ -290,7 +290,7 @@ def test_an_hdf5_file_keeps_its_own_size(tmp_path: Path) -> None:
 
 def test_an_hdf5_file_of_oblong_pictures_needs_a_size(tmp_path: Path) -> None:
     path = save_h5(tmp_path / "a.h5", a_set_x=noise(2, 6, 8, 3), a_set_y=[0, 1])
-    assert error_of(path, None) == f"{path}: has pictures of 6×8; give a side with size"
+    assert error_of(path, None) == f"{path}: has pictures of 6×8; choose a side with size"
     assert read(path, 6)[0].shape == (2, 6, 6, 3)
 
 
@@ -436,7 +436,7 @@ def test_files_without_a_suffix_are_named_with_the_remedy(tmp_path: Path, catclf
     result = catclf("train", album, "-o", tmp_path / "m.npz")
     assert result.code == 1
     assert (
-        "4 files without a suffix were ignored: call them .jpg or .png, or list them in a CSV"
+        "4 files without a suffix were ignored: rename them to .jpg or .png, or list them in a CSV"
         in result.err
     )
 
@@ -479,7 +479,7 @@ def test_rows_of_predict_with_an_error_are_counted_and_its_answers_are_doubted(
     warnings = list_labelled(str(sheet)).labelled.warnings
     have = "row of" if failed == 1 else "rows of"
     assert warnings == (
-        f"{sheet} has a column probability: its labels may be answers of a model, not of people",
+        f"{sheet} has a column probability: its labels may come from a model, not from people",
         f"{failed} {have} {sheet} {'has' if failed == 1 else 'have'} an error and no label: skipped",
     )
     sheet.write_text("path,label\na.png,cat\nb.png,dog\n")

@@ -60,6 +60,7 @@ HEAVY = {
 }
 NUMERICAL = (
     "logistic",
+    "view",
     "folds",
     "doubt",
     "coverage",

@@ -145,8 +145,9 @@ def test_every_snippet_is_one_that_runs() -> None:
 def test_the_figure_of_both_costs_is_drawn_anew(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the figure needs the extra report")
     script = ROOT / "scripts" / "study_convexity.py"
-    command = [sys.executable, str(script), "--out", str(tmp_path / "a.png")]
+    figures = [tmp_path / "a.png", tmp_path / "b.png"]
+    command = [sys.executable, str(script), "--out", str(figures[0]), "--chords", str(figures[1])]
     out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert all(figure.read_bytes().startswith(b"\x89PNG") for figure in figures)
     for number in re.findall(r"J = ([\d.]+)", out):
         assert f"cost {number}" in TEXT

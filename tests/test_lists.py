@@ -162,7 +162,7 @@ def test_newlines_belong_to_paths_that_nul_ends() -> None:
 @pytest.mark.parametrize("length", [1, 4, 100])
 def test_a_nul_in_a_line_is_an_error_in_its_place(length: int) -> None:
     found = through_pipe(every(b"a.png\nb.png\0c.png\0\nd.png\n", length))
-    told = "has a NUL byte, so it is not a path; if the list is separated by NUL, use -0"
+    told = "has a NUL byte, so it is not a path; for a NUL-separated list, use -0"
     assert errors(found) == [None, told, None]
     assert paths_of(found) == [b"a.png", b"b.png\0c.png\0", b"d.png"]
 
@@ -207,7 +207,7 @@ def test_which_paths_are_too_long_does_not_depend_on_how_the_list_is_cut(
 def test_a_picture_is_no_list(suffix: str, null: bool, tmp_path: Path) -> None:
     path = tmp_path / f"a.{suffix}"
     picture("cat", 0).save(path)
-    told = f"^{NAME}: is a picture and no list of paths; leave --files-from out$"
+    told = f"^{NAME}: is a picture, not a list of paths; drop --files-from$"
     with pytest.raises(DataError, match=told):
         from_file(path, null)
     for length in (20, PIPE):
@@ -225,7 +225,7 @@ def test_a_picture_that_is_waited_for_is_no_list_either(tmp_path: Path) -> None:
         entries = listed(file, NAME, null=False)
         assert [next(entries) for _ in range(5)] == [Waiting(reader)] * 5
         out.write(path.read_bytes())
-        with pytest.raises(DataError, match="is a picture and no list of paths"):
+        with pytest.raises(DataError, match="is a picture, not a list of paths"):
             next(entries)
 
 
@@ -343,7 +343,7 @@ def test_each_byte_is_looked_at_once_and_no_block_is_kept(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b"a.png\r\n", "the list has the line ends of Windows; take them out, as with dos2unix"),
+        (b"a.png\r\n", "the list has Windows line endings; convert it, for example with dos2unix"),
         (b"\xef\xbb\xbfa.png\n", "the list begins with a byte order mark; save it as UTF-8 without one"),
         (
             b"\xef\xbb\xbfa.png\r\n",

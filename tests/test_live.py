@@ -221,7 +221,7 @@ def test_a_log_file_has_everything_with_its_time(
     for name in ("m.npz", "a.jpg", "rows.csv"):
         refused = catclf("predict", "-m", model, album, "--log-file", tmp_path / name)
         assert refused.code == 2
-        assert "would be a log; name another" in refused.err
+        assert "would be a log; choose another name" in refused.err
 
 
 def test_an_interrupted_cross_validation_keeps_the_model(tmp_path: Path) -> None:

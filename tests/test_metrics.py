@@ -237,12 +237,14 @@ def test_wilson_interval_of_nothing_is_none() -> None:
     ],
 )
 def test_verdict_follows_the_side_of_the_baseline(correct: int, baseline: float, word: str) -> None:
-    assert metrics.verdict(correct, 50, baseline).startswith(f"{word} always naming the more common")
+    assert metrics.verdict(correct, 50, baseline).startswith(
+        f"{word} always answering with the more common"
+    )
 
 
 def test_verdict_gives_its_numbers() -> None:
     assert metrics.verdict(35, 50, 0.66) == (
-        "not distinguishable from always naming the more common class "
+        "not distinguishable from always answering with the more common class "
         "(accuracy 0.700, 95 % interval 0.562\u20130.809, baseline 0.660)"
     )
 

@@ -782,7 +782,7 @@ def test_a_training_goes_on_from_a_model(catclf: Runner, album: Path, tmp_path: 
     assert found.training.cost == pytest.approx(expected.training.cost, rel=1e-2)
     refused = catclf("train", album, "-o", rest, *map(str, SMALL), "--resume", half, "--l2", "1", "-f")
     assert refused.code == 2
-    assert "--l2 1.0: must be 9.999999999999999e-05, as of the model to be resumed" in refused.err
+    assert "--l2 1.0: must be 9.999999999999999e-05, as in the model to resume" in refused.err
 
 
 @needs_network
@@ -929,8 +929,8 @@ def test_the_other_sides_have_rows(size: int) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--flip"], "--flip True: must be left out: network features are not made of mirror images"),
-        (["--engine", "dask"], "--engine dask needs a --scheduler"),
+        (["--flip"], "--flip True: cannot be used with network features"),
+        (["--engine", "dask"], "--engine dask requires --scheduler"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
@@ -1112,7 +1112,7 @@ def test_info_names_the_network_its_licence_and_its_origin(catclf: Runner, tmp_p
     }
     drawn = catclf("info", model, "--weights", tmp_path / "w.png")
     assert drawn.code == 2
-    assert "no picture of their weights" in drawn.err
+    assert "their weights are no picture" in drawn.err
 
 
 @needs_network
@@ -1159,9 +1159,9 @@ def test_a_model_of_another_network_is_refused_by_name(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"sha256": None}, "expected a text as sha256, found None"),
+        ({"sha256": None}, "expected text for sha256, found None"),
         ({"sha256": "0123"}, "expected a sha256 of 64 hexadecimal digits, found '0123'"),
-        ({"output": 1}, "expected a text as output, found 1"),
+        ({"output": 1}, "expected text for output, found 1"),
         ({"size": None}, "expected a size of at least 1, found None"),
         ({"size": True}, "expected a size of at least 1, found True"),
         ({"size": "96"}, "expected a size of at least 1, found '96'"),
@@ -1172,8 +1172,8 @@ def test_a_model_of_another_network_is_refused_by_name(
         ({"squashed": 0}, "expected squashed to be true or false, found 0"),
         ({"resample": "magic"}, "expected resample to be one of nearest, lanczos"),
         ({"n_x": 10**6}, "expected a n_x of at most 100000, found 1000000"),
-        ({"mean": [1.0, 2.0]}, "expected three numbers as mean"),
-        ({"deviation": [1.0, 2.0, float("nan")]}, "expected three numbers as deviation"),
+        ({"mean": [1.0, 2.0]}, "expected three numbers for mean"),
+        ({"deviation": [1.0, 2.0, float("nan")]}, "expected three numbers for deviation"),
         ({"shrink_to": 0}, "expected a shrink_to of at least 1, found 0"),
     ],
 )
@@ -1225,7 +1225,7 @@ def test_rows_beyond_the_budget_of_memory_are_kept_in_a_file(album: Path, tmp_pa
     (album / "cat" / "broken.png").write_bytes(b"no")
     whole = library.train(album, settings)
     little = replace(settings, read=replace(smaller, memory=100_000))
-    with pytest.raises(DataError, match=r"has 41 pictures, whose rows take 0\.1 MB; allow more memory"):
+    with pytest.raises(DataError, match=r"has 41 pictures, whose rows need 0\.1 MB; raise memory"):
         library.train(album, little)
     spool = tmp_path / "m.npz.partial"
     fit = library.train(album, replace(little, spool=spool))

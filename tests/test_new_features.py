@@ -112,7 +112,7 @@ def test_all_tools_take_them(kind: FeatureKind, photos: Path, tmp_path: Path, ca
     assert NAME in shown.out.decode()
     drawn = catclf("info", model, "--weights", tmp_path / "w.png")
     assert drawn.code == 2
-    assert "no picture of their weights" in drawn.err
+    assert "their weights are no picture" in drawn.err
     explained = catclf("predict", "-m", model, photos, "--explain", tmp_path / "why")
     assert explained.code == 2
     assert "have no places" in explained.err

@@ -132,7 +132,7 @@ def test_labels_that_are_open_or_leave_out(album: Path, tmp_path: Path) -> None:
     sheet.write_text(f"path,label\n{one},warm\n{one},Warm\n", encoding="utf-8")
     assert catclf.suggest(album, 4, PIXELS, labels=sheet).counts == {"warm": 1}
     sheet.write_text(f"path,label\n{one},warm\n{one},cold\n", encoding="utf-8")
-    with pytest.raises(DataError, match="lines 2 and 3 say 'warm' and 'cold' of"):
+    with pytest.raises(DataError, match=r"lines 2 and 3 give .* the labels 'warm' and 'cold'"):
         catclf.suggest(album, 4, PIXELS, labels=sheet)
 
 
@@ -186,7 +186,7 @@ def test_hdf5_files_of_pictures_or_rows_and_what_cannot_be_read(
         assert catclf.suggest([packed], 3).paths == found.paths
         with pytest.raises(DataError, match="cannot be made of the other pictures"):
             catclf.suggest([packed, album], 3, settings)
-        with pytest.raises(DataError, match="has rows of 'patches' features: compare by"):
+        with pytest.raises(DataError, match="has rows of 'patches' features: use"):
             catclf.suggest([packed], 3, PIXELS)
 
 
@@ -201,9 +201,9 @@ def test_what_the_command_refuses_and_prints(catclf: Runner, album: Path, tmp_pa
     assert all(Path(path).exists() for path in paths)
     assert catclf(*next_four, "-0").out.decode().split("\0")[:-1] == paths
     for wrong, reason in (
-        (("-0", "-F", "csv"), "-0 is about paths alone"),
-        (("-m", "m.npz"), "--features is for --labels"),
-        (("-m", "m.npz", "--labels", "l.csv"), "give one of them"),
+        (("-0", "-F", "csv"), "-0 cannot be used with -F csv"),
+        (("-m", "m.npz"), "--features cannot be used with --model"),
+        (("-m", "m.npz", "--labels", "l.csv"), "cannot be used together"),
         (("-n", "0"), "0 is not in the range"),
     ):
         result = catclf(*next_four, *wrong)
@@ -214,7 +214,7 @@ def test_what_the_command_refuses_and_prints(catclf: Runner, album: Path, tmp_pa
     assert "has no picture that can be read (0 tried)" in catclf("next", empty).err
     little = catclf(*next_four, "--memory", "1kB")
     assert little.code == 1
-    assert "take more memory than allowed; allow more --memory" in little.err
+    assert "need more memory than allowed; raise --memory" in little.err
 
 
 def test_settings_are_checked() -> None:

@@ -163,14 +163,14 @@ def test_other_data_for_validation_may_be_larger_than_memory_too(
 )
 def test_what_only_the_library_can_read_has_to_be_packed(tmp_path: Path, layout: dict[str, Any]) -> None:
     path = written(tmp_path / "a.h5", **layout)
-    with pytest.raises(DataError, match=r"has 61 pictures, which take .* `catclf pack`"):
+    with pytest.raises(DataError, match=r"has 61 pictures, which need .* catclf pack"):
         trained(path, WHOLE - 1)
     assert trained(path, WHOLE).m == M
 
 
 def test_a_folder_has_to_be_packed(tmp_path: Path) -> None:
     folder = class_folder(tmp_path / "album")
-    with pytest.raises(DataError, match=r"has 12 pictures, which take 0\.1 MB at 64×64; allow more"):
+    with pytest.raises(DataError, match=r"has 12 pictures, which need 0\.1 MB at 64×64; raise"):
         trained(folder, 100_000)
 
 

@@ -113,7 +113,7 @@ def test_a_dash_is_refused_where_the_output_is_a_file(
     ):
         result = catclf(*arguments)
         assert result.code == 2
-        assert "cannot go to standard output; name a file" in result.err
+        assert "cannot be written to standard output; name a file" in result.err
     assert sorted(os.listdir()) == before
 
 

@@ -153,17 +153,17 @@ def test_rows_of_another_size_or_dictionary_are_refused(album: Path, tmp_path: P
         shutil.copy(path, half / path.parent.name)
     with pytest.raises(DataError, match="that were learned from other pictures"):
         catclf.evaluate(trained(half, "patches").model, data)
-    with pytest.raises(ConfigError, match="size = 20: must be 16 or left out"):
+    with pytest.raises(ConfigError, match="size = 20: must be 16, as in"):
         trained(data, "patches", read=ReadOptions(size=20))
-    with pytest.raises(ConfigError, match="flip = True: must be left out"):
+    with pytest.raises(ConfigError, match="flip = True: cannot be used"):
         trained(data, "patches", flip=True)
 
 
 def test_what_was_learned_from_all_pictures_is_said(album: Path, tmp_path: Path) -> None:
     data = packed(album, tmp_path / "rows.h5", "patches")
     fit = trained(data, "patches", cv=3)
-    (warning,) = (text for text in fit.warnings if "have learned" in text)
-    assert warning.startswith(f"what the features 'patches' have learned is in {data}")
+    (warning,) = (text for text in fit.warnings if "were learned" in text)
+    assert warning.startswith(f"the features 'patches' in {data} were learned")
     assert fit.model.training.cv is not None
     assert fit.model.training.cv["features_learned_anew"] is False
     assert not any("have learned" in text for text in trained(data, "patches").warnings)
@@ -233,7 +233,7 @@ def broken(file: h5py.File, name: str, data: Any) -> None:
             lambda file: broken(file, "fingerprints", np.zeros(M, "f8")),
             "has no fingerprints of its pictures",
         ),
-        (lambda file: file.__delitem__("thumbnails"), "lacks what belongs to its rows"),
+        (lambda file: file.__delitem__("thumbnails"), "is incomplete"),
         (lambda file: file["x"].__setitem__((3, 3), np.nan), "numbers that are not finite"),
         (lambda file: file["feature_filters"].__setitem__((0, 0), np.inf), "values that are not finite"),
         (lambda file: broken(file, "y", np.zeros(M)), "expected (24,) integers"),
@@ -434,14 +434,14 @@ def test_what_cannot_be_brought_up_to_date_is_refused(
     assert catclf("pack", album, pictures, "--size", "8").code == 0
     result = catclf("pack", album, pictures, "--update")
     assert result.code == 2
-    assert "--update is for rows of features" in result.err
+    assert "--update requires --features" in result.err
     result = catclf("pack", album, pictures, "--update", "--features", "patches")
-    assert "has pictures and not rows" in result.err
+    assert "has pictures, not rows" in result.err
     result = catclf("pack", album, rows, "--update", "--features", "patches", "--size", "12")
-    assert "--size 12: must be 16 or left out" in result.err
+    assert "--size 12: must be 16, as in" in result.err
     result = catclf("pack", album, rows, "--update", "--features", "patches")
     assert result.code == 0
-    assert "24 pictures had not changed; 0 rows made anew" in result.err
+    assert "24 pictures unchanged, 0 rows computed" in result.err
 
 
 # --- rows that are spooled while training ---

@@ -220,7 +220,7 @@ def test_several_classes_are_all_kept(tmp_path: Path) -> None:
     source = several_classes(tmp_path / "source")
     packed(source, tmp_path / "a.h5")
     assert labelled(tmp_path / "a.h5").classes == ("cat", "dog", "horse")
-    with pytest.raises(ConfigError, match="left out: the 3 classes are all kept"):
+    with pytest.raises(ConfigError, match="cannot be used with 3 classes"):
         packed(source, tmp_path / "a.h5", positive="horse")
 
 
@@ -408,7 +408,7 @@ def test_a_partial_file_may_be_gone_at_the_end(album: Path, tmp_path: Path) -> N
 def test_a_file_that_somebody_else_calls_partial_is_left_alone(album: Path, tmp_path: Path) -> None:
     partial = tmp_path / "a.h5.partial"
     partial.write_bytes(b"my notes\n")
-    with pytest.raises(OutputError, match="is not what an interrupted pack leaves; move it away"):
+    with pytest.raises(OutputError, match="is not a partial pack file; move or delete it"):
         packed(album, tmp_path / "a.h5")
     assert partial.read_bytes() == b"my notes\n"
     partial.unlink()
@@ -559,7 +559,7 @@ def test_the_command_sums_up_and_says_what_to_do_next(
     assert "dog 12, cat 11 (3 unreadable, 1 other file ignored)" in err
     assert f"next: catclf train {output} -o MODEL.npz" in err
     assert main(["pack", str(source), str(output), "-q"]) == 2
-    assert "exists; replace it with --force" in capfd.readouterr().err
+    assert "exists; use --force to replace it" in capfd.readouterr().err
     assert main(["pack", str(source), str(output), "-q", "-f", "--size", "4"]) == 0
     assert main(["train", str(output), "-o", str(tmp_path / "m.npz"), "-q", "-i", "3"]) == 0
     assert main(["pack", str(source), str(output), "-qf", "--errors", "fail"]) == 1
@@ -606,7 +606,7 @@ def test_an_interrupted_command_says_how_to_go_on(album: Path, tmp_path: Path) -
         child.send_signal(signal.SIGINT)
         _, err = child.communicate()
     assert child.returncode == 130
-    assert b"a.h5.partial; the same command goes on" in err
+    assert b"a.h5.partial; run the same command to continue" in err
     assert b"Traceback" not in err
     assert not output.exists()
 
@@ -618,7 +618,7 @@ def test_of_a_file_that_is_not_ours_it_is_not_said_that_it_goes_on(
     (album / "notes.txt").touch()
     assert main(["pack", str(album), str(tmp_path / "a.h5"), "--size", "8"]) == 1
     error = capfd.readouterr().err
-    assert error.endswith("is not what an interrupted pack leaves; move it away\n")
+    assert error.endswith("is not a partial pack file; move or delete it\n")
     assert error.count("\n") == 1
 
 

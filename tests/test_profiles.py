@@ -21,10 +21,10 @@ from catclf.config import PackSettings, ReadOptions, TrainSettings
 from catclf.decoding import BEFORE, USUAL, decoding_of
 from catclf.errors import DataError, ModelFileError
 from catclf.images.decode import Decoder
-from catclf.images.picture import Picture, Pixels
+from catclf.images.picture import Picture
 from catclf.images.profiles import to_srgb
 from catclf.model import load, save
-from catclf.view import View
+from catclf.view import RgbArray, View
 from tests.pictures import class_folder, ramps
 from tests.profiles import (
     ADOBE_RGB,
@@ -43,7 +43,7 @@ SIDE = 32
 FORMATS = ("png", "tiff", "webp", "jpg")
 
 
-def decoded(data: bytes, view: View | None = None) -> Pixels:
+def decoded(data: bytes, view: View | None = None) -> RgbArray:
     (found,) = Decoder((view or View(SIDE),))([Picture("-", stream=io.BytesIO(data))])
     assert found.error is None, found.error
     return found.views[0]

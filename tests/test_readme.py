@@ -71,10 +71,28 @@ def shell(script: str) -> str:
 
 def test_the_commands_of_the_first_section_run(workshop: Path) -> None:
     pytest.importorskip("onnxruntime", reason="network features need the extra network")
-    (script,) = blocks("Train, evaluate, predict", "sh")
+    script, _ = blocks("Train, evaluate, predict", "sh")
     out = shell(script)
     assert "photo.jpg\tcat\t" in out
     assert (workshop / "cat.npz").exists()
+
+
+def test_the_assignment_gives_the_numbers_of_the_course(workshop: Path, real_data: Path) -> None:
+    for name in ("train_catvnoncat.h5", "test_catvnoncat.h5"):
+        os.symlink(real_data / "catvnoncat" / name, workshop / name)
+    (_, script) = blocks("Train, evaluate, predict", "sh")
+    out = shell(f"{{ {script}\n}} 2>&1")
+    assert "accuracy on the 209 training pictures: 99.043 %" in out
+    assert "step 100: cost 0.584508" in out
+    assert re.search(r"^accuracy +0\.7000 ", out, re.MULTILINE)
+    table = [line.split() for line in out.splitlines() if line.endswith(" %")]
+    found = [(row[0], row[3], row[5]) for row in table if len(row) == 7]
+    assert found == [
+        ("0.01", "99.522", "68.000"),
+        ("0.001", "88.995", "64.000"),
+        ("0.0001", "68.421", "36.000"),
+    ]
+    assert all((workshop / name).exists() for name in ("rates.png", "weights.png"))
 
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-\d+)?")

@@ -204,7 +204,7 @@ def test_check_shows_each_issue_and_what_else_a_picture_may_be(
     assert "called dog, " in told[str(album / "cat" / "slip.png"), "label"]
     assert "labelled cat" in told[str(album / "cat" / "slip.png"), "label"]
     assert f"like {album / 'cat' / '0.png'}" in told[str(album / "dog" / "twin.png"), "duplicate"]
-    assert "of it is of one grey" in told[str(album / "dog" / "blank.png"), "unusual"]
+    assert "of it is one shade of grey" in told[str(album / "dog" / "blank.png"), "unusual"]
 
 
 def test_check_that_finds_nothing_says_so(catclf: Runner, album: Path, tmp_path: Path) -> None:

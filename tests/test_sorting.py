@@ -97,7 +97,7 @@ def test_what_is_no_file_gets_a_row_that_says_so(
     pack(tmp_path / "data", packed)
     result = catclf("predict", "-m", model, packed, "--link-to", folder)
     assert result.code == 3
-    assert result.out.count(b"\tERROR\tis no file of its own, so it cannot be sorted\n") == 20
+    assert result.out.count(b"\tERROR\tis not a file of its own, so it cannot be sorted\n") == 20
     assert "20 of 20 could not be read or sorted" in result.err
 
 
@@ -110,10 +110,10 @@ def test_folders_that_are_read_and_both_ways_at_once_are_refused(
 ) -> None:
     result = catclf("predict", "-m", model, album, "--copy-to", album / "cats")
     assert result.code == 2
-    assert "which is read" in result.err
+    assert "which is an input" in result.err
     result = catclf("predict", "-m", model, album, "--copy-to", "a", "--link-to", "b")
     assert result.code == 2
-    assert "give one of them" in result.err
+    assert "cannot be used together" in result.err
     (tmp_path / "file").write_text("")
     assert catclf("predict", "-m", model, album, "--copy-to", tmp_path / "file").code == 1
 

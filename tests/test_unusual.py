@@ -99,7 +99,7 @@ def test_check_names_them(album: Path, features: str) -> None:
     assert scores == sorted(scores)
     assert all(finding.reason for finding in found)
     if features == "pixels":
-        assert found[0].reason == "100% of it is of one grey"
+        assert found[0].reason == "100% of it is one shade of grey"
         assert scores[0] == pytest.approx(0)
         assert all(score < 1 - FLAT for score in scores)
 

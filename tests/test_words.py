@@ -22,7 +22,15 @@ BANNED = {
     r"files? (?:is|are|was|were) left out": "ignored",
     r"called like a picture": "with the suffix of a picture",
     r"commoner": "more common",
-    r"always saying": "always naming",
+    r"always (?:saying|naming)": "always answering",
+    r"in the place of": "instead of",
+    r"(?:begins?|begun|beginning) anew": "start over, restarted",
+    r"must be left out": "cannot be used with, cannot be changed",
+    r"move it away": "move or delete it",
+    r"run the same command to continue": "run the same command to continue",
+    r"which flatters": "which makes the scores too good",
+    r"does not remember its pictures": "too many pictures to store fingerprints of",
+    r"a (?:process|thread|worker) a core": "per core",
     r"(?:is|are|was|were|be|been) told\b(?! apart)": "say who tells, or what it says",
     r"cop(?:y|ies) of (?:this|the|its) process|copies of itself": "worker process",
 }
@@ -66,11 +74,14 @@ def test_a_picture_is_called_a_picture(path: Path) -> None:
     [
         ("3 other files passed over", True),
         ("the commoner class", True),
+        ("better than always naming the more common class", True),
+        ("it begins anew", True),
         ("The caller is told of every file", True),
         ("cannot be told apart", False),
         ("forked copies of this process", True),
         ("mirrored copies of each picture", False),
-        ("the setting must be left out", False),
+        ("the setting must be left out", True),
+        ("the network instead of pixels", False),
     ],
 )
 def test_the_patterns_find_what_they_are_for(sentence: str, is_banned: bool) -> None:

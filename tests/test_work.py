@@ -241,7 +241,7 @@ os.fork = refusing
 
 
 WHY = "can be started (Resource temporarily unavailable)"
-THREADS = f"no worker process {WHY}: threads do the work"
+THREADS = f"no worker process {WHY}: using threads instead"
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 print(start_method())
 assert results(pool(same), range(300)) == list(range(300))
 """
-    note = "no worker process can be started (SIGCHLD is ignored): threads do the work"
+    note = "no worker process can be started (SIGCHLD is ignored): using threads instead"
     assert python(code) == ["None", note]
 
 

@@ -25,8 +25,8 @@ COMMANDS = {
     "eval": "Score a model on labelled pictures.",
     "info": "Show what is in a model file.",
     "check": "Find wrong labels, near-duplicates, unusual and unreadable pictures.",
-    "next": "Say which pictures to label next.",
-    "pack": "Put all pictures into one HDF5 file.",
+    "next": "Suggest which pictures to label next.",
+    "pack": "Pack all pictures into one HDF5 file.",
 }
 
 _EPILOG = """\b
@@ -85,7 +85,7 @@ def _guarded(arguments: list[str]) -> int:
         report_usage(shown.getvalue())
         return exc.exit_code
     except ConfigError as exc:
-        report_error(_message((Setting(exc.name), f" {exc.value}: must be ", *exc.rule), invocation))
+        report_error(_message((Setting(exc.name), f" {exc.value}: ", *exc.rule), invocation))
         return USAGE
     except CatclfError as exc:
         report_error(_message(exc.parts(), invocation))
@@ -98,7 +98,7 @@ def _guarded(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 0
     except MemoryError as exc:
-        report_error(f"there is not enough memory ({str(exc) or 'no more is known'})")
+        report_error(f"out of memory ({exc})" if str(exc) else "out of memory; -j 1 needs the least")
         return invocation.failed
 
 

@@ -51,10 +51,12 @@ _SHOWN = 20  # of each kind, on the page
 @format_option(*_FORMATS, by_suffix=True)
 @option(
     "-o", "--output", type=PathName(), metavar="FILE",
-    help="Write the findings there instead of stdout, in the format of its suffix.",
+    help="Write the findings to FILE instead of stdout, in the format of its suffix.",
 )  # fmt: skip
 @option("-f", "--force", is_flag=True, help="Replace FILE if it exists.")
-@report_option("A page to review the findings with: answer there, and download the corrections.")
+@report_option(
+    "Write a page to review the findings on: answer in a browser, then download the corrections."
+)
 @option("--exit-status", is_flag=True, help="Exit 1 if anything was found.")
 @gathered(
     "settings",
@@ -63,7 +65,7 @@ _SHOWN = 20  # of each kind, on the page
         "--other",
         type=PathName(),
         metavar="DATA2",
-        help="Other pictures, labelled or not: find what is in both.",
+        help="Other pictures, labelled or not: also find those that are in both.",
     ),
     labels_option,
     positive_option,
@@ -99,7 +101,7 @@ def command(
     check_report(report, "jinja2")
     format_name = format_of(output, format_name, _FORMATS)
 
-    from catclf.cli.live import LiveProgress, counted, tell_corrections
+    from catclf.cli.live import LiveProgress, counted, report_corrections
     from catclf.pipeline.checking import check
     from catclf.pipeline.training_data import usual_features
 
@@ -111,7 +113,7 @@ def command(
     unreadable = len(found.of("unreadable"))
     console.say(f"{counted(found.counts, unreadable, found.ignored)}; features: {features}")
     if found.corrections is not None:
-        tell_corrections(console, found.corrections)
+        report_corrections(console, found.corrections)
     if found.learned_before:
         console.say(f"{features} were learned from all of these pictures when they were packed")
     if format_name == "text":

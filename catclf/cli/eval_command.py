@@ -60,41 +60,41 @@ def _parse_gates(
     return gates
 
 
-_memory_option = memory_option("Budget for the pictures that are worked on at a time.")
+_memory_option = memory_option("Memory for the pictures that are worked on at a time.")
 
 
 @click.command("eval", cls=OfOneDataSet, epilog=_EPILOG)
 @click.argument("data", type=PathName())
 @model_option("eval")
 @option(
-    "--positive", metavar="NAME", help="The class of DATA that is the model's positive one, if it is"
-    " called otherwise.",
+    "--positive", metavar="NAME",
+    help="The class of DATA that is the model's positive class, if it has another name.",
 )  # fmt: skip
 @shifts
 @format_option(*_FORMATS, by_suffix=True)
 @option(
     "-o", "--output", type=PathName(), metavar="FILE",
-    help="Write the report there instead of stdout: without -F as text, or as JSON if it ends in .json.",
+    help="Write the report to FILE instead of stdout; as JSON if it ends in .json, unless -F is given.",
 )  # fmt: skip
 @option("-f", "--force", is_flag=True, help="Replace FILE if it exists.")
 @option(
     "--predictions",
     type=PathName(),
     metavar="FILE",
-    help="Every picture as a row of a .csv or .jsonl file.",
+    help="Write each picture with its label, probability and loss to a .csv or .jsonl file.",
 )
-@report_option("A page with curves, pictures to look at, and weights.")
+@report_option("Write a page with curves, mistakes to look at, and weights.")
 @option(
     "--against", type=PathName(), metavar="MODEL", help="Compare with another model, picture by picture."
 )
 @option(
     "--training-data", type=PathName(), metavar="DATA",
-    help="What the model was trained on: near-duplicates of it are named and left out of the verdict.",
+    help="What the model was trained on: near-duplicates of it are listed and kept out of the verdict.",
 )  # fmt: skip
 @option(
     "--fail-under", metavar="METRIC=X", multiple=True, callback=_parse_gates,
-    help="Exit 4 if a score of the pictures that the model was not trained on is below X; accuracy_low"
-    " is the lower end of the accuracy's interval. May be repeated.",
+    help="Exit 4 if METRIC is below X on the pictures that the model was not trained on; accuracy_low is"
+    " the lower end of the accuracy's interval. Repeatable.",
 )  # fmt: skip
 @read_options(
     *("encoder", "encoder_output", "x_key", "y_key", "on_error", "exclude", "follow"),

@@ -57,10 +57,10 @@ def _page(evaluation: Evaluation) -> Iterator[str]:
 def _training_note(evaluation: Evaluation) -> str:
     training = evaluation.model.training
     if evaluation.training_baseline is not None:
-        return "always that of the training data"
+        return "always the more common class of the training data"
     if training.m is None or training.positives is None:
-        return "the model does not say which class was more common in training"
-    return "in training both classes were equally common"
+        return "the model does not record which class was more common in training"
+    return "both classes were equally common in training"
 
 
 def _confusion(evaluation: Evaluation) -> Iterator[str]:
@@ -101,9 +101,9 @@ def _leak(evaluation: Evaluation) -> Iterator[str]:
             f"{printable(one.path)} is like {printable(one.training_path)}" for one in near
         )
     if near is None:
-        yield "near-duplicates of training pictures were not looked for (--training-data)"
+        yield "near-duplicates of training pictures: not checked (add --training-data)"
     elif not near:
-        yield "no near-duplicates of training pictures were found"
+        yield "near-duplicates of training pictures: none found"
 
 
 def _listed(lines: Iterable[str]) -> Iterator[str]:
@@ -117,14 +117,14 @@ def _listed(lines: Iterable[str]) -> Iterator[str]:
 def _duel(duel: Duel) -> Iterator[str]:
     facts = duel.comparison
     if facts is None:
-        yield "against the other model: nothing to compare"
+        yield "against the other model: no pictures to compare"
         return
     yield (
-        f"against the other model: right alone {facts.only_a_right}, wrong alone {facts.only_b_right}, "
-        f"exact McNemar p = {facts.p_value:.3g}"
+        f"against the other model: only this model is right: {facts.only_a_right};"
+        f" only the other: {facts.only_b_right}; exact McNemar p = {facts.p_value:.3g}"
     )
     low, high = facts.difference_ci95
-    yield f"accuracy {facts.difference:+.4f} above the other, 95 % interval {low:+.4f} to {high:+.4f}"
+    yield f"difference in accuracy {facts.difference:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}"
     yield from _listed(f"they differ on {printable(path)}" for path in duel.differing)
 
 

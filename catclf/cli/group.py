@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import click
@@ -27,8 +27,25 @@ class Invocation:
         self.command: click.Command | None = None
 
 
+SECTIONS: Mapping[str, Collection[str]] = {
+    "Data": ("labels", "x_key", "y_key", "on_error", "exclude", "follow", "max_pixels"),
+    "Features": ("size", "encoder", "encoder_output", "flip", "seed"),
+    "Gradient descent": (
+        *("loss", "learning_rate", "iterations", "epsilon", "stop", "momentum", "start", "l2"),
+        *("class_weight", "patience", "resume"),
+    ),
+    "Evaluation": ("validation", "tune_threshold"),
+    "Speed and memory": ("engine", "memory", "scheduler", "jobs"),
+    "Output": (
+        *("format_name", "record_every", "compare_rates", "history", "plot", "weights"),
+        *("quiet", "verbose", "log_file"),
+    ),
+}
+"""Where parameters stand in the help of every command; what is not here comes first."""
+
+
 class ExampleFirst(click.Command):
-    """A command whose help shows its example, the epilog, before the options."""
+    """A command whose help shows its example, the epilog, before the options, which are in sections."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Remember for messages which command it was."""
@@ -43,6 +60,22 @@ class ExampleFirst(click.Command):
         self.format_epilog(ctx, formatter)
         self.format_options(ctx, formatter)
 
+    def sections(self, ctx: click.Context) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+        """Yield the title of each section with its options and their help."""
+        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        placed = {name for names in SECTIONS.values() for name in names}
+        first = [option.name or "" for option in options if option.name not in placed]
+        for title, names in {"Options": first, **SECTIONS}.items():
+            records = [option.get_help_record(ctx) for option in options if option.name in names]
+            if shown := [record for record in records if record is not None]:
+                yield title, shown
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in their sections."""
+        for title, records in self.sections(ctx):
+            with formatter.section(title):
+                formatter.write_dl(records)
+
 
 class OfOneDataSet(ExampleFirst):
     """A command whose first argument is DATA, which a user may take for a list of class folders."""
@@ -55,10 +88,8 @@ class OfOneDataSet(ExampleFirst):
         if ctx.args and not ctx.resilient_parsing:
             names = " and ".join(self.collect_usage_pieces(ctx)[1:])
             extra = printable(shlex.quote(ctx.args[0]))
-            remedy = "if these are the folders of the classes, name the folder above them"
-            raise click.UsageError(
-                f"only {names} can be named, but there is {extra} as well; {remedy}", ctx
-            )
+            remedy = "if these are class folders, give the folder that contains them"
+            raise click.UsageError(f"expected only {names}, found {extra} as well; {remedy}", ctx)
         return ctx.args
 
 
@@ -98,6 +129,11 @@ class LazyGroup(ExampleFirst, click.Group):
         except click.exceptions.NoSuchCommand as exc:
             known = self._commands_help
             raise click.exceptions.NoSuchCommand(exc.command_name, None, known, ctx) from None
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands after the options."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

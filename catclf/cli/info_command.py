@@ -23,7 +23,7 @@ Example:
 @click.command("info", cls=ExampleFirst, epilog=_EPILOG)
 @click.argument("model", type=PathName(), envvar=["CATCLF_INFO_MODEL", "CATCLF_MODEL"])
 @format_option("text", "json", synonym=True)
-@option("--weights", type=PathName(), metavar="FILE.png", help="Draw what the model looks for.")
+@option("--weights", type=PathName(), metavar="FILE.png", help="Draw the weights as a picture.")
 def command(model: str, format_name: str, weights: str | None) -> int:
     """Show what is in the file MODEL: classes, features, and how it was trained.
 
@@ -37,7 +37,7 @@ def command(model: str, format_name: str, weights: str | None) -> int:
         from catclf.pipeline.packing import describe_packed
 
         if weights is not None:
-            raise click.UsageError("--weights is about a model")
+            raise click.UsageError("--weights needs a model file")
         _show(describe_packed(model), format_name)
         return 0
 
@@ -46,9 +46,9 @@ def command(model: str, format_name: str, weights: str | None) -> int:
     classifier = load(model)
     if weights is not None:
         from catclf.images.thumbnails import png
-        from catclf.report.weights import weights_picture
+        from catclf.report.weights import titled_weights
 
-        drawing = png(weights_picture(classifier))
+        drawing = png(titled_weights(classifier))
         with replacing(weights) as file:
             file.write(drawing)
     _show(describe(classifier), format_name)

@@ -38,7 +38,7 @@ class KeptRows:
     output : str
     settings : mapping
         Whatever the rows depend on but the inputs.
-    anew : bool
+    starts_over : bool
         Whether what an earlier run has left is to be thrown away.
 
     Attributes
@@ -53,12 +53,12 @@ class KeptRows:
         If the file is of another run, is something else, is in use, or cannot be written.
     """
 
-    def __init__(self, output: str, settings: Mapping[str, Any], anew: bool) -> None:
+    def __init__(self, output: str, settings: Mapping[str, Any], starts_over: bool) -> None:
         self._output = output
         self._counts, self._digest, self._has_rows = Counts(), "", False
         self._digests: deque[str] = deque()
-        fits = _none if anew else self._fits
-        self._file = RecordFile(output + SUFFIX, "predict", settings, drops=anew, fits=fits)
+        fits = _none if starts_over else self._fits
+        self._file = RecordFile(output + SUFFIX, "predict", settings, drops=starts_over, fits=fits)
         self.path = self._file.path
         self.resumed = self._counts
 

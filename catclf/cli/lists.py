@@ -75,7 +75,7 @@ class _Entry:
             found = f"is {self.size} bytes long, so it is not a path"
             reason = f"{found}; is a newline, or with -0 a NUL, missing?"
         elif b"\0" in self._kept:
-            reason = "has a NUL byte, so it is not a path; if the list is separated by NUL, use -0"
+            reason = "has a NUL byte, so it is not a path; for a NUL-separated list, use -0"
         else:
             wrong = _line_ends(path)
             if wrong is None:
@@ -91,7 +91,7 @@ def _line_ends(path: str) -> str | None:
         return None
     if path.startswith(_MARK):
         return "the list begins with a byte order mark; save it as UTF-8 without one"
-    return "the list has the line ends of Windows; take them out, as with dos2unix"
+    return "the list has Windows line endings; convert it, for example with dos2unix"
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes | Waiting]:
@@ -118,4 +118,4 @@ def _refuse_picture(head: bytes, name: str) -> None:
     if head[:2] in UTF_16:
         raise DataError(name, IS_UTF_16)
     if begins_like_picture(head):
-        raise DataError(name, "is a picture and no list of paths; leave --files-from out")
+        raise DataError(name, "is a picture, not a list of paths; drop --files-from")

@@ -80,7 +80,7 @@ class LiveProgress(Progress):
         self._text = ""
 
     def draw(self, text: str) -> None:
-        """Show `text` in the place of what was there, unless that was a moment ago."""
+        """Show `text` instead of what was there, unless that was a moment ago."""
         now = time.monotonic()
         self._text, self._text_since = text, now
         if self._live and now - self._drawn_at >= _REFRESH_SECONDS:
@@ -177,7 +177,7 @@ def counted(counts: Mapping[str, int], skipped: int, ignored: int) -> str:
     return f"pictures: {shown}" + (f" ({', '.join(extras)})" if extras else "")
 
 
-def tell_corrections(console: Console, corrections: Corrections) -> None:
+def report_corrections(console: Console, corrections: Corrections) -> None:
     """Say what became of labels that were laid over those of data."""
     file, changed, left_out, unknown = corrections
     if unknown:

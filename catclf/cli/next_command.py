@@ -34,20 +34,22 @@ Example:
 
 @click.command("next", cls=ExampleFirst, epilog=_EPILOG)
 @click.argument("paths", type=PathName(), nargs=-1, required=True, metavar="PATH...")
-@option("-n", "--count", type=click.IntRange(min=1), default=10, help="How many pictures.")
+@option("-n", "--count", type=click.IntRange(min=1), default=10, help="Number of pictures to suggest.")
 @option(
     "--labels",
     type=PathName(),
     metavar="FILE.csv",
-    help="What is labelled so far (path,label); the file need not be there yet.",
+    help="The labels so far (path,label); the file need not exist yet.",
 )
-@option("-m", "--model", type=PathName(), metavar="MODEL", help="What is known so far, as a model.")
-@option("-0", "--null", is_flag=True, help="NUL ends each path, not a newline.")
+@option("-m", "--model", type=PathName(), metavar="MODEL", help="A model trained on the labels so far.")
+@option("-0", "--null", is_flag=True, help="End each path with NUL instead of a newline.")
 @format_option("text", "csv")
 @gathered(
     "settings",
     config.NextSettings,
-    option("--positive", metavar="NAME", help="The class that is y = 1; without it each class in turn."),
+    option(
+        "--positive", metavar="NAME", help="The positive class (y = 1); without it, each class in turn."
+    ),
     compared_option,
     seed_option,
     read_options(
@@ -73,11 +75,11 @@ def command(
     a word, - leaves a picture out, and rows without a label are skipped.
     """
     if labels is not None and model is not None:
-        raise click.UsageError("--labels and --model both say what is known: give one of them")
+        raise click.UsageError("--labels and --model cannot be used together")
     if model is not None and settings.features is not None:
-        raise click.UsageError("--features is for --labels: a model has its own")
+        raise click.UsageError("--features cannot be used with --model, which has its own")
     if null and format_name == "csv":
-        raise click.UsageError("-0 is about paths alone; leave out -F csv")
+        raise click.UsageError("-0 cannot be used with -F csv")
     needed = settings.features is None or config.FEATURES[settings.features].own_view
     settings = replace(settings, read=with_encoder(settings.read, needed))
 

@@ -25,7 +25,7 @@ def check_file(path: str, option: str, suffixes: tuple[str, ...] = ()) -> None:
     With `suffixes`, in small letters, also one that is called otherwise: it may be somebody's picture.
     """
     if path == "-":
-        reason = "this cannot go to standard output; name a file (./- if it is to be called -)"
+        reason = "cannot be written to standard output; name a file (./- for one called -)"
         raise click.BadParameter(reason, param_hint=option)
     if suffixes and not path.lower().endswith(suffixes):
         raise click.BadParameter(f"{path} does not end in {' or '.join(suffixes)}", param_hint=option)
@@ -45,7 +45,7 @@ def refuse_name_of_data(
     from catclf.images.hdf5_process import is_hdf5_name
 
     if is_picture_name(path) or is_hdf5_name(path) or path.lower().endswith(suffixes):
-        raise click.BadParameter(f"{path} would be {content}; name another", param_hint=option)
+        raise click.BadParameter(f"{path} would be {content}; choose another name", param_hint=option)
 
 
 def format_of(output: str | None, format_name: str, formats: Collection[str]) -> str:
@@ -70,7 +70,7 @@ def check_table(path: str | None, option: str) -> None:
 def refuse_existing(output: str, force: bool) -> None:
     """Stop if the file exists, unless it is to be replaced by force."""
     if os.path.lexists(output) and not os.path.isdir(output) and not force:
-        raise click.UsageError(f"{output} exists; replace it with --force, or name another file")
+        raise click.UsageError(f"{output} exists; use --force to replace it, or name another file")
 
 
 def refuse_overwriting(
@@ -82,7 +82,7 @@ def refuse_overwriting(
         if path in (None, "-") or (os.path.exists(path) and not os.path.isfile(path)):
             continue
         if os.path.realpath(path) in taken:
-            raise click.UsageError(f"{path} would be overwritten: it is used otherwise in this command")
+            raise click.UsageError(f"{path} would be overwritten: this command also reads it")
         taken.add(os.path.realpath(path))
 
 
@@ -98,11 +98,11 @@ def _refuse_log_of_data(ctx: click.Context, param: click.Parameter, path: str | 
 console_option = gathered(
     "console",
     Console,
-    option("-q", "--quiet", is_flag=True, help="Only warnings and errors."),
-    option("-v", "--verbose", is_flag=True, help="More about what happens."),
+    option("-q", "--quiet", is_flag=True, help="Show only warnings and errors."),
+    option("-v", "--verbose", is_flag=True, help="Show more details."),
     option(
         "--log-file", type=PathName(), metavar="FILE", callback=_refuse_log_of_data,
-        help="Append all messages to FILE, with the time, whatever is shown.",
+        help="Also append all messages, with the time, to FILE.",
     ),
 )  # fmt: skip
 
@@ -133,52 +133,53 @@ _READING: dict[str, Decorator[Any]] = {
     "size": option(
         "--size",
         type=click.IntRange(1, LARGEST_SIZE),
-        help="Side in pixels [default: 64, or as the features want; an HDF5 file keeps its own].",
+        help="Side of the pictures in pixels [default: 64, or what the features need; an HDF5 file keeps"
+        " its own].",
     ),
-    "x_key": option("--x-key", metavar="NAME", help="Data set of the pictures in an HDF5 file."),
-    "y_key": option("--y-key", metavar="NAME", help="Data set of the labels in an HDF5 file."),
+    "x_key": option("--x-key", metavar="NAME", help="Name of the data set of pictures in an HDF5 file."),
+    "y_key": option("--y-key", metavar="NAME", help="Name of the data set of labels in an HDF5 file."),
     "on_error": option(
         "--errors",
         "on_error",
         type=click.Choice(ON_ERROR),
-        help="What to do with a picture that cannot be read.",
+        help="On an unreadable picture: skip it, or stop.",
     ),
     "max_pixels": option(
-        "--max-pixels", type=click.IntRange(min=1), help="Refuse pictures of more pixels."
+        "--max-pixels", type=click.IntRange(min=1), help="Reject pictures with more than N pixels."
     ),
     "jobs": option(
-        "-j", "--jobs", type=click.IntRange(min=1), help="How many cores to use [default: all]."
+        "-j", "--jobs", type=click.IntRange(min=1), help="Number of cores to use [default: all]."
     ),
     "scheduler": option(
         "--scheduler",
         metavar="ADDRESS|local",
         callback=_needs_dask,
-        help="Have the work done by a Dask cluster: the address of its scheduler, or local for a process"
-        " a core on this machine.",
+        help="Run on a Dask cluster: the address of its scheduler, or local for one process per core on"
+        " this machine.",
     ),
     "exclude": option(
         "--exclude",
         metavar="PATTERN",
         multiple=True,
-        help="Leave out files or folders, as in .gitignore: a name such as '*_small.jpg' or 'drafts/',"
-        " or a path below the data's folder; may be repeated.",
+        help="Ignore files and folders that match, as in .gitignore: '*_small.jpg', 'drafts/', or a path"
+        " below the data's folder. Repeatable.",
     ),
-    "follow": option("--follow", is_flag=True, help="Enter linked folders."),
+    "follow": option("--follow", is_flag=True, help="Follow symbolic links to folders."),
     "encoder": option(
         "--encoder",
         type=PathName(),
         metavar="FILE.onnx|DIR",
-        help="Network for network features in the place of the package's; or set CATCLF_ENCODER.",
+        help="Use another network for network features; or set CATCLF_ENCODER.",
     ),
     "encoder_output": option(
         "--encoder-output",
         metavar="NAME",
-        help="Output of that network to take; NAME:first is the first of its tokens, NAME:mean the mean"
-        " of its tokens or places.",
+        help="Output of that network to use; NAME:first takes its first token, NAME:mean the mean of its"
+        " tokens or places.",
     ),
     "memory": memory_option(
-        "Budget for the pixels, and again for what an engine adds; pixels that do not fit stay in"
-        " their HDF5 file, which `catclf pack` makes."
+        "Memory for the pixels, and as much again for the engine; pixels that do not fit are read from"
+        " their packed file (see catclf pack) in every step."
     ),
 }
 
@@ -208,7 +209,7 @@ def format_option(*formats: str, by_suffix: bool = False, synonym: bool = False)
         "format_name",
         type=click.Choice(formats),
         default=formats[0],
-        help=f"How results are written [default: {default}].",
+        help=f"Output format [default: {default}].",
     )
     if not synonym:
         return plain
@@ -222,13 +223,13 @@ def format_option(*formats: str, by_suffix: bool = False, synonym: bool = False)
 positive_option = option(
     "--positive",
     metavar="NAME",
-    help="The class that is y = 1 [default: cat or cats; of an HDF5 file list_classes[1]].",
+    help="The positive class (y = 1) [default: cat or cats; of an HDF5 file list_classes[1]].",
 )
 
 compared_option = option(
     "--features",
     type=OneOf(FEATURES),
-    help="What pictures are compared by [default: network if installed, else patches].",
+    help="Features to compare pictures by [default: network if installed, else patches].",
 )
 
 seed_option = option("--seed", type=click.IntRange(min=0), help="Random seed.")
@@ -237,7 +238,7 @@ labels_option = option(
     "--labels",
     type=PathName(),
     metavar="FILE.csv",
-    help="Labels (path,label) to lay over those of DATA; the label - leaves a picture out.",
+    help="Corrections to the labels of DATA (path,label); the label - leaves a picture out.",
 )
 
 
@@ -267,7 +268,7 @@ _threshold_option = option(
     "-t",
     "--threshold",
     type=FiniteRange(0, 1),
-    help="Call a picture positive from this probability on [default: the model's].",
+    help="Predict the positive class from this probability on [default: the model's].",
 )
 
 
@@ -295,7 +296,7 @@ _prior_option = option(
     "--prior",
     type=FiniteRange(0, 1, min_open=True, max_open=True),
     metavar="P",
-    help="Share of positive pictures to expect, if it is another than in training.",
+    help="Expected share of positive pictures, if it differs from the training data.",
 )
 
 shifts = gathered("shifts", dict, _threshold_option, _prior_option)

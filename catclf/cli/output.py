@@ -160,6 +160,6 @@ def write_table(table: Table, rows: Iterable[Any], path: str) -> None:
 
 
 def write_page(page: str, path: str) -> None:
-    """Write a page of HTML, in the place of one that may be there."""
+    """Write a page of HTML, instead of one that may be there."""
     with replacing(path) as file:
         file.write(page.encode())

@@ -45,7 +45,7 @@ Example:
 @option(
     "--update",
     is_flag=True,
-    help="Bring the rows of OUT.h5 up to date: make only those of new and of changed pictures.",
+    help="Update the rows in OUT.h5: compute only those of new and changed pictures.",
 )
 @gathered(
     "settings",
@@ -53,18 +53,18 @@ Example:
     option(
         "--positive",
         metavar="NAME",
-        help="Of two classes the one that comes second, as y = 1 [default: cat or cats].",
+        help="Of two classes, the positive one (y = 1) [default: cat or cats].",
     ),
     option(
         "--features",
         type=OneOf(config.FEATURES),
-        help="Keep pictures (pixels), or rows of features, which are computed once for all.",
+        help="Store pictures (pixels), or rows of features, which are then computed only once.",
     ),
     labels_option,
     option(
         "--seed",
         type=click.IntRange(min=0),
-        help="Of what is drawn at random where features are learned.",
+        help="Random seed for features that are learned.",
     ),
     read_options(
         *("size", "encoder", "encoder_output", "x_key", "y_key", "on_error", "max_pixels"),
@@ -84,23 +84,23 @@ def command(
 ) -> int:
     """Decode all pictures of DATA into one HDF5 file, from which training starts at once.
 
-    With --features the file has rows of features: train, eval and predict take it in the place of
+    With --features the file has rows of features: train, eval and predict take it instead of
     pictures, for models of the same features. DATA is what train takes. The file is not compressed:
     data that is larger than memory is trained from it block by block. An interrupted run leaves
-    OUT.h5.partial behind, and the next one goes on from there; while OUT.h5 is written from it, twice
-    the space is needed.
+    OUT.h5.partial behind, and the same command continues from it; while OUT.h5 is written, twice the
+    space is needed.
     """
     if not is_hdf5_name(output):
         raise click.UsageError(
-            f"{output} must end in one of {', '.join(HDF5_SUFFIXES)}: train goes by the name"
+            f"{output} must end in one of {', '.join(HDF5_SUFFIXES)}: train goes by the suffix"
         )
     settings = replace(settings, read=with_encoder(settings.read, settings.kind.own_view))
     refuse_overwriting((output,), (data, settings.labels))
     if update and settings.kind.anywhere:
-        raise click.UsageError("--update is for rows of features, which take time to make: --features")
+        raise click.UsageError("--update requires --features patches or network")
     refuse_existing(output, force or update)
 
-    from catclf.cli.live import LiveProgress, tell_corrections
+    from catclf.cli.live import LiveProgress, report_corrections
     from catclf.pipeline.packing import pack
 
     with LiveProgress(console) as progress:
@@ -110,10 +110,10 @@ def command(
             partial = output + SUFFIX
             if progress.begun and os.path.exists(partial):  # else it is somebody else's
                 progress.erase()
-                console.say(f"what was read is kept in {partial}; the same command goes on")
+                console.say(f"what was read is kept in {partial}; run the same command to continue")
             raise
     if packed.corrections is not None:
-        tell_corrections(console, packed.corrections)
+        report_corrections(console, packed.corrections)
     for failure in packed.skipped:
         console.failed(failure, "skipped")
     for sentence in _summary(packed, output):
@@ -128,10 +128,10 @@ def _summary(packed: Packed, output: str) -> Iterator[str]:
 
     yield counted(packed.counts, len(packed.skipped), packed.ignored)
     if packed.resumed:
-        yield f"went on after the {number_of(packed.resumed, 'picture')} of an interrupted run"
+        yield f"continued after the {number_of(packed.resumed, 'picture')} of an interrupted run"
     if packed.reused:
         new = packed.m - packed.reused
-        yield f"{number_of(packed.reused, 'picture')} had not changed; {number_of(new, 'row')} made anew"
+        yield f"{number_of(packed.reused, 'picture')} unchanged, {number_of(new, 'row')} computed"
     what, features = f"{number_of(packed.m, 'picture')} of {packed.size}×{packed.size}", ""
     if packed.n_x is not None:
         what = f"{number_of(packed.m, 'row')} of {packed.n_x} features ({packed.features})"

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shlex
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import reduce, wraps
@@ -189,7 +190,30 @@ class NumberOrAuto(click.ParamType[Any]):
         """See `click.ParamType`."""
         if value == "auto":
             return "auto"
+        try:
+            float(value)
+        except ValueError:
+            bound = "number above 0" if getattr(self._number, "min_open", False) else "number from 0 on"
+            self.fail(f"{value!r} is neither a {bound} nor auto", param, ctx)
         return float(self._number.convert(value, param, ctx))
+
+
+class Numbers(click.ParamType[Any]):
+    """Numbers above 0 with commas between them."""
+
+    name = "A,B,…"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The name as it is."""
+        del param, ctx
+        return self.name
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """See `click.ParamType`."""
+        above_0 = FiniteRange(min=0, min_open=True, max=sys.float_info.max)
+        return tuple(above_0.convert(part.strip(), param, ctx) for part in value.split(","))
 
 
 class ByteSize(click.ParamType[Any]):

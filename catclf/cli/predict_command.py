@@ -84,7 +84,7 @@ def _errors_are_2(ctx: click.Context, param: click.Parameter, value: bool) -> bo
 
 _errors_option = option(
     "--errors", "on_error", type=click.Choice(("row", "fail")), default="row",
-    callback=_rows_or_end, help="Whether an unreadable picture is a row, or the end.",
+    callback=_rows_or_end, help="On an unreadable picture: report it as a row, or stop.",
 )  # fmt: skip
 
 
@@ -92,40 +92,40 @@ _errors_option = option(
 @click.argument("paths", type=PathName(), nargs=-1, metavar="[PATH]...")
 @model_option("predict")
 @option(
-    "--files-from", type=PathName(), metavar="FILE|-", help="Read more paths from a file, one a line."
+    "--files-from", type=PathName(), metavar="FILE|-", help="Read more paths from a file, one per line."
 )
-@option("-0", "--null", is_flag=True, help="NUL ends the paths of --files-from and --only.")
+@option("-0", "--null", is_flag=True, help="Paths of --files-from and --only end with NUL.")
 @format_option(*FORMATS, by_suffix=True)
 @option(
     "-o",
     "--output",
     type=PathName(),
     metavar="FILE",
-    help="Write the rows there instead of stdout: without -F as text, or in the format of the suffix if"
-    " it is .csv, .tsv, .json or .jsonl.",
+    help="Write the rows to FILE instead of stdout; without -F, a suffix .csv, .tsv, .json or .jsonl"
+    " chooses the format.",
 )
 @option(
     "-f", "--force", is_flag=True,
-    help="Replace FILE if it exists, and begin anew where FILE.partial has rows already.",
+    help="Replace FILE if it exists, and start over even if FILE.partial has rows.",
 )  # fmt: skip
 @option(
     "--append", is_flag=True,
-    help="Keep the rows of FILE, and add those of inputs that it does not have yet.",
+    help="Keep the rows in FILE, and add only those of inputs that it does not have yet.",
 )  # fmt: skip
 @option(
     "--resume", is_flag=True,
-    help="Go on from FILE.partial, as the same command does by itself, and say if there is none.",
+    help="Continue from FILE.partial, as happens anyway, and say so if there is none.",
 )  # fmt: skip
 @shifts
 @option("--only", metavar="CLASS", help="Print just the paths predicted CLASS.")
 @option(
     "--link-to", type=PathName(), metavar="DIR",
-    help="Sort the pictures: make DIR/CLASS/ with a link to each, of --only those of its class.",
+    help="Sort the pictures into DIR/CLASS/ as links; with --only, just those of its class.",
 )  # fmt: skip
-@option("--copy-to", type=PathName(), metavar="DIR", help="Do so with copies.")
+@option("--copy-to", type=PathName(), metavar="DIR", help="Sort them as copies instead.")
 @report_option(
-    "A page to review the answers with, the least sure first, of --only those of its class: answer"
-    " there, and download the labels."
+    "Write a page to review the predictions on, the least sure first (with --only, those of its class):"
+    " answer in a browser, then download the labels."
 )
 @option(
     "--exit-status", is_flag=True, callback=_errors_are_2,
@@ -136,9 +136,8 @@ _errors_option = option(
     "--explain",
     type=PathName(),
     metavar="DIR",
-    help="Write each picture there as a PNG, with a map of what speaks for the positive class (orange)"
-    " and against it (blue). For pixels the map adds up to z - b; for patches it has what belongs to a"
-    " cell of the grid; for a network it lies over the picture, and the rest of z is written below.",
+    help="Write each picture to DIR as a PNG, with a map of what speaks for the positive class (orange)"
+    " and against it (blue), the verdict, and what the probability is made of.",
 )
 @read_options(
     *("encoder", "encoder_output", "x_key", "exclude", "follow", "max_pixels", "scheduler", "jobs"),
@@ -178,7 +177,7 @@ def command(
     _check_replacing(output, force, append, resume, only)
     check_report(report, "jinja2")
     if link_to is not None and copy_to is not None:
-        raise click.UsageError("--link-to and --copy-to both sort the pictures: give one of them")
+        raise click.UsageError("--link-to and --copy-to cannot be used together")
     for name, folder in (("--explain", explain), ("--link-to", link_to), ("--copy-to", copy_to)):
         _check_folder(name, folder, paths)
     format_name = format_of(output, format_name, FORMATS)
@@ -204,7 +203,7 @@ def command(
         printed = (only, null, format_name)
         kept = KeptRows(str(output), _depends_on(model, read, shifts, printed, before), force)
     if resume and (kept is None or not kept.resumed.total):
-        console.say(f"nothing to go on from: there are no rows in {output}{SUFFIX}")
+        console.say(f"nothing to resume: there are no rows in {output}{SUFFIX}")
 
     def watch(pictures: Iterator[Picture | Waiting]) -> Iterator[Picture | Waiting]:
         new = pictures if before is None else before.without(pictures)
@@ -267,9 +266,9 @@ def _check_inputs(paths: tuple[str, ...], files_from: str | None, null: bool, on
     if not paths and files_from is None:
         raise click.UsageError("name a picture, a folder, or --files-from")
     if null and _was_given("null") and only is None and files_from is None:
-        raise click.UsageError("--null is about the paths of --files-from and --only; give one of them")
+        raise click.UsageError("-0 requires --files-from or --only")
     if only is not None and _was_given("format_name"):
-        raise click.UsageError("--only prints paths and nothing else; leave --format out")
+        raise click.UsageError("--only prints just paths; it cannot be used with --format")
     if "-" in paths and files_from == "-":
         raise click.UsageError("stdin can be a picture or a list of paths, not both")
 
@@ -410,7 +409,7 @@ class _Tally:
 
             if error.reason == UNKNOWN_FORMAT:
                 self._console.say(
-                    "- is the bytes of one picture; for a list of paths use --files-from -"
+                    "stdin (-) is read as one picture; for a list of paths, use --files-from -"
                 )
 
     def exit_code(self, exit_status: bool, fail_if_empty: bool, met: int) -> int:
@@ -442,9 +441,9 @@ def _check_replacing(
     """Refuse to replace a file unasked, and to go on where there is none to go on with."""
     goes_on = "--append" if append else "--resume"
     if (append or resume) and (output is None or not is_file(output)):
-        raise click.UsageError(f"{goes_on} is about the file of -o: name one")
+        raise click.UsageError(f"{goes_on} requires -o FILE")
     if append and only is not None:
-        raise click.UsageError("--append adds rows, and --only prints paths: leave one of them out")
+        raise click.UsageError("--append cannot be used with --only")
     if output is not None and is_file(output) and not append:
         refuse_existing(output, force)
 
@@ -458,7 +457,7 @@ def _check_folder(option: str, folder: str | None, paths: Iterable[str]) -> None
     target = os.path.realpath(folder)
     for path in paths:
         if os.path.isdir(path) and f"{target}/".startswith(f"{os.path.realpath(path)}/"):
-            raise click.BadParameter(f"{folder} is inside {path}, which is read", param_hint=option)
+            raise click.BadParameter(f"{folder} is inside {path}, which is an input", param_hint=option)
 
 
 def _explained(
@@ -503,7 +502,7 @@ def _make_folder(folder: str) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as exc:
-        raise OutputError(folder, f"cannot be made ({exc.strerror})") from exc
+        raise OutputError(folder, f"cannot be created ({exc.strerror})") from exc
 
 
 def _paths_of(chunks: Iterable[list[Prediction]], wanted: str, null: bool) -> Iterator[bytes]:
@@ -527,7 +526,7 @@ def _keep(
     """Do so with rows that are kept, and say where they are if they do not all come to their place."""
     if kept.resumed.total:
         went_on = number_of(kept.resumed.total, "picture")
-        progress.hint(f"going on after the {went_on} of an interrupted run")
+        progress.hint(f"continuing after the {went_on} of an interrupted run")
     try:
         for part in parts:
             with signals.deferred():
@@ -537,7 +536,9 @@ def _keep(
     except BaseException:
         if kept.counts.total:
             rows = number_of(kept.counts.total, "picture")
-            progress.hint(f"the rows of {rows} are kept in {kept.path}; the same command goes on")
+            progress.hint(
+                f"the rows of {rows} are kept in {kept.path}; run the same command to continue"
+            )
         raise
     finally:
         kept.close()

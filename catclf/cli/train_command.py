@@ -28,9 +28,11 @@ from catclf.cli.options import (
 from catclf.cli.parameters import (
     FractionOrPath,
     NumberOrAuto,
+    Numbers,
     OneOf,
     PathName,
     gathered,
+    long_name,
     option,
     options,
 )
@@ -61,43 +63,53 @@ _INDIFFERENT = " and ".join(kind.name for kind in config.FEATURES.values() if ki
 
 _settings_options = options(
     positive_option,
-    option("--features", type=OneOf(config.FEATURES), help="What x is made of."),
+    option("--features", type=OneOf(config.FEATURES), help="Features to train on."),
 )
 
 _descent_options = gathered(
     "descent",
     config.DescentSettings,
-    option("--loss", type=click.Choice(config.LOSS_NAMES), help="The cost of a picture."),
+    option("--loss", type=click.Choice(config.LOSS_NAMES), help="Loss function."),
     option(
         "-l",
         "--learning-rate",
+        "--lr",
         type=NumberOrAuto(_POSITIVE),
-        help="The step size; auto is 1/L, L the largest curvature of the cost.",
+        help="Learning rate; auto is 1/L, where L is the largest curvature of the cost.",
     ),
-    option("-i", "--iterations", type=click.IntRange(min=0), help="Largest number of updates."),
-    option("-e", "--epsilon", type=_POSITIVE, help="Bound of the stopping test."),
+    option(
+        "-i", "--iterations", "--epochs", type=click.IntRange(min=0), help="Maximum number of updates."
+    ),
+    option("-e", "--epsilon", type=_POSITIVE, help="Tolerance of the stopping test."),
     option(
         "--stop",
         type=click.Choice(config.STOP_RULES),
-        help="gradient: |(dw, db)| <= epsilon; step: |(w, b)+ - (w, b)| <= epsilon.",
+        help="What must fall to epsilon: the gradient, |(dw, db)|; the step, |(w, b)+ - (w, b)|; none:"
+        " all updates are made.",
     ),
     option(
         "--momentum",
         type=click.FloatRange(0, 1, max_open=True),
-        help=f"Nesterov's, begun anew when the cost rises [default: {_usual('momentum')}].",
+        help=f"Nesterov momentum, restarted when the cost rises [default: {_usual('momentum')}].",
     ),
-    option("--init", "start", type=click.Choice(config.STARTS), help="Weights to start from."),
-    option("--seed", type=click.IntRange(min=0), help="Of everything drawn at random."),
+    option("--init", "start", type=click.Choice(config.STARTS), help="Initial weights."),
+    option("--seed", type=click.IntRange(min=0), help="Random seed."),
     option(
         "--l2",
         type=NumberOrAuto(click.FloatRange(min=0)),
-        help="Penalty l2/2 |w|^2, never on b; auto chooses it by cross-validation"
+        help="L2 penalty, l2/2 |w|^2, never on b; auto chooses it by cross-validation"
         f" [default: {_usual('l2')}].",
+    ),
+    option(
+        "--print-every",
+        "record_every",
+        type=click.IntRange(min=1),
+        help="Print the cost after every N updates.",
     ),
     option(
         "--patience",
         type=click.IntRange(min=1),
-        help="Stop after N steps without a lower validation cost, and keep the best.",
+        help="Stop after N steps without a lower validation cost, and keep the best model.",
     ),
 )
 
@@ -106,40 +118,44 @@ _fit_options = options(
     option(
         "--class-weight",
         type=click.Choice(config.CLASS_WEIGHTS),
-        help="balanced: both classes count the same.",
+        help="balanced: both classes get the same total weight.",
     ),
     option(
         "--flip",
         is_flag=True,
-        help=f"Train on mirrored pictures too; to {_INDIFFERENT} that is the same.",
+        help=f"Train on mirrored pictures too; no effect with {_INDIFFERENT}.",
     ),
     option(
         "--validation",
         type=FractionOrPath(),
-        help="Pictures to score but not to train on: a share, or other data.",
+        help="Pictures to score but not to train on: a share of DATA, or other data.",
     ),
     option(
         "--cv",
         type=click.IntRange(min=2),
         metavar="K",
-        help="Cross-validate these settings in K folds before the final fit.",
+        help="Also cross-validate these settings in K folds.",
     ),
     option(
         "--tune-threshold",
         metavar="GOAL",
-        help="Choose the model's threshold on cross-validated probabilities: accuracy,"
-        " balanced_accuracy, f1, precision=P or recall=R. The scores of --cv stay those at 0.5.",
+        help="Tune the model's threshold on cross-validated probabilities for GOAL: accuracy,"
+        " balanced_accuracy, f1, precision=P or recall=R. The scores of --cv stay at 0.5.",
     ),
     option(
         "--engine",
         type=OneOf(config.ENGINES, "auto"),
-        help="Where X lives: changes speed and memory, never the result.",
+        help="How X is kept: affects speed and memory, never the result.",
     ),
 )
 
 _output_options = options(
     option(
-        "-o", "--output", type=PathName(), required=True, metavar="FILE", help="Where the model goes."
+        "-o",
+        "--output",
+        type=PathName(),
+        metavar="FILE",
+        help="Model file to write.  [required, but not with --compare-rates]",
     ),
     option("-f", "--force", is_flag=True, help="Replace the model file if it exists."),
     option(
@@ -152,7 +168,12 @@ _output_options = options(
         "--plot",
         type=PathName(),
         metavar="FILE.png",
-        help="Draw the cost and the gradient over the steps.",
+        help="Plot the cost and the gradient against the updates.",
+    ),
+    option(
+        "--compare-rates",
+        type=Numbers(),
+        help="Try several learning rates: print how each does, --plot their costs, save no model.",
     ),
     format_option("text", "json", synonym=True),
 )
@@ -177,17 +198,18 @@ Example:
     _descent_options,
     _fit_options,
 )
-@option("--resume", type=PathName(), metavar="MODEL", help="Go on from a saved model.")
+@option("--resume", type=PathName(), metavar="MODEL", help="Continue training a saved model.")
 @console_option
 def command(
     data: str,
-    output: str,
+    output: str | None,
     force: bool,
     history: str | None,
     plot: str | None,
     format_name: str,
     settings: config.TrainSettings,
     resume: str | None,
+    compare_rates: tuple[float, ...] | None,
     console: Console,
 ) -> int:
     """Train a classifier on DATA and save it.
@@ -201,6 +223,10 @@ def command(
         spool=None if output is None else output + SUFFIX,
     )
     _check_engine(settings)
+    if compare_rates is not None:
+        _refuse_with_rates()
+    elif output is None:
+        raise click.UsageError("Missing option '-o' / '--output': name the model file to write.")
     other_data = settings.validation if isinstance(settings.validation, str) else None
     refuse_overwriting((output, history, plot), (data, other_data, settings.labels))
     refuse_overwriting((history, plot), (resume,))  # the model may go where it came from
@@ -211,7 +237,16 @@ def command(
     from catclf.model import load, save
     from catclf.pipeline.training import train
 
-    progress = report.TrainingProgress(console)
+    progress = report.TrainingProgress(console, settings.descent.record_every)
+    if compare_rates is not None or output is None:
+        from catclf.pipeline.rates import compare_rates as compare
+
+        with progress:
+            results = compare(data, compare_rates or (), settings, progress=progress, processes=True)
+        report.print_rates(results, format_name)
+        if plot is not None:
+            report.write_rates(results, settings.descent.loss, plot)
+        return progress.exit_code
     start = load(resume) if resume is not None else None
     try:
         with alone(output, "train"), progress, _best_kept(console, output):
@@ -220,9 +255,10 @@ def command(
     except TrainingError as exc:
         if format_name == "json":
             report.print_divergence(exc)
+        report.write_history(exc.history, settings.descent.loss, history, plot)
         raise
-    report.write_history(fit, history, plot)
-    report.tell(console, fit, settings.descent, output)
+    report.write_history(fit.history, settings.descent.loss, history, plot)
+    report.print_summary(console, fit, settings.descent, output)
     if format_name == "json":
         report.print_fit(fit, output)
     return progress.exit_code
@@ -240,21 +276,39 @@ def _best_kept(console: Console, output: str) -> Iterator[None]:
         if isinstance(exc.model, Model):
             save(exc.model, output)
             steps = number_of(exc.model.training.iterations or 0, "update")
-            console.warn(f"the best of the steps so far, after {steps}, is in {output}")
+            console.warn(f"the best model so far, after {steps}, was saved to {output}")
         raise
 
 
 def _check_engine(settings: config.TrainSettings) -> None:
     engine = config.ENGINES.get(settings.engine)
     if engine is not None and "workers" in engine.reads and settings.read.scheduler is None:
-        raise click.UsageError(f"--engine {engine.name} needs a --scheduler")
+        raise click.UsageError(f"--engine {engine.name} requires --scheduler")
 
 
-def _check_outputs(output: str, force: bool, history: str | None, plot: str | None) -> None:
+def _refuse_with_rates() -> None:
+    """Refuse what makes no sense where several rates are compared and no model is saved."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in _NOT_WITH_RATES and isinstance(parameter, click.Option):
+            source = context.get_parameter_source(parameter.name)
+            if source is click.core.ParameterSource.COMMANDLINE:
+                name = long_name(parameter)
+                raise click.UsageError(f"--compare-rates saves no model: {name} cannot be used with it")
+
+
+_NOT_WITH_RATES = (
+    *("output", "force", "resume", "history", "learning_rate", "cv", "tune_threshold"),
+    *("record_every",),
+)
+
+
+def _check_outputs(output: str | None, force: bool, history: str | None, plot: str | None) -> None:
     """Find out before the work starts whether its results can be kept."""
-    check_file(output, "--output")
-    refuse_name_of_data(output, "a model")
-    refuse_existing(output, force)
+    if output is not None:
+        check_file(output, "--output")
+        refuse_name_of_data(output, "a model")
+        refuse_existing(output, force)
     check_table(history, "--history")
     if plot is not None:
         check_file(plot, "--plot", (".png",))

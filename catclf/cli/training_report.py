@@ -10,13 +10,14 @@ from operator import attrgetter
 
 from catclf.atomic import replacing
 from catclf.cli.console import Console
-from catclf.cli.live import LiveProgress, clock, counted, tell_corrections
-from catclf.cli.output import print_json, write_table
+from catclf.cli.live import LiveProgress, clock, counted, report_corrections
+from catclf.cli.output import print_json, print_text, write_table
 from catclf.cli.parameters import current_spelling
 from catclf.cli.tables import Column, Table
 from catclf.config import DescentSettings
 from catclf.descent import Step
 from catclf.errors import TrainingError, spelled
+from catclf.pipeline.rates import RateResult
 from catclf.pipeline.training import Fit
 from catclf.printable import number_of
 from catclf.progress import T
@@ -29,8 +30,9 @@ class TrainingProgress(LiveProgress):
     While the descent runs, a signal is kept: the descent stops, and its best point is saved.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, print_every: int | None = None) -> None:
         super().__init__(console)
+        self._print_every = print_every
         self._descent_begun = 0.0
         self._iterations = 0
         self._next_line = 1
@@ -70,7 +72,10 @@ class TrainingProgress(LiveProgress):
 
     def step(self, step: Step) -> None:
         """See `Progress`."""
-        if self._console.verbose and step.step >= self._next_line:
+        if self._print_every is not None and step.step % self._print_every == 0:
+            self.erase()
+            self._console.say(f"step {step.step}: cost {step.cost:.6f}{_validation(step)}")
+        elif self._console.verbose and step.step >= self._next_line:
             self.erase()
             self._console.detail(self._log_line(step))
             self._told_cost = step.cost
@@ -85,42 +90,53 @@ class TrainingProgress(LiveProgress):
     def _log_line(self, step: Step) -> str:
         change = step.cost - self._told_cost
         since = "" if math.isnan(change) else f" ({change:+.6f})"
-        held_out = step.validation_cost
-        validation = "" if math.isnan(held_out) else f", validation cost {held_out:.6f}"
         norm = f"|gradient| {step.gradient_norm:.3e}"
-        return f"step {step.step}: cost {step.cost:.6f}{since}, {norm}{validation}"
+        return f"step {step.step}: cost {step.cost:.6f}{since}, {norm}{_validation(step)}"
+
+
+def _validation(step: Step) -> str:
+    cost = step.validation_cost
+    return "" if math.isnan(cost) else f", validation cost {cost:.6f}"
 
 
 _FEW = 20  # pictures of a class: the 95 % interval of an accuracy of them is wider than 0.15
 
 _VERY_FEW = 10  # pictures of a class
 
-_REASONS = {
-    "gradient": "converged: the gradient is below epsilon",
-    "step": "converged: the step is below epsilon",
-    "patience": "stopped: the validation cost no longer fell; the best is kept",
-    "interrupted": "interrupted: the best so far is kept",
-}
+
+def _ended(fit: Fit, settings: DescentSettings) -> str:
+    """How and why the descent ended."""
+    after, gradient, limit = (
+        number_of(fit.iterations, "update"),
+        fit.last.gradient_norm,
+        settings.epsilon,
+    )
+    match fit.stop_reason:
+        case "gradient":
+            return f"converged after {after}: the gradient is below {limit:g}"
+        case "step" if gradient <= limit:
+            return f"converged after {after}: the step is below {limit:g}"
+        case "step":
+            below = f"the step is below {limit:g}; the gradient, {gradient:.3g}, is not"
+            return f"stopped after {after}: {below}"
+        case "patience":
+            return f"stopped after {after}: the validation cost no longer fell; the best model is kept"
+        case "interrupted":
+            return f"interrupted after {after}: the best model so far is kept"
+    if settings.stop == "none":
+        return f"stopped after {after}"
+    length = gradient if settings.stop == "gradient" else fit.last.step_norm
+    return (
+        f"stopped at the limit of {after}; the {settings.stop} ({length:.3g}) is still above {limit:g}"
+    )
 
 
-_MEASURES = {"gradient": "|gradient|", "step": "|step|"}
-
-
-def _reason(fit: Fit, settings: DescentSettings) -> str:
-    if fit.stop_reason != "iterations":
-        return _REASONS[fit.stop_reason]
-    before = ""
-    if settings.stop in _MEASURES:
-        before = f", before {_MEASURES[settings.stop]} fell to epsilon = {settings.epsilon:g}"
-    return f"stopped after the given number of iterations{before}"
-
-
-def tell(console: Console, fit: Fit, settings: DescentSettings, output: str) -> None:
+def print_summary(console: Console, fit: Fit, settings: DescentSettings, output: str) -> None:
     """Say what people should know of a training that has ended."""
     for warning in fit.warnings:
         console.warn(warning)
     if fit.corrections is not None:
-        tell_corrections(console, fit.corrections)
+        report_corrections(console, fit.corrections)
     for failure in fit.skipped:
         console.failed(failure, "skipped")
     for line in _summary(fit, settings, output):
@@ -130,16 +146,16 @@ def tell(console: Console, fit: Fit, settings: DescentSettings, output: str) -> 
 def _summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
     yield counted(fit.counts, len(fit.skipped), fit.ignored)
     last = fit.last
-    yield f"{_reason(fit, settings)} ({number_of(fit.iterations, 'update')}, engine {fit.engine})"
+    yield _ended(fit, settings)
     yield (
         f"cost {last.cost:.6f}, |gradient| {last.gradient_norm:.3g}, "
-        f"learning rate {fit.learning_rate:.4g}, l2 {fit.l2:.4g}"
+        f"learning rate {fit.learning_rate:.4g}, l2 {fit.l2:.4g}, engine {fit.engine}"
     )
-    yield f"accuracy on the {fit.m} training pictures {100 * fit.train_accuracy:.3f} %"
+    yield f"accuracy on the {fit.m} training pictures: {100 * fit.train_accuracy:.3f} %"
     near = fit.near_duplicates
     if near is not None and near.groups:
         found = f"{number_of(near.groups, 'group')} of near-duplicates ({near.pictures} pictures)"
-        yield f"{found}: no group is both trained on and held out"
+        yield f"{found}: each group is kept together, trained on or held out"
     if fit.validation is not None:
         yield f"held-out pictures: {fit.validation.verdict}"
     if fit.cv is not None:
@@ -147,17 +163,16 @@ def _summary(fit: Fit, settings: DescentSettings, output: str) -> Iterator[str]:
     if fit.validation is None and fit.cv is None:
         better = fit.model.features.kind.on_photographs
         hint = "" if better is None else f", and --features {better} for photographs"
-        yield f"that says nothing about other pictures: try --cv 5{hint}"
+        yield f"this says nothing about new pictures; add --cv 5{hint}"
     yield from _small_pictures(fit)
     yield from _few_pictures(fit)
     if min(fit.counts.values()) < _FEW:
-        yield f"with fewer than {_FEW} pictures of a class no score is worth much: add more"
+        yield f"with fewer than {_FEW} pictures in a class, no score is reliable: add more"
     if fit.tuned is not None:
-        at = [
-            f"{name} {_share(getattr(fit.tuned, name))}" for name in ("precision", "recall", "accuracy")
-        ]
-        yield f"threshold tuned to {fit.model.threshold:.4g}: there {', '.join(at)}, cross-validated"
-    yield f"saved {output}: says {fit.model.positive!r} or {fit.model.negative!r}"
+        names = ("precision", "recall", "accuracy")
+        at = ", ".join(f"{name} {_share(getattr(fit.tuned, name))}" for name in names)
+        yield f"threshold tuned to {fit.model.threshold:.4g}; cross-validated {at}"
+    yield f"saved {output}: predicts {fit.model.positive!r} or {fit.model.negative!r}"
     yield f"next: catclf eval -m {shlex.quote(output)} OTHER_DATA"
 
 
@@ -181,15 +196,15 @@ def _few_pictures(fit: Fit) -> Iterator[str]:
         return
     n, share = measured[-1]
     pictures = number_of(n, "picture")
-    network = "the package's network got"
-    yield f"with {pictures} a class {network} {share:.0%} of other photographs of cats and dogs right"
+    right = f"{share:.0%} of other photographs of cats and dogs right"
+    yield f"with {pictures} per class, the package's network got {right}"
     if larger >= 2 * smaller:
         rare, common = fit.model.positive, fit.model.negative
         if positives > m - positives:
             rare, common = common, rare
         yield (
-            f"{rare!r} has so much fewer pictures than {common!r} that many of it will be called"
-            f" {common!r}: --prior 0.5 of predict and eval makes up for that"
+            f"{rare!r} has far fewer pictures than {common!r}, so many of its kind will be called"
+            f" {common!r}; --prior 0.5 of predict and eval corrects for that"
         )
 
 
@@ -216,12 +231,44 @@ def print_divergence(error: TrainingError) -> None:
 _HISTORY = Table([Column(name, attrgetter(name), _exact) for name in Step._fields])
 
 
-def write_history(fit: Fit, table: str | None, plot: str | None) -> None:
+def write_history(history: tuple[Step, ...], loss: str, table: str | None, plot: str | None) -> None:
     """Write the recorded steps: a row each to a .csv or .jsonl file, and as a curve to a PNG."""
     if table is not None:
-        write_table(_HISTORY, fit.history, table)
+        write_table(_HISTORY, history, table)
     if plot is not None:
+        from catclf.pipeline.training import history_table
         from catclf.report.figures import learning_curve_png
 
         with replacing(plot) as file:
-            file.write(learning_curve_png(fit.model.history, fit.learning_rate))
+            rate = history[0].learning_rate if history else None
+            file.write(learning_curve_png(history_table(history), rate, loss))
+
+
+def print_rates(results: list[RateResult], format_name: str) -> None:
+    """Print how the descent went with each learning rate."""
+    if format_name == "json":
+        print_json([result.to_dict() for result in results])
+        return
+    print_text("\n".join(_rates(results)))
+
+
+def _rates(results: list[RateResult]) -> Iterator[str]:
+    with_validation = any(result.validation is not None for result in results)
+    held_out = "  validation" if with_validation else ""
+    yield f"{'learning rate':>13}  {'updates':>7}  {'cost':>9}  {'training':>9}{held_out}"
+    for one in results:
+        scores = one.validation
+        share = None if scores is None else scores.accuracy
+        validation = "" if share is None else f"  {100 * share:8.3f} %"
+        ended = "  diverged; scores at its best point" if one.diverged else ""
+        numbers = f"{one.learning_rate:>13g}  {one.iterations:>7}  {one.last.cost:9.6f}"
+        yield f"{numbers}  {100 * one.train_accuracy:7.3f} %{validation}{ended}"
+
+
+def write_rates(results: list[RateResult], loss: str, plot: str) -> None:
+    """Draw the cost of each against the updates, as a PNG."""
+    from catclf.report.figures import rates_png
+
+    curves = [(one.learning_rate, one.history, one.diverged) for one in results]
+    with replacing(plot) as file:
+        file.write(rates_png(curves, loss))

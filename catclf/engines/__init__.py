@@ -47,7 +47,7 @@ class Engine(Protocol):
         """Answer several requests, in one pass where that takes less time than one for each."""
 
     def scores(self, c: Coordinates) -> Vector:
-        """Z = wᵀX + b (m,)."""
+        """Compute z = wᵀX + b, (m,)."""
 
     def dot(self, c1: Coordinates, c2: Coordinates) -> float:
         """w1ᵀ w2 + b1 b2."""

@@ -83,7 +83,7 @@ class DaskEngine(WeightsAndBias):
         return found
 
     def scores(self, c: Vector) -> Vector:
-        """Z = wᵀX + b (m,)."""
+        """Compute z = wᵀX + b, (m,)."""
         point = self._known(Point.at(c, self._scale))
         inner = [shard.inner for shard in self._shards]
         scores = self._cluster.submit_each(_scored, self._rows, inner, [point] * len(inner))

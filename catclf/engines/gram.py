@@ -90,7 +90,7 @@ class GramEngine:
             summand.residual(z, EVERY_PICTURE, a[: self.m])
             losses.append(summand.losses(z, EVERY_PICTURE) if wanted else None)
         xr[0].dot(self._gram, xr[1])  # K is symmetric
-        return [(np.ascontiguousarray(xr[:, k]), lost) for k, lost in enumerate(losses)]
+        return [(np.ascontiguousarray(xr[:, k]), loss) for k, loss in enumerate(losses)]
 
     def scores(self, c: NDArray[np.float64]) -> Vector:
         """Z (m,), the pictures' part of K a."""
@@ -196,7 +196,7 @@ def _products(design: Design, w: Vector) -> Vector:
 
 
 def _combination(design: Design, a: Vector) -> Vector:
-    """X a (n_x,)."""
+    """Compute X a, (n_x,)."""
     w = np.zeros(design.n_x)
     for part in _row_blocks(design):
         w += a[part] @ design[part].astype(np.float64)

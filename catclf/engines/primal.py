@@ -43,6 +43,6 @@ class PrimalEngine(WeightsAndBias):
         return [self.sweep(*request) for request in requests]
 
     def scores(self, c: Vector) -> Vector:
-        """Z = wᵀX + b (m,)."""
+        """Compute z = wᵀX + b, (m,)."""
         z: Vector = self._xt @ c[:-1] + c[-1]
         return z

@@ -50,7 +50,7 @@ class Standardised(WeightsAndBias):
         return [*map(self._inside, self.engine.sweeps(self._asked(requests)))]
 
     def scores(self, c: Vector) -> Vector:
-        """Z = wᵀX + b (m,)."""
+        """Compute z = wᵀX + b, (m,)."""
         return self.engine.scores(self._outside(c))
 
     def through(self, computation: Sweeping[Result]) -> Sweeping[Result]:

@@ -179,7 +179,7 @@ class StreamEngine(WeightsAndBias):
         return found
 
     def scores(self, c: Vector) -> Vector:
-        """Z = wᵀX + b (m,)."""
+        """Compute z = wᵀX + b, (m,)."""
         rows, point = self._design.rows, Point.at(c, self._design.scale)
         return np.concatenate(list(self._each(lambda part: score_part(rows, part, point))))
 

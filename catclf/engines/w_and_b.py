@@ -13,7 +13,7 @@ class WeightsAndBias:
         return float(c1 @ c2)
 
     def weights(self, c: Vector) -> Vector:
-        """W."""
+        """The weights w, (n_x,)."""
         return c[:-1]
 
     def bias(self, c: Vector) -> float:

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.config import FeatureKind, ReadOptions
-from catclf.view import View
+from catclf.view import RgbArray, View
 
 if TYPE_CHECKING:
     from catclf.stores import Store
 
-Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
 
 
@@ -43,7 +42,7 @@ class Features(Protocol):
     @property
     def scale(self) -> float: ...
 
-    def rows(self, images: Pixels, jobs: int = 1) -> NDArray[Any]:
+    def rows(self, images: RgbArray, jobs: int = 1) -> NDArray[Any]:
         """Return (m, n_x), one row a picture of `images` (m, size, size, 3)."""
 
     def settings(self) -> dict[str, Any]:
@@ -62,7 +61,7 @@ class FeaturesClass(Protocol):
     def chosen(self, read: ReadOptions) -> Viewing:
         """Make features that say how a picture is cut; only where `FeatureKind.own_view`."""
 
-    def learn(self, images: Pixels | Store, *, seed: int = 0, jobs: int = 1) -> Features:
+    def learn(self, images: RgbArray | Store, *, seed: int = 0, jobs: int = 1) -> Features:
         """Learn features from training pictures (m, s, s, 3); only where the kind says so.
 
         They come as a store, of which slices can be asked for, where `FeatureKind.learns_from_files`.
@@ -115,12 +114,19 @@ class Patterned(Features, Protocol):
 class Explained(Features, Protocol):
     """Features that know their places: `FeatureKind.explained`."""
 
-    def contributions(self, w: Numbers, image: Pixels, w_mean: float) -> Numbers:
+    def contributions(self, w: Numbers, image: RgbArray, w_mean: float) -> Numbers:
         """What each place of a picture (size, size, 3) adds to z: (rows, columns).
 
         `w_mean` is wᵀμ, μ being the mean row of the training pictures, for features that are compared
         with it.
         """
+
+
+class Placed(Features, Protocol):
+    """Features of which each belongs to a place: `FeatureKind.explained` is "beside"."""
+
+    def by_place(self, values: Numbers) -> Numbers:
+        """Sum numbers (n_x,) by place: (rows, columns)."""
 
 
 def view_of(features: Features) -> View:

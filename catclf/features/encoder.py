@@ -165,14 +165,14 @@ class Encoder:
             If the libraries or the weights are not installed.
         """
         if output is not None and output != self.output:
-            rule = f"left out: the model was trained on {self.output}"
+            rule = f"cannot be changed: the model was trained on {self.output}"
             raise ConfigError("encoder_output", output, rule)
         if path is None:
             if not self.is_built_in:
                 raise DataError(
                     self.network,
-                    f"is the network that the model was trained with (SHA-256 {self.sha256[:16]}…)."
-                    " The model does not have it in it: name its file with ",
+                    f"is the network that the model was trained with (SHA-256 {self.sha256[:16]}…),"
+                    " and is not stored in the model: name its file with ",
                     Setting("encoder"),
                 )
             _require(*_RUNTIME, PACKAGE)
@@ -185,7 +185,7 @@ class Encoder:
         if digest != self.sha256:
             raise DataError(
                 file,
-                f"is another network (SHA-256 {digest[:16]}…) than the model was trained with:"
+                f"is not the network that the model was trained with (SHA-256 {digest[:16]}…): expected"
                 f" {self.network} (SHA-256 {self.sha256[:16]}…)",
             )
         return replace(self, path=os.path.abspath(file))
@@ -224,7 +224,7 @@ def built_in(size: int | None = None, path: str | None = None) -> Encoder:
     """
     side = USUAL if size is None else size
     if side not in range(SMALLEST, LARGEST + 1, STEP):
-        rule = f"a multiple of {STEP} from {SMALLEST} to {LARGEST} for network features"
+        rule = f"must be a multiple of {STEP} from {SMALLEST} to {LARGEST} for network features"
         raise ConfigError("size", side, rule)
     return Encoder(
         network="EfficientNet-Lite0 (ImageNet; Apache-2.0)",
@@ -276,7 +276,7 @@ def chosen(path: str | None, size: int | None, output: str | None) -> Encoder:
 
 def _with_own_output(encoder: Encoder, output: str | None) -> Encoder:
     if output not in (None, encoder.output):
-        rule = f"left out: it is always {encoder.output} of {encoder.network}"
+        rule = f"cannot be changed: it is always {encoder.output} of {encoder.network}"
         raise ConfigError("encoder_output", output, rule)
     return encoder
 
@@ -333,7 +333,7 @@ def _preprocessing(files: Files, taken: Input, size: int | None) -> Preprocessin
     """How pictures are prepared: as a file beside the network says, or as bytes of a centre square."""
     if files.config is None:
         if taken.dtype != "uint8":
-            reason = f"takes {taken.dtype}, and nothing says how pictures become that:"
+            reason = f"takes {taken.dtype}, but nothing says how to prepare pictures for it:"
             expected = "expected preprocessor_config.json beside it, or a network that takes uint8"
             raise DataError(files.network, f"{reason} {expected}")
         side = taken.side or size or USUAL
@@ -352,7 +352,7 @@ def _preprocessing(files: Files, taken: Input, size: int | None) -> Preprocessin
         found = f"takes pictures of {taken.side}×{taken.side}; {files.config} makes them {side}×{side}"
         raise DataError(files.network, found)
     if size not in (None, side):
-        raise ConfigError("size", size, f"left out: the network takes pictures of {side}×{side}")
+        raise ConfigError("size", size, f"cannot be chosen: the network takes pictures of {side}×{side}")
     return prepared
 
 
@@ -377,7 +377,7 @@ def _tried(
         finite = np.isfinite([row.astype(np.float16), another.astype(np.float16)]).all()
     if not finite:
         found = f"gives numbers as {taken} that are not finite or are beyond ±65504"
-        raise DataError(files.network, f"{found}; expected others")
+        raise DataError(files.network, found)
     if np.array_equal(row, another):
         raise DataError(files.network, f"gives the same numbers as {taken} for different pictures")
     return Encoder(
@@ -409,7 +409,7 @@ def _first_line(exc: Exception) -> str:
 def _text(settings: Mapping[str, Any], name: str) -> str:
     value = settings.get(name)
     if not isinstance(value, str):
-        raise ValueError(f"expected a text as {name}, found {value!r}")
+        raise ValueError(f"expected text for {name}, found {value!r}")
     return value
 
 
@@ -434,7 +434,7 @@ def _restored_colours(settings: Mapping[str, Any], name: str) -> Three | None:
         or len(values) != 3
         or not all(isinstance(value, float) and math.isfinite(value) for value in values)
     ):
-        raise ValueError(f"expected three numbers as {name}, found {values!r}")
+        raise ValueError(f"expected three numbers for {name}, found {values!r}")
     return values[0], values[1], values[2]
 
 

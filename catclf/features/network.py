@@ -17,10 +17,9 @@ from catclf.config import FEATURES, FeatureKind, ReadOptions
 from catclf.errors import ConfigError, DataError
 from catclf.features import encoder
 from catclf.features.encoder import Encoder
-from catclf.view import View
+from catclf.view import RgbArray, View
 
 Numbers = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Network:
         """Return the same with the file of the network, for a machine that does not have it."""
         return Network(self.encoder.carried())
 
-    def rows(self, images: Pixels, jobs: int = 1) -> NDArray[np.float16]:
+    def rows(self, images: RgbArray, jobs: int = 1) -> NDArray[np.float16]:
         """Return (m, n_x) float16, one picture a row, of `images` (m, size, size, 3).
 
         Raises
@@ -98,7 +97,7 @@ class Network:
                 raise DataError(self.encoder.network, reason)
         return rows
 
-    def contributions(self, w: Numbers, image: Pixels, w_mean: float) -> Numbers:
+    def contributions(self, w: Numbers, image: RgbArray, w_mean: float) -> Numbers:
         """What each place adds to z beyond what it adds in the mean training picture, (rows, columns).
 
         wᵀ(map − μ) / places: with b + wᵀμ these add up to z, up to the rounding of rows.
@@ -111,7 +110,9 @@ class Network:
         places = self.encoder.map(image)
         if places is None:
             found = f"{self.encoder.output} of {self.encoder.network}"
-            raise ConfigError("explain", found, "left out: this output has no places")
+            raise ConfigError(
+                "explain", found, "cannot be explained: this output has no places in the picture"
+            )
         added: Numbers = (places.astype(np.float64) @ w - w_mean) / (places.shape[0] * places.shape[1])
         return added
 

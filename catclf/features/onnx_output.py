@@ -50,7 +50,7 @@ def choose(outputs: Mapping[str, Any], asked: str | None) -> str:
     elif (name := name_of(asked)) in fit and asked.removeprefix(name) in _MADE[fit[name]]:
         return asked
     shown = ", ".join(f"{name} ({_shown(value)})" for name, value in outputs.items())
-    rule = f"one of the network's outputs that is {_EXPECTED}; it has {shown}"
+    rule = f"must be one of the network's outputs that is {_EXPECTED}; it has {shown}"
     raise ConfigError("encoder_output", asked, rule)
 
 

@@ -113,12 +113,12 @@ class Patches:
         """
         m, size = images.shape[:2]
         if size < PATCH:
-            raise ConfigError("size", size, f"at least {PATCH} for patch features")
+            raise ConfigError("size", size, f"must be at least {PATCH} for patch features")
         cells = cells_of(size)
         if grid is None:
             grid = min(GRID_OF_MANY if m >= MANY else GRID, cells)
         if not 1 <= grid <= cells:
-            raise ConfigError("grid", grid, f"between 1 and {cells} for pictures of size {size}")
+            raise ConfigError("grid", grid, f"must be between 1 and {cells} for pictures of size {size}")
         filters = learn_filters(images, seed, jobs)
         few = _some(images, seed)
         return cls(size, grid, filters, *_principal_components(few, filters, jobs))
@@ -173,7 +173,10 @@ class Patches:
     def contributions(self, w: Numbers, image: Pictures, w_mean: float) -> Numbers:
         """w ⊙ x of the placed features, summed over statistics and filters: a map (grid, grid)."""
         del w_mean
-        values = w * self.rows(image[None])[0]
+        return self.by_place(w * self.rows(image[None])[0])
+
+    def by_place(self, values: Numbers) -> Numbers:
+        """Sum the placed ones of `values` (n_x,) over statistics and filters: (grid, grid)."""
         cells: Numbers = values[: self.placed].reshape(self.grid, self.grid, -1).sum(axis=2)
         return cells
 

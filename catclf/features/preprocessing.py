@@ -69,7 +69,7 @@ def parse(text: bytes) -> Preprocessing:
         raise ValueError("expected a JSON object")
     for key, value in config.items():
         if key not in _OBEYED | _HARMLESS and value not in (None, False):
-            raise ValueError(f"has {key} = {json.dumps(value)[:60]}, which is not known here")
+            raise ValueError(f"has {key} = {json.dumps(value)[:60]}, which is not supported")
     _refuse_class(config)
     if not _flag(config, "do_resize", True):
         raise ValueError("has do_resize = false, but pictures come in all sizes")
@@ -80,7 +80,7 @@ def parse(text: bytes) -> Preprocessing:
 def _refuse_class(config: Mapping[str, Any]) -> None:
     """Refuse the one whose code does more to the size than its keys say."""
     if _class(config) == "levit":
-        raise ValueError("is of a LevitImageProcessor, which resizes in a way of its own")
+        raise ValueError("is for a LevitImageProcessor, whose resizing is not supported")
 
 
 def _class(config: Mapping[str, Any]) -> str:
@@ -109,10 +109,10 @@ def _view(config: Mapping[str, Any]) -> View:
     if share is not None and not squashed:
         return _of_share(config, side, share)
     if share is not None:
-        raise ValueError("has crop_pct, which goes with a shortest_edge, beside height and width")
+        raise ValueError("has crop_pct with height and width; it needs a shortest_edge")
     if not _cuts(config):
         if not squashed:
-            raise ValueError("has a shortest_edge, but cuts nothing out: expected do_center_crop")
+            raise ValueError("has a shortest_edge without a crop: expected do_center_crop")
         return View(side)
     return _cut(side, _crop(config), squashed)
 
@@ -144,7 +144,7 @@ def _of_share(config: Mapping[str, Any], side: int, share: Any) -> View:
 
 def _cut(edge: int, side: int, squashed: bool) -> View:
     if side > edge:
-        raise ValueError(f"cuts {side}×{side} out of pictures of {edge}; expected no more than that")
+        raise ValueError(f"crops {side}×{side} from pictures of {edge}, which are smaller")
     return View(side, squashed=squashed, edge=None if edge == side else _side("size", edge))
 
 
@@ -198,7 +198,7 @@ def _colours(config: Mapping[str, Any], key: str) -> Three:
     if _is_number(values):
         values = [values] * 3
     if not isinstance(values, list) or len(values) != 3 or not all(map(_is_number, values)):
-        raise ValueError(f"expected three numbers as {key}, found {json.dumps(values)}")
+        raise ValueError(f"expected three numbers for {key}, found {json.dumps(values)}")
     red, green, blue = map(float, values)
     return red, green, blue
 

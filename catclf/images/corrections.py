@@ -49,7 +49,7 @@ class Corrections(NamedTuple):
 
 def contradiction(file: str, one: Correction, other: Correction, path: str) -> DataError:
     """Say that two rows give a picture different labels."""
-    said = f"lines {one.line} and {other.line} say {one.label!r} and {other.label!r} of {path}"
+    said = f"lines {one.line} and {other.line} give {path} the labels {one.label!r} and {other.label!r}"
     return DataError(file, said)
 
 
@@ -85,7 +85,7 @@ def corrected(
     for row in read_corrections(file):
         if bare(row.label) not in numbers:
             known = ", ".join(map(repr, (*labelled.classes, LEFT_OUT)))
-            raise DataError(file, f"line {row.line}: the label {row.label!r} is none of {known}")
+            raise DataError(file, f"line {row.line}: the label {row.label!r} is not one of {known}")
         number = numbers[bare(row.label)]
         found = places.of(row.path)
         if not found:

@@ -37,7 +37,7 @@ class DataSet(Protocol):
     decoding : Decoding or None
         By which rule files become pixels; None where that is not known.
     rows : Hdf5Rows or None
-        The rows of features that there are in the place of pictures.
+        The rows of features that there are instead of pictures.
     """
 
     labelled: Labelled

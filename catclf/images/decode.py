@@ -21,11 +21,11 @@ from catclf.errors import DataError
 from catclf.images import formats, jpeg, oddities, profiles, tiff
 from catclf.images.effort import refusal
 from catclf.images.float_scale import full_scale, spread_of
-from catclf.images.picture import Decoded, Picture, Pixels
+from catclf.images.picture import Decoded, Picture
 from catclf.images.profiles import ToSrgb
 from catclf.images.urls import NEEDS_SCHEDULER, is_url
 from catclf.regular import open_regular
-from catclf.view import View
+from catclf.view import RgbArray, View
 
 PILLOW = PIL.__version__
 """Version of the decoders: another one may give other pixels."""
@@ -126,8 +126,8 @@ class Decoder:
                 raise
             return Decoded("", views, shorter=shorter, endless=True)
 
-    def _of_jpeg(self, stream: BinaryIO, image: Image.Image) -> tuple[Pixels, ...]:
-        views: dict[View, Pixels] = {}
+    def _of_jpeg(self, stream: BinaryIO, image: Image.Image) -> tuple[RgbArray, ...]:
+        views: dict[View, RgbArray] = {}
         for view in self.views:
             if view not in views:
                 if views:  # a picture can be drafted once
@@ -138,7 +138,7 @@ class Decoder:
         return tuple(views[view] for view in self.views)
 
 
-def viewed(pixels: Pixels, view: View) -> Pixels:
+def viewed(pixels: RgbArray, view: View) -> RgbArray:
     """Give a view of decoded pixels (h, w, 3) uint8, as `Decoder` does for a file."""
     size = pixels.shape[1], pixels.shape[0]
     seen = view.box(*size) in (None, (0, 0, *size))
@@ -147,7 +147,7 @@ def viewed(pixels: Pixels, view: View) -> Pixels:
     return _viewed(Image.fromarray(pixels), None, view)
 
 
-def seen(images: Pixels, view: View) -> Pixels:
+def seen(images: RgbArray, view: View) -> RgbArray:
     """Give a square view of each decoded picture, (m, side, side, 3)."""
     found = [viewed(image, view) for image in images]
     return np.array(found, np.uint8).reshape(-1, view.side, view.side, 3)
@@ -303,7 +303,7 @@ def _strips(image: Image.Image, unsigned: bool) -> Iterator[tuple[int, NDArray[n
         yield top, (strip.view(np.uint32) if unsigned else strip).astype(np.float64)
 
 
-def _viewed(image: Image.Image, convert: ToSrgb | None, view: View) -> Pixels:
+def _viewed(image: Image.Image, convert: ToSrgb | None, view: View) -> RgbArray:
     if not view.decoding.profiles:
         convert = None
     if image.mode == "CMYK" and convert is None:
@@ -327,7 +327,7 @@ def _reason(exc: Exception) -> str:
     if isinstance(exc, UnidentifiedImageError):
         return UNKNOWN_FORMAT
     if isinstance(exc, MemoryError):
-        return "there is not enough memory to decode it"
+        return "not enough memory to decode it"
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror.lower()
     detail = " ".join(str(exc).split()) or type(exc).__name__

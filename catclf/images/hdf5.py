@@ -11,10 +11,10 @@ from catclf.config import ReadOptions
 from catclf.errors import DataError
 from catclf.images.float_scale import full_scale, spread_of
 from catclf.images.hdf5_channel import Hdf5Channel
-from catclf.images.picture import Picture, Pixels
+from catclf.images.picture import Picture
 from catclf.progress import Advanced, silent
 from catclf.stores.stored import StoredItems
-from catclf.view import View
+from catclf.view import RgbArray, View
 
 _BLOCK_BYTES = 16_000_000
 
@@ -84,7 +84,7 @@ class Hdf5Pictures:
         m, height, width = self._stored_shape[:3]
         return m, height, width, 3
 
-    def blocks(self, rows: slice = slice(None)) -> Iterator[Pixels]:
+    def blocks(self, rows: slice = slice(None)) -> Iterator[RgbArray]:
         """Yield the pictures (k, h, w, 3) uint8 of `rows` in order, some 16 MB at a time."""
         for start, stop in self._spans(rows):
             yield self._block(start, stop)
@@ -95,7 +95,7 @@ class Hdf5Pictures:
         decoded = (pixels for block in self.blocks(rows) for pixels in block)
         return (Picture(name, pixels=pixels) for name, pixels in zip(names, decoded, strict=True))
 
-    def resized(self, view: View, rows: slice = slice(None), advanced: Advanced = silent) -> Pixels:
+    def resized(self, view: View, rows: slice = slice(None), advanced: Advanced = silent) -> RgbArray:
         """Read some pictures (k, side, side, 3) in a square view."""
         first, last, _ = rows.indices(self.shape[0])
         pixels = np.empty((last - first, view.side, view.side, 3), dtype=np.uint8)
@@ -122,7 +122,7 @@ class Hdf5Pictures:
         same = all(np.array_equal(items[i:j], self._block(i, j)) for i, j in ends)
         return items if same else None
 
-    def _block(self, start: int, stop: int) -> Pixels:
+    def _block(self, start: int, stop: int) -> RgbArray:
         _, height, width, channels = self.shape
         stored_channels = self._stored_shape[3] if len(self._stored_shape) == 4 else 1
         block = np.empty((stop - start, height, width, stored_channels), dtype=np.uint8)
@@ -164,7 +164,7 @@ class Hdf5Pictures:
         return values
 
 
-def _viewed(block: Pixels, view: View) -> Pixels:
+def _viewed(block: RgbArray, view: View) -> RgbArray:
     from catclf.images.decode import seen  # only where it is needed: it takes time to import
 
     return seen(block, view)

@@ -256,7 +256,7 @@ class RowReader(_Reader):
 
 def _check_kept(node: Any) -> None:
     if not isinstance(node, h5py.Dataset) or node.shape is None or node.dtype.kind not in "iuf":
-        raise _RefusedError("lacks what belongs to its rows; pack the pictures again")
+        raise _RefusedError("is incomplete; pack the pictures again")
     _check_storage(node)
 
 

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.images.picture import Pixels
+from catclf.view import RgbArray
 from catclf.work.signals import kept_until_asked
 
 CHUNK_BYTES = 1_000_000
@@ -32,7 +32,7 @@ def of_chunk(itemsize: int) -> int:
 def write_hdf5(
     file: BinaryIO,
     size: int,
-    blocks: Iterable[Pixels],
+    blocks: Iterable[RgbArray],
     labels: NDArray[np.intp],
     classes: Sequence[str],
     paths: Iterable[str],

@@ -77,7 +77,7 @@ def _read(child: GuardedChild, data: bytes, max_pixels: int) -> Image.Image:
         width, height = map(int, opened["size"])
         mode, profile = str(opened["mode"]), base64.b64decode(opened["profile"])
     except (ValueError, TypeError, KeyError) as exc:  # a file that has taken the child over
-        raise ChildError("does not answer as it should") from exc
+        raise ChildError("sent an unexpected answer") from exc
     if width < 1 or height < 1 or mode not in _MODES:
         raise HeicError(f"is a HEIC picture of an unknown kind ({width}×{height}, {mode})")
     refused = too_many_pixels(width, height, max_pixels // HEIC.weight)
@@ -85,7 +85,7 @@ def _read(child: GuardedChild, data: bytes, max_pixels: int) -> Image.Image:
         raise HeicError(refused)
     size = width * height * Image.getmodebands(mode)
     if _answer(child, "pixels").get("bytes") != size:
-        raise ChildError("does not answer as it should")
+        raise ChildError("sent an unexpected answer")
     pixels = bytearray(size)
     child.read_into(memoryview(pixels))
     image = Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
@@ -122,7 +122,7 @@ def _started() -> GuardedChild:
         order = {"memory": MEMORY_LIMIT, "alarm": int(2 * SECONDS_LIMIT)}
         hello = child.begin(order, None, SECONDS_LIMIT)
         if hello.get("old", True):
-            found = f"pillow-heif {hello.get('version')} has a hole that lets a file run code"
+            found = f"pillow-heif {hello.get('version')} has a vulnerability that lets a file run code"
             raise HeicError(f"is HEIC, and {found}: {_INSTALL} brings a newer one")
     except BaseException:
         child.close()

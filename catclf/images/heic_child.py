@@ -71,7 +71,7 @@ def _answered(reader: Reader, question: list[Any]) -> Answer:
         answer: Answer = getattr(reader, name)(*data)
         return answer
     except MemoryError:
-        return {"error": "there is not enough memory to decode it"}, b""
+        return {"error": "not enough memory to decode it"}, b""
     except Exception as exc:  # subtle: a broken file can raise anything at all
         detail = " ".join(str(exc).split()) or type(exc).__name__
         return {"error": f"is a broken picture ({detail})"}, b""

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.class_names import bare, told, united
+from catclf.class_names import bare, merged, united
 from catclf.errors import DataError, Setting, Text
 from catclf.printable import looks_like_formula, number_of
 from catclf.unread import sentences
@@ -115,7 +115,7 @@ class Labelled:
         if not count:
             return ""
         found = f"{number_of(count, 'file')} without a suffix {'was' if count == 1 else 'were'} ignored"
-        return f"; {found}: call them .jpg or .png, or list them in a CSV with path,label"
+        return f"; {found}: rename them to .jpg or .png, or list them in a CSV with path,label"
 
 
 class Classes(NamedTuple):
@@ -155,7 +155,7 @@ def classes_of(source: str, found: Sequence[str]) -> Classes:
         raise DataError(source, f"{exc}: {remedy}", Setting("exclude")) from exc
     names = tuple(dict.fromkeys(written[name] for name in found))
     numbers = {name: names.index(written[name]) for name in found}
-    return Classes(names, numbers, tuple(told(found, written)))
+    return Classes(names, numbers, tuple(merged(found, written)))
 
 
 def usual_positive(classes: Sequence[str]) -> str | None:

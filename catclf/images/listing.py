@@ -126,7 +126,7 @@ def _in_csv(path: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Foun
             failed += 1
             continue
         if "probability" in row and not told:
-            warn(f"{path} has a column probability: its labels may be answers of a model, not of people")
+            warn(f"{path} has a column probability: its labels may come from a model, not from people")
             told = True
         if not row["path"] or row["label"] is None:
             raise DataError(path, f"line {line}: expected a path and a label")
@@ -177,7 +177,7 @@ def csv_rows(path: str) -> Iterator[tuple[int, dict[str, str | None]]]:
                 raise DataError(path, f"has the columns {found}; expected path,label")
             for row in reader:
                 if None in row:
-                    reason = "more fields than columns; quote a path with commas"
+                    reason = "more fields than columns; quote paths that contain commas"
                     raise DataError(path, f"line {reader.line_num}: {reason}")
                 if (row["path"], row["label"]) == ("path", "label"):  # a head between two lists
                     continue

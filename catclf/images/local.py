@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from catclf.images.hdf5 import Hdf5Pictures
     from catclf.images.hdf5_rows import Hdf5Rows
 
-_MUCH = 16_000_000  # bytes
+_LARGE = 16_000_000  # bytes
 
 
 class Loaded(NamedTuple):
@@ -108,7 +108,7 @@ class Hdf5DataSet:
         path, (_, height, width, _) = file.path, file.shape
         if options.size is None and height != width:
             raise DataError(
-                path, f"has pictures of {height}×{width}; give a side with ", Setting("size")
+                path, f"has pictures of {height}×{width}; choose a side with ", Setting("size")
             )
         self.view = view if options.size is not None else view._replace(side=height)
         self.labelled = _labelled(path, file.labels(), file.classes())
@@ -127,7 +127,7 @@ class Hdf5DataSet:
         as_they_are = self._file.shape[1:3] == (size, size)
         too_many = _needed(m, size) > self.options.memory
         # Much of it is read faster than it can come through the other process.
-        much = too_many or _needed(m, size) > _MUCH
+        much = too_many or _needed(m, size) > _LARGE
         stored = self._file.stored() if as_they_are and much else None
         if too_many:
             if stored is None:
@@ -138,7 +138,7 @@ class Hdf5DataSet:
 
 
 class RowDataSet:
-    """Rows of features of an open HDF5 file, in the place of pictures."""
+    """Rows of features of an open HDF5 file, instead of pictures."""
 
     def __init__(self, rows: Hdf5Rows, options: ReadOptions) -> None:
         self.options = options
@@ -189,9 +189,9 @@ def _too_many(labelled: Labelled, size: int) -> DataError:
     needed = f"{_needed(labelled.m, size) / 1e6:.1f} MB"
     return DataError(
         labelled.source,
-        f"has {labelled.m} pictures, which take {needed} at {size}×{size}; allow more ",
+        f"has {labelled.m} pictures, which need {needed} at {size}×{size}; raise ",
         Setting("memory"),
-        ", or train from what `catclf pack` makes of them",
+        ", or pack them first with catclf pack",
     )
 
 

@@ -16,11 +16,11 @@ from catclf.images.decode import Decoder
 from catclf.images.hdf5 import Hdf5Pictures
 from catclf.images.listing import Listing
 from catclf.images.local import FileDataSet, Hdf5DataSet, Loaded
-from catclf.images.picture import Decoded, Picture, Pixels
+from catclf.images.picture import Decoded, Picture
 from catclf.images.urls import fetch, is_url
 from catclf.progress import Advanced
 from catclf.stores.on_workers import OnWorkers, Piece
-from catclf.view import View
+from catclf.view import RgbArray, View
 from catclf.work.cluster import Cluster
 from catclf.work.parts import batches, parts
 
@@ -76,7 +76,7 @@ class Hdf5OnWorkers(Hdf5DataSet):
         advanced("pictures read", self.labelled.m, self.labelled.m)
         return Loaded(_stored(self._cluster, size, pieces), self.labelled)
 
-    def _rows(self, path: str, part: slice) -> Future[Pixels]:
+    def _rows(self, path: str, part: slice) -> Future[RgbArray]:
         return self._cluster.submit(_load_rows, path, self.options, self.view, part)
 
 
@@ -113,7 +113,7 @@ class DecoderAnywhere(Decoder):
 class _Loaded(NamedTuple):
     """Pictures (k, size, size, 3), black where a number has an error instead."""
 
-    pixels: Pixels
+    pixels: RgbArray
     failures: dict[int, DataError]
 
 
@@ -133,7 +133,7 @@ def _failures(loaded: _Loaded) -> dict[int, DataError]:
     return loaded.failures
 
 
-def _pixels(loaded: _Loaded, known: set[int]) -> Pixels:
+def _pixels(loaded: _Loaded, known: set[int]) -> RgbArray:
     """Pick the pixels; when they had to be loaded again, what was readable must be so still."""
     for number, error in loaded.failures.items():
         if number not in known:
@@ -141,6 +141,6 @@ def _pixels(loaded: _Loaded, known: set[int]) -> Pixels:
     return loaded.pixels
 
 
-def _load_rows(path: str, options: ReadOptions, view: View, rows: slice) -> Pixels:
+def _load_rows(path: str, options: ReadOptions, view: View, rows: slice) -> RgbArray:
     with Hdf5Pictures(path, options) as file:
         return file.resized(view, rows)

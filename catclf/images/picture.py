@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from catclf.errors import DataError
-
-Pixels = NDArray[np.uint8]
+from catclf.view import RgbArray
 
 
 class Picture(NamedTuple):
@@ -33,7 +31,7 @@ class Picture(NamedTuple):
 
     path: str
     stream: BinaryIO | None = None
-    pixels: Pixels | None = None
+    pixels: RgbArray | None = None
     error: DataError | None = None
     row: NDArray[Any] | None = None
     mark: int = 0
@@ -54,7 +52,7 @@ class Decoded(NamedTuple):
     """
 
     path: str
-    views: tuple[Pixels, ...] = ()
+    views: tuple[RgbArray, ...] = ()
     error: DataError | None = None
     shorter: int = 0
     endless: bool = False

@@ -6,12 +6,12 @@ import io
 
 from PIL import Image
 
-from catclf.images.picture import Pixels
+from catclf.view import RgbArray
 
 _SMALL = 64  # a side in pixels: above it a JPEG takes a fraction of a PNG
 
 
-def encoded(pixels: Pixels) -> bytes:
+def encoded(pixels: RgbArray) -> bytes:
     """Return pixels (h, w, 3) uint8 as a JPEG or, where every pixel of a few counts, as a PNG."""
     image = Image.fromarray(pixels)
     if max(image.size) <= _SMALL:

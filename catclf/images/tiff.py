@@ -44,7 +44,7 @@ class Reading(NamedTuple):
     unsigned : bool
         Whether what Pillow takes for signed is not.
     palette : bytes or None
-        Colours (red, green, blue, red …) in the place of those that Pillow makes.
+        Colours (red, green, blue, red …) instead of those that Pillow makes.
     """
 
     full: float | None = None

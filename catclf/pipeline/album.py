@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from catclf.errors import DataError
 from catclf.model import Model
-from catclf.pipeline.gallery import Gallery, Shot
+from catclf.pipeline.gallery import Gallery, GalleryItem
 from catclf.pipeline.prediction import Prediction
 
 FAILURES_KEPT = 50
@@ -49,7 +49,7 @@ class Album:
                 self._add(row)
             yield [row._replace(preview=None) for row in chunk]
 
-    def shots(self) -> list[Shot]:
+    def shots(self) -> list[GalleryItem]:
         """The pictures kept, the least sure first."""
         return [self._shot(row, thumbnail) for row, thumbnail in self._gallery.kept()]
 
@@ -63,9 +63,9 @@ class Album:
             rank = abs(row.probability - self._threshold)
             self._gallery.add((rank,), row._replace(preview=None), row.preview)
 
-    def _shot(self, row: Prediction, thumbnail: bytes) -> Shot:
+    def _shot(self, row: Prediction, thumbnail: bytes) -> GalleryItem:
         positive, negative, p = self._model.positive, self._model.negative, row.probability or 0.0
         is_positive = row.label == positive
         called, other = (positive, negative) if is_positive else (negative, positive)
         probability = p if is_positive else 1 - p
-        return Shot(row.path, called, probability, "", (other,), thumbnail, bool(row.unusual))
+        return GalleryItem(row.path, called, probability, "", (other,), thumbnail, bool(row.unusual))

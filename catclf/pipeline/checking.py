@@ -29,10 +29,11 @@ from catclf.images.thumbnails import encoded
 from catclf.logistic import Vector, sigmoid
 from catclf.near_duplicates import half_linked, nearest, pairs_within
 from catclf.pipeline.classes import negative_class
-from catclf.pipeline.gallery import SHOWN, Shot, others
+from catclf.pipeline.gallery import SHOWN, GalleryItem, others
 from catclf.pipeline.scoring import RowMaker, rows_of
 from catclf.pipeline.seen import looked_at
 from catclf.pipeline.training_data import Sources, Task, read_all, usual_features
+from catclf.printable import number_of
 from catclf.progress import Progress
 from catclf.unusual import FLAT, flat_shares, least_usual, likeness_to_others
 from catclf.view import PREVIEW, THUMBNAIL, View
@@ -77,9 +78,9 @@ class Finding(NamedTuple):
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Check:
-    """What `check` gives back.
+    """The result of `check`.
 
     Attributes
     ----------
@@ -105,7 +106,7 @@ class Check:
         What became of the labels that were laid over those of the data.
     learned_before : bool
         Whether features had been learned from all pictures, those left out too.
-    shots : tuple of Shot
+    shots : tuple of GalleryItem
         If they were asked for, the pictures of the findings in their order, but for those that could
         not be read.
     seconds : float
@@ -123,8 +124,12 @@ class Check:
     across: int
     corrections: Corrections | None
     learned_before: bool
-    shots: tuple[Shot, ...]
+    shots: tuple[GalleryItem, ...]
     seconds: float
+
+    def __repr__(self) -> str:
+        found = number_of(len(self.findings), "finding")
+        return f"<Check: {number_of(self.m, 'picture')}, {self.features}, {found}>"
 
     def of(self, issue: Issue) -> tuple[Finding, ...]:
         """The findings of an issue."""
@@ -193,12 +198,12 @@ def check(
         Finding(error.path, "", "unreadable", reason=str(error).removeprefix(f"{error.path}: "))
         for error in labelled.skipped
     ]
-    shots: list[Shot] = []
+    shots: list[GalleryItem] = []
     if gallery:
         looked = [finding for finding in findings if finding.issue != "unreadable"]
         place = {path: k for k, path in enumerate(sources.paths)}
         thumbnails = _thumbnails(looked, sources, place, os.fspath(data), processes)
-        shots = _shots(looked, sources, place, margins, thumbnails)
+        shots = _gallery_items(looked, sources, place, margins, thumbnails)
     return Check(
         m=labelled.m,
         counts=labelled.counts(),
@@ -312,7 +317,7 @@ def _unusual(sources: Sources, names: list[str]) -> list[Finding]:
     assert sources.thumbnails is not None
     flat = flat_shares(sources.thumbnails)
     for k in np.flatnonzero(flat > FLAT).tolist():
-        found[k] = 1 - float(flat[k]), f"{flat[k]:.0%} of it is of one grey"
+        found[k] = 1 - float(flat[k]), f"{flat[k]:.0%} of it is one shade of grey"
     if problem.encoded is not None and problem.settings.kind.tells_unusual:
         assert problem.groups is not None
         likeness = likeness_to_others(
@@ -326,13 +331,13 @@ def _unusual(sources: Sources, names: list[str]) -> list[Finding]:
     ]
 
 
-def _shots(
+def _gallery_items(
     findings: Sequence[Finding],
     sources: Sources,
     place: dict[str, int],
     margins: Vector,
     thumbnails: dict[str, bytes],
-) -> list[Shot]:
+) -> list[GalleryItem]:
     """The pictures of findings, with what a model that has not seen them calls them."""
     classes, positive = sources.labelled[0].classes, sources.positive
     negative = negative_class(classes, positive)
@@ -342,7 +347,7 @@ def _shots(
         doubted = of_label < 0.5
         called = positive if (one.label == positive) != doubted else negative
         shots.append(
-            Shot(
+            GalleryItem(
                 one.path,
                 called,
                 1 - of_label if doubted else of_label,

@@ -78,9 +78,9 @@ def binary(labelled: Labelled, positive: str) -> Vector:
 
 
 def negative_class(classes: tuple[str, ...], positive: str) -> str:
-    """Name of the class y = 0: the other one, or ``non-`` and the positive one if there are several."""
+    """Name of the class y = 0: the other one, or ``not`` and the positive one if there are several."""
     others = [name for name in classes if name != positive]
-    return others[0] if len(others) == 1 else f"non-{positive}"
+    return others[0] if len(others) == 1 else f"not {positive}"
 
 
 def labels_by_name(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from catclf.images.inputs import Inputs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Classifier(Model):
     """A `Model` with the two methods that scikit-learn's users expect.
 

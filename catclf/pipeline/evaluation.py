@@ -17,17 +17,17 @@ from catclf.fingerprints import Marks, overlap
 from catclf.images.dataset import opened
 from catclf.images.hdf5_process import is_hdf5_name
 from catclf.images.labelled import Labelled
-from catclf.images.picture import Pixels
 from catclf.logistic import Vector, cross_entropy, sigmoid
 from catclf.metrics import Comparison, Scores, mcnemar, score, training_baseline
 from catclf.model import Model
 from catclf.near_duplicates import Thumbnails
 from catclf.pipeline.classes import labels_by_name
-from catclf.pipeline.gallery import Gallery, Shot, others
+from catclf.pipeline.gallery import Gallery, GalleryItem, others
 from catclf.pipeline.scoring import Scored, Scorer, loaded, scored
 from catclf.pipeline.seen import NearDuplicate, Overlap, training_pictures
+from catclf.printable import html_table, number_of
 from catclf.progress import Progress
-from catclf.view import PREVIEW, THUMBNAIL, View
+from catclf.view import PREVIEW, THUMBNAIL, RgbArray, View
 from catclf.work.spread import MOST
 
 
@@ -52,9 +52,9 @@ class Duel:
         return {**facts, "differing": list(self.differing)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
-    """What `evaluate` gives back. No pixels are kept but those of the gallery.
+    """The result of `evaluate`. No pixels are kept but those of the gallery.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Evaluation:
         Others that are like those; None if nobody looked.
     scores_without_overlap : Scores
         Of the pictures in neither.
-    gallery : tuple of Shot
+    gallery : tuple of GalleryItem
         If they were asked for, the pictures called wrong, most surely wrong first, and then those that
         the model is least sure of.
     duel : Duel or None
@@ -88,8 +88,27 @@ class Evaluation:
     overlap: tuple[Overlap, ...]
     near_duplicates: tuple[NearDuplicate, ...] | None
     scores_without_overlap: Scores
-    gallery: tuple[Shot, ...]
+    gallery: tuple[GalleryItem, ...]
     duel: Duel | None
+
+    def __repr__(self) -> str:
+        accuracy = f"accuracy {self.scores.accuracy_text}"
+        return (
+            f"<Evaluation: {number_of(self.scores.n, 'picture')}, {accuracy}; verdict: {self.verdict}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the scores in a notebook, as a table."""
+        c, (no, yes) = self.scores.confusion, (self.negative, self.positive)
+        return html_table(
+            (
+                ("pictures", str(self.scores.n)),
+                ("verdict", self.verdict),
+                ("accuracy", self.scores.accuracy_text),
+                (f"{yes}, called {yes} or {no}", f"{c.tp}, {c.fn}"),
+                (f"{no}, called {no} or {yes}", f"{c.tn}, {c.fp}"),
+            )
+        )
 
     @property
     def positive(self) -> str:
@@ -113,7 +132,7 @@ class Evaluation:
 
     @property
     def training_baseline(self) -> float | None:
-        """Accuracy here of always naming the more common class of the training data."""
+        """Accuracy here of always answering with the more common class of the training data."""
         m, positives = self.model.training.m, self.model.training.positives
         if m is None or positives is None:
             return None
@@ -134,7 +153,7 @@ class Evaluation:
             what = f"trained on {count} pictures or on near-duplicates of them"
         rest = self.scores_without_overlap
         if not rest.n:
-            return f"none: the model was {what}; score it on others"
+            return f"none: the model was {what}; score it on other pictures"
         return f"{what}; on the other {rest.n} {rest.verdict}"
 
     def _near_facts(self) -> dict[str, Any] | None:
@@ -187,7 +206,7 @@ def evaluate(
     threshold : float or None
         Replaces the model's, and that of `against`.
     prior : float or None
-        Share of positive pictures to expect, if it is another than in training.
+        Expected share of positive pictures, if it differs from the training data.
     against : Model, path or None
         Another model to compare with, picture by picture.
     read : ReadOptions or None
@@ -202,7 +221,7 @@ def evaluate(
         Hears of every picture.
     processes : bool
         Whether many pictures may be scored in worker processes: the program that calls it then has no
-        threads of its own, or can be imported anew by them.
+        threads of its own, or can be imported again by them.
 
     Raises
     ------
@@ -236,18 +255,20 @@ def evaluate(
         trained = training_pictures(source, models[0], scorer.options, processes, progress)
         near = trained.near(paths, found.thumbnails, seen, progress)
         seen |= {one.position for one in near}
-    unseen = ~np.isin(np.arange(len(y)), list(seen))
+    unseen, names = ~np.isin(np.arange(len(y)), list(seen)), (models[0].negative, models[0].positive)
     return Evaluation(
         model=models[0],
         labelled=labelled,
         y=y,
         probabilities=p,
         losses=cross_entropy(z, y),
-        scores=score(y, p, limits[0]),
+        scores=score(y, p, limits[0], names),
         overlap=tuple(Overlap(k, paths[k], index) for k, index in known),
         near_duplicates=near,
-        scores_without_overlap=score(y[unseen], p[unseen], limits[0]),
-        gallery=() if shown is None else tuple(_shots(shown, models[0], labelled, y, p, limits[0])),
+        scores_without_overlap=score(y[unseen], p[unseen], limits[0], names),
+        gallery=()
+        if shown is None
+        else tuple(_gallery_items(shown, models[0], labelled, y, p, limits[0])),
         duel=_duel(found.scores, limits, y, paths) if len(models) > 1 else None,
     )
 
@@ -318,9 +339,9 @@ def _ranked(y: Vector, limit: float) -> Callable[[int, float], tuple[float, floa
     return rank
 
 
-def _shots(
+def _gallery_items(
     gallery: Gallery[int], model: Model, labelled: Labelled, y: Vector, p: Vector, limit: float
-) -> Iterator[Shot]:
+) -> Iterator[GalleryItem]:
     for count, (k, thumbnail) in enumerate(gallery.kept()):
         label, called = labelled.classes[labelled.labels[k]], model.label(p[k], limit)
         right = (called == model.positive) == (y[k] == 1)
@@ -328,7 +349,7 @@ def _shots(
             return
         probability = float(p[k] if called == model.positive else 1 - p[k])
         instead = others(labelled.classes, label, label if right else called)
-        yield Shot(labelled.paths[k], called, probability, label, instead, thumbnail)
+        yield GalleryItem(labelled.paths[k], called, probability, label, instead, thumbnail)
 
 
 _LEAST_SHOWN = 24
@@ -347,7 +368,7 @@ def _collected(
     skipped: list[DataError] = []
     scores: list[tuple[float, ...]] = []
     marks: list[int] = []
-    thumbnails: list[Pixels] = []
+    thumbnails: list[RgbArray] = []
     done = 0
     for some in answers:
         for _, z, error, mark, views, *_ in some:

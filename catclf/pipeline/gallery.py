@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Iterable
 from typing import Generic, NamedTuple, TypeVar
 
-from catclf.images.picture import Pixels
 from catclf.images.thumbnails import encoded
+from catclf.view import RgbArray
 
 SHOWN = 1000
 """So many pictures a page carries with it: about 16 MB."""
@@ -15,7 +15,7 @@ SHOWN = 1000
 T = TypeVar("T")
 
 
-class Shot(NamedTuple):
+class GalleryItem(NamedTuple):
     """A picture with what a model says of it.
 
     Attributes
@@ -65,7 +65,7 @@ class Gallery(Generic[T]):
         self._heap: list[tuple[tuple[float, ...], int, T, bytes]] = []  # the next to go is the first
         self._count = 0
 
-    def add(self, rank: tuple[float, ...], item: T, pixels: Pixels) -> None:
+    def add(self, rank: tuple[float, ...], item: T, pixels: RgbArray) -> None:
         """Look at a picture, of which `item` is kept; of equal ranks the first stay."""
         self._count += 1
         last = tuple(-number for number in rank)

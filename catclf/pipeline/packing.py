@@ -36,15 +36,16 @@ from catclf.images.spool import Spool
 from catclf.partial import SUFFIX
 from catclf.pipeline.classes import did_you_mean, named_class
 from catclf.pipeline.scoring import RowMaker, rows_of
+from catclf.printable import number_of
 from catclf.progress import Progress
 from catclf.view import THUMBNAIL, View
 from catclf.work.parts import batches
 from catclf.work.threads import ordered_map
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Packed:
-    """What `pack` gives back.
+    """The result of `pack`.
 
     Attributes
     ----------
@@ -83,6 +84,10 @@ class Packed:
     corrections: Corrections | None
     file_size: int
     seconds: float
+
+    def __repr__(self) -> str:
+        what = f"{self.size}×{self.size}" if self.n_x is None else f"{self.features} ({self.n_x})"
+        return f"<Packed: {number_of(self.m, 'picture')}, {what}, {self.file_size / 1e6:.1f} MB>"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain values, ready for JSON."""
@@ -133,7 +138,7 @@ def pack(
         Hears of every picture.
     processes : bool
         Whether rows may be made in worker processes: the program that calls it has no threads of its
-        own, or can be imported anew by them.
+        own, or can be imported again by them.
 
     Raises
     ------
@@ -146,7 +151,7 @@ def pack(
     settings, progress = settings or PackSettings(), progress or Progress()
     data, output = os.fspath(data), os.fspath(output)
     if not is_hdf5_name(output):
-        raise ConfigError("output", output, f"a name that ends in {', '.join(HDF5_SUFFIXES)}")
+        raise ConfigError("output", output, f"must end in {', '.join(HDF5_SUFFIXES)}")
     check_replaceable(output)
     chosen = functools.cache(partial(_chosen, settings))
     own_view = settings.kind.own_view
@@ -172,7 +177,7 @@ def pack(
                 k, reason = spool.failures[0]
                 raise DataError(labelled.paths[k], reason)
             if resumed:
-                progress.note(f"{resumed} pictures are in {output}{SUFFIX} already; going on")
+                progress.note(f"{resumed} pictures are already in {output}{SUFFIX}; continuing")
             _make_rest(packer, spool, settings.read, progress)
             labels = _write(packer, spool, classes, output, progress)
             spool.remove()
@@ -217,7 +222,7 @@ def _of_size(settings: PackSettings, output: str, old: _Old | None) -> ReadOptio
         return settings.read
     size = old.features.size
     if settings.read.size not in (None, size):
-        raise ConfigError("size", settings.read.size, f"{size} or left out: {output} has rows of that")
+        raise ConfigError("size", settings.read.size, f"must be {size}, as in {output}, or left out")
     return replace(settings.read, size=size)
 
 
@@ -226,7 +231,7 @@ def check_unchanged(now: Features, before: Features) -> None:
     found, expected = now.settings(), before.settings()
     for name in {**expected, **found}:
         if name != "shrink_to" and found.get(name) != expected.get(name):
-            rule = f"{expected.get(name)}, as in the file to be brought up to date"
+            rule = f"must be {expected.get(name)}, as in the file to update"
             raise ConfigError(f"{name} of the features", found.get(name), rule)
 
 
@@ -245,7 +250,7 @@ def _ordered_classes(labelled: Labelled, positive: str | None) -> tuple[str, ...
         return classes
     positive = named_class(labelled, positive)
     if len(classes) != 2:
-        rule = f"left out: the {len(classes)} classes are all kept, and train chooses one"
+        rule = f"cannot be used with {len(classes)} classes: all are kept, and train chooses one"
         raise ConfigError("positive", positive, rule)
     return (classes[1 - classes.index(positive)], positive)
 
@@ -310,7 +315,7 @@ def _packer(
 ) -> _Packer:
     if source.rows is not None:
         name = source.rows.features.kind.name
-        raise DataError(source.labelled.source, f"has rows of {name!r} features already")
+        raise DataError(source.labelled.source, f"has rows of {name!r} features")
     kind = settings.kind
     if kind.anywhere:  # then what is stored is the pictures themselves
         return _Pictures(source, settings.read)
@@ -381,11 +386,11 @@ def _old(output: str, settings: PackSettings) -> Iterator[_Old]:
     """Open the file that is to be brought up to date."""
     with Hdf5Channel(output, settings.read) as channel:
         if not channel.holds_rows:
-            raise DataError(output, "has pictures and not rows: only rows are brought up to date")
+            raise DataError(output, "has pictures, not rows; only rows can be updated")
         channel.check_decoded([USUAL])
         rows = Hdf5Rows(channel)
         if rows.features.kind != settings.kind:
-            reason = f"has rows of {rows.features.kind.name!r} features: bring it up to date with "
+            reason = f"has rows of {rows.features.kind.name!r} features: update it with "
             raise DataError(output, reason, Setting("features", rows.features.kind.name))
         yield _Old(rows)
 
@@ -519,13 +524,13 @@ def _make_rest(packer: _Packer, spool: Spool, read: ReadOptions, progress: Progr
     what = "pictures read" if packer.n_x is None else "pictures encoded"
     together = of_chunk(packer.item.itemsize)
 
-    def told(made: Iterable[_Made]) -> Iterator[_Made]:
+    def counted(made: Iterable[_Made]) -> Iterator[_Made]:
         for k, one in enumerate(made, spool.taken + 1):
             progress.advanced(what, k, m)
             yield one
 
     with closing(packer.made(spool.taken)) as made:
-        for some in batches(told(made), together):
+        for some in batches(counted(made), together):
             items, failures = np.empty(len(some), packer.item), []
             good = 0
             for k, one in enumerate(some, spool.taken):

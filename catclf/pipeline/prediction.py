@@ -75,7 +75,7 @@ def predict(
     threshold : float or None
         Replaces the model's.
     prior : float or None
-        Share of positive pictures to expect, if it is another than in training.
+        Expected share of positive pictures, if it differs from the training data.
     read : ReadOptions or None
         How they are read; None is the defaults. With a scheduler its workers do the work, and they can
         open the same files by their absolute paths. If `on_error` is "fail" the first picture that
@@ -130,7 +130,7 @@ def predict_chunks(
 
     The parameters are those of `predict`, and three more. `processes` is whether many pictures may be
     scored in worker processes, which need not take turns as threads do. The program that calls it then
-    has no threads of its own, or can be imported anew by its worker processes. Through `watch` all
+    has no threads of its own, or can be imported again by its worker processes. Through `watch` all
     pictures go before they are scored; what it leaves out is not. `total` is how many there are,
     for `progress`; 0 if nobody knows.
     """

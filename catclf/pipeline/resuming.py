@@ -11,6 +11,7 @@ from catclf.features import Features
 from catclf.fingerprints import Marks, count_new
 from catclf.images.labelled import Labelled
 from catclf.model import Model
+from catclf.printable import number_of
 
 
 def check_resumable(
@@ -43,18 +44,18 @@ def check_resumable(
     )
     for what, found, expected in counts:
         if found != expected:
-            rule = f"expected {expected}, as of the model to be resumed"
+            rule = f"expected {expected}, as in the model to resume"
             raise DataError(labelled.source, f"has the {what} {found}; {rule}")
     if settings.descent.start == "random":
-        raise ConfigError("start", "random", "left out: a resumed model is the start")
+        raise ConfigError("start", "random", "cannot be combined with resuming: the model is the start")
     for name, value, expected in _settings(model, settings, size, positive, len(marks)):
         if value != expected and not _equal_numbers(value, expected):
-            raise ConfigError(name, value, f"{expected}, as of the model to be resumed")
+            raise ConfigError(name, value, f"must be {expected}, as in the model to resume")
     new = count_new(model.fingerprints, marks) if len(model.fingerprints) else None
     if new is not None:
-        what = "other pictures than the model to be resumed was trained on"
-        count = f"{new} of {len(marks)} are new"
-        raise DataError(labelled.source, f"has {what}: {count}; train anew")
+        are = "is" if new == 1 else "are"
+        found = f"{new} of {number_of(len(marks), 'picture')} {are} new"
+        raise DataError(labelled.source, f"cannot resume: {found}; train from scratch")
 
 
 def _equal_numbers(value: Any, expected: Any) -> bool:
@@ -68,7 +69,7 @@ def check_same_rows(before: Features, now: Features) -> None:
     found = now.settings()
     for name, expected in before.settings().items():
         if found.get(name) != expected:
-            rule = f"{expected}, as of the model to be resumed"
+            rule = f"must be {expected}, as in the model to resume"
             raise ConfigError(f"{name} of the features", found.get(name), rule)
 
 

@@ -18,12 +18,12 @@ from catclf.config import ReadOptions
 from catclf.errors import ConfigError, DataError, MissingExtraError, system_reason
 from catclf.features import Features, Viewing, carried, wants_file
 from catclf.images.decode import Decoder, viewed
-from catclf.images.picture import Picture, Pixels
+from catclf.images.picture import Picture
 from catclf.model import Model, load
 from catclf.printable import number_of
 from catclf.progress import Progress
 from catclf.unusual import FLAT, flat_shares
-from catclf.view import View
+from catclf.view import RgbArray, View
 from catclf.work.parts import delayed
 from catclf.work.pools import Function, Here, OnThreads, Pool, await_readable
 from catclf.work.spread import MOST, Waiting, spread
@@ -55,7 +55,7 @@ def loaded(
     ----------
     models : iterable of Model or path
     prior : float or None
-        Share of positive pictures to expect, if it is another than in training.
+        Expected share of positive pictures, if it differs from the training data.
     read : ReadOptions
         Its `encoder` is the network of those models that need one.
     maybe_rows : bool
@@ -68,7 +68,7 @@ def loaded(
     """
     found = [model if isinstance(model, Model) else load(os.fspath(model)) for model in models]
     if read.encoder is not None and not any(model.features.kind.own_view for model in found):
-        rule = "left out: the model's features need no network"
+        rule = "cannot be used: the model's features need no network"
         raise ConfigError("encoder", os.fspath(read.encoder), rule)
     wanted = any(wants_file(model.features) for model in found)
     try:
@@ -112,7 +112,7 @@ class Scored(NamedTuple):
     scores: tuple[float, ...]
     error: DataError | None = None
     mark: int | None = None
-    views: tuple[Pixels, ...] = ()
+    views: tuple[RgbArray, ...] = ()
     shorter: int = 0
     endless: bool = False
     unusual: bool | None = None
@@ -173,7 +173,7 @@ class Scorer:
             for picture, found, is_unusual in zip(pictures, scores, unusual, strict=True)
         ]
 
-    def _views(self, picture: Picture) -> tuple[Pixels, ...]:
+    def _views(self, picture: Picture) -> tuple[RgbArray, ...]:
         assert picture.pixels is not None  # the thumbnail
         return tuple(viewed(picture.pixels, view) for view in self.kept)
 
@@ -211,7 +211,7 @@ class Scorer:
         ]
 
 
-def _unusual(model: Model, rows: NDArray[Any], seen: Pixels | None) -> Sequence[bool | None]:
+def _unusual(model: Model, rows: NDArray[Any], seen: RgbArray | None) -> Sequence[bool | None]:
     """Whether pictures are unlike those of the training, by their rows; or flat, if rows do not tell."""
     if model.usual is not None:
         found: list[bool | None] = model.usual.are_unusual(rows).tolist()
@@ -241,7 +241,7 @@ class Row(NamedTuple):
     numbers: NDArray[Any] | None
     error: DataError | None = None
     mark: int | None = None
-    views: tuple[Pixels, ...] = ()
+    views: tuple[RgbArray, ...] = ()
     shorter: int = 0
     endless: bool = False
 
@@ -327,12 +327,12 @@ def scored(
     if scorer.options.scheduler is not None:
         chunks = _on_cluster(scorer, pictures, progress)
     else:
-        chunks = _here(scorer, scorer.options.cores, _lost_scores, pictures, processes, progress)
+        chunks = _here(scorer, scorer.options.cores, _crashed_scores, pictures, processes, progress)
     needed = [model.view.needed for model in scorer.models if model.features.kind.own_view]
-    return _told(chunks, max(needed, default=0), progress)
+    return _reporting(chunks, max(needed, default=0), progress)
 
 
-def _told(
+def _reporting(
     chunks: Generator[list[Scored], None, None], needed: int, progress: Progress
 ) -> Generator[list[Scored], None, None]:
     """Pass scores on, and say at the end how many pictures were enlarged, or lacked their end."""
@@ -348,7 +348,7 @@ def _told(
         f"{small} of {number_of(done, 'picture')} are smaller than {needed}×{needed} and were enlarged"
     )
     if small > done / 2:
-        progress.warning(f"{said}: the model has been trained on larger ones")
+        progress.warning(f"{said}: the model was trained on larger ones")
     elif small:
         progress.note(said)
 
@@ -359,13 +359,13 @@ def rows_of(
     """Yield rows as `scored` does scores."""
     if maker.options.scheduler is not None:
         return _on_cluster(maker, pictures, progress)
-    return _here(maker, maker.options.cores, _lost_row, pictures, processes, progress)
+    return _here(maker, maker.options.cores, _crashed_row, pictures, processes, progress)
 
 
 def _here(
     function: Function,
     jobs: int,
-    lost: Callable[[Picture, str], Any],
+    crashed: Callable[[Picture, str], Any],
     pictures: Pictures,
     processes: bool,
     progress: Progress,
@@ -378,9 +378,9 @@ def _here(
     pool: Pool = Here(function)
     if jobs > 1 and (many or not processes):
         try:
-            pool = _pool(function, jobs, lost, processes and files, progress)
+            pool = _pool(function, jobs, crashed, processes and files, progress)
         except OSError as exc:  # no file can be opened
-            progress.note(f"one core does the work: {exc.strerror}")
+            progress.note(f"using one core: {exc.strerror}")
     with closing(pool):
         yield from spread(map(_sendable, chain(first, rest)), pool, _bytes)
 
@@ -388,7 +388,7 @@ def _here(
 def _pool(
     function: Function,
     jobs: int,
-    lost: Callable[[Picture, str], Any],
+    crashed: Callable[[Picture, str], Any],
     processes: bool,
     progress: Progress,
 ) -> Pool:
@@ -396,7 +396,7 @@ def _pool(
         return OnThreads(function, jobs)
     from catclf.work.processes import InProcesses  # only here: it takes time to import
 
-    return InProcesses(function, jobs, lost, progress.note)
+    return InProcesses(function, jobs, crashed, progress.note)
 
 
 def _peeked(pictures: Iterator[Picture | Waiting]) -> tuple[list[Picture | Waiting], Pictures]:
@@ -417,17 +417,17 @@ def _failing(exc: Exception) -> Iterator[Picture]:
     raise exc
 
 
-def _lost_scores(picture: Picture, how: str) -> Scored:
-    return Scored(picture.path, (), _lost(picture, how))
+def _crashed_scores(picture: Picture, ending: str) -> Scored:
+    return Scored(picture.path, (), _crashed(picture, ending))
 
 
-def _lost_row(picture: Picture, how: str) -> Row:
-    return Row(picture.path, None, _lost(picture, how))
+def _crashed_row(picture: Picture, ending: str) -> Row:
+    return Row(picture.path, None, _crashed(picture, ending))
 
 
-def _lost(picture: Picture, how: str) -> DataError:
+def _crashed(picture: Picture, ending: str) -> DataError:
     """Say of a picture that no worker process survives it."""
-    reason = f"could not be decoded: a worker process that was given only this picture {how}"
+    reason = f"could not be decoded: a worker process that was given only this picture {ending}"
     return DataError(picture.path, reason)
 
 

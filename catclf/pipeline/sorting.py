@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from catclf.errors import DataError, system_reason
 from catclf.pipeline.prediction import Prediction
 
-_NO_FILE = "is no file of its own, so it cannot be sorted"
+_NO_FILE = "is not a file of its own, so it cannot be sorted"
 
 
 class Sorter:
@@ -35,7 +35,7 @@ class Sorter:
         self._folder, self._copies = folder, copies
 
     def sorted(self, row: Prediction) -> Prediction:
-        """Put one picture in its place; where that fails the row says why, in the place of an answer."""
+        """Put one picture in its place; where that fails the row says why, instead of an answer."""
         if row.error is not None or row.label is None:
             return row
         try:

@@ -29,6 +29,7 @@ from catclf.model import Model
 from catclf.pipeline.classes import alike_name
 from catclf.pipeline.scoring import RowMaker, loaded, rows_of
 from catclf.pipeline.training_data import installed_features, packed_kind
+from catclf.printable import number_of
 from catclf.progress import Progress
 from catclf.stores.here import InMemory
 from catclf.view import View
@@ -36,9 +37,9 @@ from catclf.view import View
 _UNLABELLED = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Suggested:
-    """What `suggest` gives back.
+    """The result of `suggest`.
 
     Attributes
     ----------
@@ -61,6 +62,9 @@ class Suggested:
     features: str
     skipped: tuple[DataError, ...]
     seconds: float
+
+    def __repr__(self) -> str:
+        return f"<Suggested: {len(self.paths)} of {number_of(self.m, 'picture')}, by {self.features}>"
 
 
 def suggest(
@@ -107,7 +111,7 @@ def suggest(
     named = [inputs] if isinstance(inputs, str | os.PathLike) else [*inputs]
     paths = [os.fspath(path) for path in named]
     taker = None if model is None else loaded([model], None, settings.read, maybe_rows=True)[0]
-    kind = _kind(paths, settings) if taker is None else taker.features.kind
+    kind = _features_of(paths, settings) if taker is None else taker.features.kind
     file = None if labels is None else os.fspath(labels)
     known = [*_known(file)]
     takers = [] if taker is None else [taker]
@@ -140,14 +144,14 @@ def suggest(
     )
 
 
-def _kind(paths: Sequence[str], settings: NextSettings) -> FeatureKind:
-    """What pictures are compared by; packed rows must be of that."""
+def _features_of(paths: Sequence[str], settings: NextSettings) -> FeatureKind:
+    """Features to compare pictures by; packed rows must be of that."""
     packed = {path: packed_kind(path, settings.read) for path in paths if kind_of(path) == "hdf5"}
     first = next(iter(packed.values()), None)
     name = settings.features or first or installed_features(settings.read)
     for path, found in packed.items():
         if found not in (None, name):
-            reason = f"has rows of {found!r} features: compare by "
+            reason = f"has rows of {found!r} features: use "
             raise DataError(path, reason, Setting("features", found))
     return FEATURES[name]
 
@@ -253,7 +257,7 @@ def _read(
 
 def _check_memory(found: Sequence[Any], read: ReadOptions) -> None:
     if found and len(found) * found[0].nbytes > read.memory:
-        raise DataError("the pictures", "take more memory than allowed; allow more ", Setting("memory"))
+        raise DataError("the pictures", "need more memory than allowed; raise ", Setting("memory"))
 
 
 def _prepared(rows: NDArray[Any], kind: FeatureKind) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ import catclf
 from catclf.config import TrainSettings, parse_threshold_goal
 from catclf.descent import Step
 from catclf.errors import ClusterError, ConfigError, DataError, TrainingError
+from catclf.features import Features, Placed
 from catclf.fingerprints import MOST_KEPT, duplicates, kept
 from catclf.fitting import (
     Fitted,
@@ -33,11 +34,10 @@ from catclf.images.corrections import Corrections
 from catclf.logistic import Vector
 from catclf.metrics import Scores, choose_threshold, score
 from catclf.model import HISTORY_COLUMNS, Model
-from catclf.pipeline.classes import negative_class
 from catclf.pipeline.classifier import Classifier
 from catclf.pipeline.resuming import check_resumable, check_same_rows
 from catclf.pipeline.training_data import NearDuplicates, Sources, Task, read_all
-from catclf.printable import number_of
+from catclf.printable import html_table, number_of
 from catclf.progress import Progress
 from catclf.provenance import Provenance
 from catclf.unusual import LEARNED_FROM, Usual
@@ -47,9 +47,9 @@ _LARGE_GROUP = 0.05
 """Share of the pictures from which on a group of near-duplicates is worth a word."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fit:
-    """What `train` gives back.
+    """The result of `train`.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Fit:
     skipped : tuple of DataError
         Pictures that could not be read, here and in other data for validation.
     ignored : int
-        Files not tried because of their names, likewise.
+        Files not tried because of their names, in both as well.
     enlarged : int
         Pictures trained on that are smaller than what the features take, and were enlarged.
     engine : str
@@ -85,7 +85,7 @@ class Fit:
     cv : Scores or None
         Cross-validated, at the threshold 1/2 even if another one was tuned on the same probabilities.
     tuned : Scores or None
-        The same at the threshold that was tuned on them, which flatters.
+        The same at the threshold that was tuned on them, which is too good.
     warnings : tuple of str
         Sentences that the user should read.
     seconds : float
@@ -115,6 +115,22 @@ class Fit:
     tuned: Scores | None
     warnings: tuple[str, ...]
     seconds: float
+
+    def __repr__(self) -> str:
+        return f"<Fit: {'; '.join(f'{name} {value}' for name, value in self._facts())}>"
+
+    def _repr_html_(self) -> str:
+        """Show the same in a notebook, as a table."""
+        return html_table(self._facts())
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "pictures", ", ".join(f"{name} {count}" for name, count in self.counts.items())
+        yield "features", f"{self.model.features.kind.name} ({self.n_x})"
+        yield "descent", f"{number_of(self.iterations, 'update')}, cost {self.last.cost:.6f}"
+        yield "training accuracy", f"{self.train_accuracy:.3f}"
+        for name, scores in (("validation", self.validation), ("cross-validated", self.cv)):
+            if scores is not None:
+                yield f"{name} accuracy", scores.accuracy_text
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain values, ready for JSON."""
@@ -175,7 +191,7 @@ def train(
         Hears of every phase and recorded step.
     processes : bool
         Whether features that are computed once may be computed in worker processes: the program that
-        calls it has no threads of its own, or can be imported anew by them.
+        calls it has no threads of its own, or can be imported again by them.
 
     Returns
     -------
@@ -245,14 +261,14 @@ def _train(task: Task, cluster: Cluster | None) -> Fit:
             problem.y[trained_on], settings.folds, settings.descent.seed, problem.groups_of(trained_on)
         )
     prepared = _prepared(problem, trained_on, resume)
-    progress.note(f"descending with the engine {prepared.engine_name}")
+    progress.note(f"running gradient descent with the engine {prepared.engine_name}")
     fitted = fit(prepared, trained_on, held_out=sources.held_out, watched=True)
     if fitted.descent.stop_reason == "diverged":
         raise divergence(fitted)
     try:
         scored = prepared.probabilities(fitted.descent)
         # Last, so that there is a model to save if somebody stops it.
-        cv = progress.optional(lambda: _cross_validated(prepared, trained_on))
+        cv = progress.optional(lambda: _cross_validated(prepared, trained_on, sources.names))
     except ClusterError as exc:
         exc.model = _model(sources, prepared, fitted, _UNVALIDATED, resume)
         raise
@@ -271,7 +287,7 @@ def _prepared(problem: Problem, trained_on: Mask, resume: Model | None) -> Prepa
     return prepare(problem, trained_on, fits, (resume.w, resume.b), encoded)
 
 
-def _cross_validated(prepared: Prepared, trained_on: Mask) -> _Validated:
+def _cross_validated(prepared: Prepared, trained_on: Mask, names: tuple[str, str]) -> _Validated:
     problem, settings = prepared.problem, prepared.problem.settings
     folds = settings.folds
     if folds is None:
@@ -282,16 +298,16 @@ def _cross_validated(prepared: Prepared, trained_on: Mask) -> _Validated:
     y, threshold, at_it = problem.y[trained_on], 0.5, None
     if problem.progress.wants_details and problem.has_groups:
         apart = replace(prepared, problem=replace(problem, groups=None))
-        verdict = score(y, cross_validate(apart, trained_on, folds)).verdict
+        verdict = score(y, cross_validate(apart, trained_on, folds), names=names).verdict
         problem.progress.note(f"with near-duplicates in different folds it would be: {verdict}")
     if settings.tune_threshold is not None:
         goal, at = parse_threshold_goal(settings.tune_threshold)
         tuned = choose_threshold(y, probabilities, goal, at)
         if tuned is None:
-            rule = "within reach: no threshold gives that in cross-validation"
+            rule = "cannot be reached: no threshold gives that in cross-validation"
             raise ConfigError("tune_threshold", settings.tune_threshold, rule)
-        threshold, at_it = tuned, score(y, probabilities, tuned)
-    return _Validated(score(y, probabilities), threshold, at_it, diverged)
+        threshold, at_it = tuned, score(y, probabilities, tuned, names)
+    return _Validated(score(y, probabilities, names=names), threshold, at_it, diverged)
 
 
 def _model(
@@ -304,12 +320,12 @@ def _model(
         b=b,
         features=prepared.features,
         positive=positive,
-        negative=negative_class(sources.labelled[0].classes, positive),
+        negative=sources.names[0],
         threshold=cv.threshold,
         training=_provenance(sources, prepared, fitted, cv.scores, resume),
         decoding=sources.decoding,
         fingerprints=kept(sources.marks[sources.trained_on]),
-        history=_history_table(fitted.descent.history),
+        history=history_table(fitted.descent.history),
         usual=_usual(prepared, sources.trained_on),
     )
 
@@ -332,6 +348,7 @@ def _provenance(
 ) -> Provenance:
     problem, trained_on, descent = sources.problem, sources.trained_on, fitted.descent
     settings, before = problem.settings, 0 if resume is None else resume.training.iterations or 0
+    mean = prepared.mean_contributions(descent)
     return Provenance(
         catclf=catclf.__version__,
         m=int(trained_on.sum()),
@@ -350,9 +367,18 @@ def _provenance(
         seed=problem.descent.seed,
         positives=int(problem.y[trained_on].sum()),
         positive_share=float(problem.shares(trained_on) @ problem.y),
-        w_mean=prepared.w_mean(fitted.descent),
+        w_mean=None if mean is None else float(mean.sum()),
+        mean_places=None if mean is None else _by_place(prepared.features, mean),
         cv=None if cv is None else _cv_facts(cv, settings.folds, _learned_before(sources)),
     )
+
+
+def _by_place(features: Features, mean: Vector) -> list[float] | None:
+    """What the mean picture adds at each place, for features that keep it."""
+    if features.kind.explained != "beside":
+        return None
+    places: list[float] = cast(Placed, features).by_place(mean).ravel().tolist()
+    return places
 
 
 def _cv_facts(cv: Scores, folds: int | None, learned_before: bool) -> dict[str, Any]:
@@ -399,7 +425,9 @@ def _fit(
         history=descent.history,
         corrections=sources.corrections,
         near_duplicates=sources.near_duplicates,
-        validation=None if held_out is None else score(y[held_out], scored[held_out], limit),
+        validation=None
+        if held_out is None
+        else score(y[held_out], scored[held_out], limit, sources.names),
         cv=cv.scores,
         tuned=cv.tuned,
         warnings=warnings,
@@ -416,36 +444,36 @@ def _warnings(sources: Sources, fitted: Fitted, cv: _Validated | None) -> Iterat
     if rate > limit:
         yield (
             f"the learning rate {rate:.6g} is above the limit of stability 2/L = {limit:.6g}: "
-            "the cost may swing or grow"
+            "the cost may oscillate or grow"
         )
     # ‖step‖ = α ‖gradient‖: would the test have fired with α = 1/L as well?
     if fitted.descent.stop_reason == "step" and last.gradient_norm > epsilon * fitted.curvature:
         yield (
-            f"the step became smaller than {epsilon:.6g} only because the learning rate "
-            f"{rate:.6g} is small: the gradient is still {last.gradient_norm:.3g}"
+            f"the step fell below epsilon only because the learning rate {rate:.6g} is small: raise it,"
+            " or stop by the gradient"
         )
     if _learned_before(sources) and problem.settings.holds_out:
         name = problem.settings.features
         yield (
-            f"what the features {name!r} have learned is in {sources.labelled[0].source}, from all its"
-            " pictures: scores of those held out may flatter"
+            f"the features {name!r} in {sources.labelled[0].source} were learned from all its pictures:"
+            " scores of those held out may be too good"
         )
     if cv is None:
         without = "" if problem.settings.tune_threshold is None else ", and its threshold is 0.5"
         yield f"interrupted before cross-validation was done: the model has no scores of it{without}"
     elif cv.diverged:
-        first = cv.diverged[0]
+        first, folds = cv.diverged[0], number_of(len(cv.diverged), "fold")
         yield (
-            f"in cross-validation {len(cv.diverged)} folds are scored at a point before the end: the "
-            f"descent diverged at step {first.step} (cost {first.cost:.6g})"
+            f"the descent diverged in {folds} of cross-validation, first at"
+            f" step {first.step} (cost {first.cost:.6g}): the scores there are of the best point before"
         )
     if not len(kept(sources.marks[trained_on])):
         yield (
-            f"the model does not remember its pictures, which are more than {MOST_KEPT}: "
-            "eval will not know them again"
+            f"more than {MOST_KEPT} pictures are too many to store fingerprints of: eval cannot detect"
+            " overlap with training"
         )
     if cv is not None and cv.scores is not None and not cv.scores.beats_baseline:
-        yield "in cross-validation these features are no better than always naming the more common class"
+        yield "in cross-validation these features are no better than always answering with one class"
 
 
 def _near_duplicates(sources: Sources) -> Iterator[str]:
@@ -454,18 +482,18 @@ def _near_duplicates(sources: Sources) -> Iterator[str]:
         first, second = (paths[k] for k in near.examples)
         yield (
             f"the largest group of near-duplicates has {near.largest} of {sources.labelled[0].m}"
-            f" pictures, such as {first} and {second}: they stay together when some are held out"
+            f" pictures, such as {first} and {second}: they are kept together when some are held out"
         )
     if sources.leaks:
         held_out, other = (paths[k] for k in sources.leaks[0])
-        count = number_of(len(sources.leaks), "picture")
+        count = number_of(len(sources.leaks), "validation picture")
         yield (
-            f"{count} to validate with found to be like pictures trained on, which flatters"
-            f" the validation; the first: {held_out} is like {other}"
+            f"{count} like pictures trained on, which makes the scores too good; the first:"
+            f" {held_out} is like {other}"
         )
 
 
-def _history_table(history: tuple[Step, ...]) -> NDArray[np.float64]:
+def history_table(history: tuple[Step, ...]) -> NDArray[np.float64]:
     """Recorded steps as `HISTORY_COLUMNS`, without a validation cost that does not exist."""
     table = np.array([[getattr(step, name) for name in HISTORY_COLUMNS] for step in history])
     return table[:, np.isfinite(table).all(axis=0)]

@@ -27,7 +27,7 @@ from catclf.images.labelled import Labelled
 from catclf.images.paths import kind_of
 from catclf.model import Model
 from catclf.near_duplicates import Pair, Thumbnails, groups, nearest
-from catclf.pipeline.classes import binary, labels_by_name, positive_class
+from catclf.pipeline.classes import binary, labels_by_name, negative_class, positive_class
 from catclf.progress import Progress
 from catclf.stores import Store
 from catclf.stores.here import InMemory
@@ -97,6 +97,11 @@ class Sources(NamedTuple):
     def held_out(self) -> Mask | None:
         """The pictures held out (m,), or None if there are none."""
         return None if self.trained_on.all() else ~self.trained_on
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of the classes y = 0 and y = 1."""
+        return negative_class(self.labelled[0].classes, self.positive), self.positive
 
     @property
     def paths(self) -> list[str]:
@@ -363,10 +368,10 @@ def _load_packed(
         reason = f"has rows of {name!r} features: use "
         raise DataError(path, reason, Setting("features", name))
     if settings.flip:
-        rule = f"left out: the rows in {path} are not made of mirror images"
+        rule = f"cannot be used: the rows in {path} were made without mirrored pictures"
         raise ConfigError("flip", settings.flip, rule)
     if settings.read.size not in (None, found.size):
-        rule = f"{found.size} or left out: the rows in {path} are made of that"
+        rule = f"must be {found.size}, as in {path}, or left out"
         raise ConfigError("size", settings.read.size, rule)
     if settings.read.encoder is not None and features is not None:
         rows.check_features(features())
@@ -435,7 +440,7 @@ def _rows_here(
     too_many = m * n_x * empty.itemsize > settings.read.memory
     if too_many and settings.spool is None:
         needed = f"{m * n_x * empty.itemsize / 1e6:.1f} MB"
-        reason = f"has {m} pictures, whose rows take {needed}; allow more "
+        reason = f"has {m} pictures, whose rows need {needed}; raise "
         raise DataError(listed.labelled.source, reason, Setting("memory"))
     with closing(rows_of(maker, listed.pictures(), task.processes, task.progress)) as chunks:
         blocks = (_numbers(heard(chunk), empty) for chunk in chunks)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from catclf.pipeline.gallery import Shot
+from catclf.pipeline.gallery import GalleryItem
 from catclf.printable import printable
 from catclf.report.templates import data_uri
 
@@ -61,7 +61,7 @@ class Card(NamedTuple):
     unusual: bool
 
 
-def cards(shots: Sequence[Shot]) -> list[Card]:
+def cards(shots: Sequence[GalleryItem]) -> list[Card]:
     """Make a card of each picture, in order; folders are named from the one that holds them all."""
     files = {shot.path for shot in shots if os.path.isfile(shot.path)}
     folders = {os.path.dirname(os.path.abspath(path)) for path in files}
@@ -69,7 +69,7 @@ def cards(shots: Sequence[Shot]) -> list[Card]:
     return [_card(shot, common, shot.path in files) for shot in shots]
 
 
-def key_of(shots: Iterable[Shot], what: str) -> str:
+def key_of(shots: Iterable[GalleryItem], what: str) -> str:
     """What tells a page from others, so that answers are those of this one."""
     digest = hashlib.sha256(what.encode())
     for shot in shots:
@@ -78,7 +78,7 @@ def key_of(shots: Iterable[Shot], what: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _card(shot: Shot, common: str, is_file: bool) -> Card:
+def _card(shot: GalleryItem, common: str, is_file: bool) -> Card:
     whole = os.path.abspath(shot.path) if is_file else shot.path
     raw = os.fsencode(whole)
     text = raw.decode("utf-8", "replace")

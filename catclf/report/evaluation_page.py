@@ -18,9 +18,15 @@ from catclf.report.templates import data_uri, rendered
 from catclf.report.weights import weights_picture
 
 _CAPTIONS = {
-    "roc": ("ROC curve", "How many of the positive pictures are found for how many false alarms."),
-    "precision_recall": ("Precision and recall", "How many calls are right for how many found."),
-    "calibration": ("Calibration", "Of the pictures given a probability, how many are positive."),
+    "roc": (
+        "ROC curve",
+        "Share of positives found, against share of negatives called positive.",
+    ),
+    "precision_recall": (
+        "Precision and recall",
+        "Share of positive calls that are right, against recall.",
+    ),
+    "calibration": ("Calibration", "Share of positives among pictures with each predicted probability."),
     "histogram": ("Scores by class", "Where the two classes lie; the dashed line is the threshold."),
 }
 
@@ -30,6 +36,7 @@ def evaluation_page(evaluation: Evaluation) -> str:
     model, confusion = evaluation.model, evaluation.scores.confusion
     figures, mistakes = evaluation_figures(evaluation), confusion.fp + confusion.fn
     made, drawn = cards(evaluation.gallery), model.features.kind.drawn
+    curve = model.history, model.training.learning_rate, model.training.loss or "cross-entropy"
     file, use = CORRECTIONS
     return rendered(
         "evaluation.html.j2",
@@ -37,9 +44,7 @@ def evaluation_page(evaluation: Evaluation) -> str:
         e=evaluation,
         s=evaluation.scores,
         figures=[(*_CAPTIONS[name], _inline(svg, _CAPTIONS[name][0])) for name, svg in figures.items()],
-        curve=_inline(learning_curve_svg(model.history, model.training.learning_rate), "Learning curve")
-        if len(model.history)
-        else "",
+        curve=_inline(learning_curve_svg(*curve), "Learning curve") if len(model.history) else "",
         wrong=made[:mistakes],
         doubtful=made[mistakes:],
         mistakes=mistakes,

@@ -6,14 +6,17 @@ import io
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.descent import Step
 from catclf.metrics import calibration, precision_recall_curve, roc_curve
 from catclf.model import HISTORY_COLUMNS
 from catclf.pipeline.evaluation import Evaluation
+from catclf.printable import number_of
 
 # matplotlib keeps a list of fonts in the user's home, unless it knows of another folder before it is
 # imported. This one goes when the program ends.
@@ -26,6 +29,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 # Mid-tones that can be read on white and on near-black.
 _POSITIVE, _NEGATIVE, _MUTED = "#d9692b", "#3d86c6", "#8a8f98"
+_CROSS_ENTROPY = "cross-entropy"
 # Stands for "the colour of the text around", which a page in the dark replaces.
 _INK = "#010203"
 
@@ -71,19 +75,59 @@ def evaluation_figures(evaluation: Evaluation) -> dict[str, str]:
     return figures
 
 
-def learning_curve_svg(history: NDArray[np.float64], learning_rate: float | None) -> str:
+def learning_curve_svg(
+    history: NDArray[np.float64], learning_rate: float | None, loss: str = _CROSS_ENTROPY
+) -> str:
     """Draw cost and ‖gradient‖ over the steps, from a model's history (k, 3 or 4), as SVG."""
     with mpl.rc_context(_STYLE):
-        return _svg(_learning_curve(history, learning_rate))
+        return _svg(_learning_curve(history, learning_rate, loss))
 
 
-def learning_curve_png(history: NDArray[np.float64], learning_rate: float | None) -> bytes:
+def learning_curve_png(
+    history: NDArray[np.float64], learning_rate: float | None, loss: str = _CROSS_ENTROPY
+) -> bytes:
     """Draw the same as PNG, on white."""
     with mpl.rc_context(_STYLE):
-        buffer = io.BytesIO()
-        figure = _learning_curve(history, learning_rate)
-        figure.savefig(buffer, format="png", dpi=150, transparent=False, metadata={"Software": None})
-        return buffer.getvalue()
+        return _png(_learning_curve(history, learning_rate, loss))
+
+
+def rates_png(curves: Sequence[tuple[float, Sequence[Step], bool]], loss: str) -> bytes:
+    """Draw the costs of several learning rates in one picture, as PNG.
+
+    Parameters
+    ----------
+    curves : sequence of (learning rate, steps, whether it diverged)
+        Curves that diverge leave the picture at its top.
+    loss : str
+    """
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 4.4))
+        axes = figure.subplots()
+        axes.set_title("Gradient descent with several learning rates", fontsize=11)
+        kept, first = [], 0.0
+        for k, (rate, steps, diverged) in enumerate(curves):
+            at = np.array([step.step for step in steps], np.float64)
+            costs = np.array([step.cost for step in steps])
+            ended = f", diverged after {number_of(int(at[-1]), 'update')}" if diverged else ""
+            _draw_steps(axes, at, costs, f"C{k}", f"{rate:g}{ended}")
+            first = max(first, float(costs[0]))
+            if not diverged:
+                kept.append(float(costs.max()))
+        axes.set(xlabel="updates", ylabel=_cost_in(loss), xlim=(0, None))
+        axes.set_ylim(0, 1.05 * max([*kept, 1.5 * first]))
+        axes.legend(title="learning rate")
+        return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, transparent=False, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _cost_in(loss: str) -> str:
+    """Name the cost with its unit."""
+    return "cost (nats per picture)" if loss == _CROSS_ENTROPY else "cost (squared error per picture)"
 
 
 def _svg(figure: Figure) -> str:
@@ -105,8 +149,13 @@ def _draw_roc(axes: Axes, evaluation: Evaluation) -> bool:
     c = evaluation.scores.confusion
     axes.plot(curve.fpr, curve.tpr, color=_POSITIVE)
     axes.plot([0, 1], [0, 1], color=_MUTED, linestyle=":", linewidth=1)
-    axes.plot(c.fp / (c.fp + c.tn), c.tp / (c.tp + c.fn), "o", color=_NEGATIVE, label="the threshold")
-    axes.set(xlabel="false alarms", ylabel="found", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.plot(c.fp / (c.fp + c.tn), c.tp / (c.tp + c.fn), "o", color=_NEGATIVE, label="at the threshold")
+    axes.set(
+        xlabel="false positive rate",
+        ylabel="true positive rate (recall)",
+        xlim=(-0.02, 1.02),
+        ylim=(-0.02, 1.02),
+    )
     axes.legend(loc="lower right")
     return True
 
@@ -119,7 +168,7 @@ def _draw_precision_recall(axes: Axes, evaluation: Evaluation) -> bool:
     axes.axhline(float(evaluation.y.mean()), color=_MUTED, linestyle=":", linewidth=1)
     scores = evaluation.scores
     if scores.precision is not None and scores.recall is not None:
-        axes.plot(scores.recall, scores.precision, "o", color=_NEGATIVE, label="the threshold")
+        axes.plot(scores.recall, scores.precision, "o", color=_NEGATIVE, label="at the threshold")
         axes.legend(loc="lower left")
     axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     return True
@@ -135,7 +184,7 @@ def _draw_calibration(axes: Axes, evaluation: Evaluation) -> bool:
     shares = [float(b.share_positive or 0.0) for b in bins]
     axes.plot(means, shares, color=_POSITIVE, linewidth=1)
     axes.scatter(means, shares, s=sizes, color=_POSITIVE)
-    axes.set(xlabel="probability given", ylabel="share that is positive", xlim=(-0.02, 1.02))
+    axes.set(xlabel="predicted probability", ylabel="share of positives", xlim=(-0.02, 1.02))
     axes.set_ylim(-0.04, 1.04)
     return True
 
@@ -149,30 +198,34 @@ def _draw_histogram(axes: Axes, evaluation: Evaluation) -> bool:
         chosen = evaluation.probabilities[evaluation.y == value]
         axes.hist(chosen, bins, color=colour, alpha=0.65, label=name)
     axes.axvline(evaluation.scores.threshold, color=_MUTED, linestyle="--", linewidth=1)
-    axes.set(xlabel="probability given", ylabel="pictures", xlim=(0, 1))
+    axes.set(xlabel="predicted probability", ylabel="pictures", xlim=(0, 1))
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)  # above the bars
     return True
 
 
-def _learning_curve(history: NDArray[np.float64], learning_rate: float | None) -> Figure:
+def _learning_curve(
+    history: NDArray[np.float64], learning_rate: float | None, loss: str = _CROSS_ENTROPY
+) -> Figure:
     columns = dict(zip(HISTORY_COLUMNS, history.T, strict=False))
     figure = Figure(figsize=(8.4, 3.5))
     rate = "" if learning_rate is None else f", learning rate {learning_rate:.4g}"
     figure.suptitle(f"Gradient descent{rate}", color=_INK, fontsize=11)
     costs, gradients = figure.subplots(1, 2)
-    steps = columns["step"] + 1  # a logarithmic axis has no 0
-    _draw_steps(costs, steps, columns["cost"], _POSITIVE, "training")
+    _draw_steps(costs, columns["step"], columns["cost"], _POSITIVE, "trained on")
     if "validation_cost" in columns:
         held_out = "held out, without penalty"
-        _draw_steps(costs, steps, columns["validation_cost"], _NEGATIVE, held_out)
-        costs.legend()
+        _draw_steps(costs, columns["step"], columns["validation_cost"], _NEGATIVE, held_out)
+    costs.legend()
+    costs.set(title="Cost", xlabel="updates", ylabel=_cost_in(loss), xlim=(0, None))
     # From a tenth of the first cost on, a linear axis shows a line along its foot.
-    falls_far = 0 < columns["cost"].min() < 0.1 * columns["cost"].max()
-    scale = "log" if falls_far else "linear"
-    costs.set(xlabel="step + 1", ylabel="cost (nats)", xscale="log", yscale=scale)
-    lengths = np.maximum(columns["gradient_norm"], 1e-300)  # nor is 0 on the other one
-    _draw_steps(gradients, steps, lengths, _POSITIVE, None)
-    gradients.set(xlabel="step + 1", ylabel="‖gradient‖", xscale="log", yscale="log")
+    if 0 < columns["cost"].min() < 0.1 * columns["cost"].max():
+        costs.set_yscale("log")
+    else:
+        costs.set_ylim(0, None)
+    lengths = np.maximum(columns["gradient_norm"], 1e-300)  # a logarithmic axis has no 0
+    _draw_steps(gradients, columns["step"], lengths, _POSITIVE, None)
+    gradients.set(title="Length of the gradient", xlabel="updates", ylabel="‖(dw, db)‖", yscale="log")
+    gradients.set_xlim(0, None)
     return figure
 
 

@@ -136,7 +136,7 @@ class Cluster:
             If there is none.
         """
         if not _connected:
-            raise ConfigError("engine", "dask", "used together with ", Setting("scheduler"))
+            raise ConfigError("engine", "dask", "requires ", Setting("scheduler"))
         return _connected[-1]
 
     @contextlib.contextmanager
@@ -180,7 +180,7 @@ class Cluster:
         """Have ``function(*arguments)`` computed; futures among the arguments stand for their values.
 
         The value stays on the workers for as long as its future is referred to here. It is computed
-        anew if its worker dies.
+        again if its worker dies.
         """
         with self._noticing():
             future: Future[Any] = self._client.submit(function, *arguments, pure=False)
@@ -246,7 +246,7 @@ class Cluster:
                 raise CancelledError
             yield
         except KilledWorker as exc:
-            self._lost = "several workers died of the same task; have they enough memory?"
+            self._lost = "several workers died of the same task, possibly out of memory"
             raise ClusterError(self.address, self._lost) from exc
         except (CancelledError, CommClosedError, TimeoutError) as exc:
             self._lost = self._lost or "has gone"

@@ -137,7 +137,7 @@ class GuardedChild:
         except ValueError:
             raise ChildError("does not answer in JSON") from None
         if not isinstance(answer, dict):
-            raise ChildError("does not answer as it should")
+            raise ChildError("sent an unexpected answer")
         return answer
 
     def _death(self, error: OSError | None = None) -> ChildError:

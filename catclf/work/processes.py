@@ -69,8 +69,8 @@ class InProcesses:
     function : (items) -> results
     count : int
         Largest number of processes. Where not even one can be had, threads do the work.
-    lost : (item, how) -> result
-        Stands for the result of an item that ends worker processes; `how`, as a phrase.
+    crashed : (item, ending) -> result
+        Stands for the result of an item that ends worker processes; `ending` says how, as a phrase.
     note : (message) -> None
         Hears what did not go as planned.
     method : str or None
@@ -81,12 +81,12 @@ class InProcesses:
         self,
         function: Function,
         count: int,
-        lost: Callable[[Any, str], Any],
+        crashed: Callable[[Any, str], Any],
         note: Callable[[str], None] = lambda message: None,
         method: str | None = None,
     ) -> None:
         self._function, self._count = function, count
-        self._lost, self._note, self._method = lost, note, method
+        self._crashed, self._note, self._method = crashed, note, method
         self._bell = Bell()
         try:
             self._alive = os.pipe()  # ends for the workers when this process does
@@ -194,7 +194,7 @@ class InProcesses:
             self._note(f"only {number_of(started, 'worker process')} can be started ({reason})")
         else:
             self._instead = self._without_processes()
-            self._note(f"no worker process can be started ({reason}): threads do the work")
+            self._note(f"no worker process can be started ({reason}): using threads instead")
 
     def _without_processes(self) -> Pool:
         try:
@@ -220,21 +220,21 @@ class InProcesses:
 
     def _alone(self, items: list[Any]) -> list[Any]:
         """Compute the results of items in a process that has nothing else, in halves if that ends it."""
-        how = ""
+        ended = ""
         for _ in range(_TRIES if len(items) == 1 else 1):
             attempt = Task(items)
             try:
                 self._give(attempt, 1)
                 while not (attempt.done or self._broken):
                     self._wait(None)
-                how = next(map(ending, self._end()), "was lost")
+                ended = next(map(ending, self._end()), "was lost")
             except OSError as exc:
                 self._make_do_with_fewer(exc)
                 attempt.run(self._function)
             if attempt.done:
                 return attempt.outcome()
         if len(items) == 1:
-            return [self._lost(items[0], how)]
+            return [self._crashed(items[0], ended)]
         half = len(items) // 2
         return self._alone(items[:half]) + self._alone(items[half:])
 
