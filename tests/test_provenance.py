@@ -32,6 +32,7 @@ KNOWN = Provenance(
     positives=14,
     positive_share=0.5,
     w_mean=-1.5,
+    mean_places=[0.5, -0.25],
     train_accuracy=1.0,
     cv={"folds": 5, "accuracy": 0.75, "accuracy_ci95": [0.5, 0.9], "roc_auc": None},
 )
@@ -145,7 +146,7 @@ def test_a_training_leaves_nothing_unknown(tmp_path: Path) -> None:
     training = model.training
     # Of labels laid over others, and of standardised rows.
     unknown = [name for name in NAMES if getattr(training, name) is None]
-    assert unknown == ["corrections", "w_mean"]
+    assert unknown == ["corrections", "w_mean", "mean_places"]
     assert training.catclf == __version__
     assert (training.m, training.positives) == (12, 6)
     assert training.positive_share == pytest.approx(0.5)
@@ -161,4 +162,7 @@ def test_a_training_leaves_nothing_unknown(tmp_path: Path) -> None:
 def test_what_was_not_asked_for_is_not_known(tmp_path: Path) -> None:
     training = train(course_h5(tmp_path / "a.h5"), TrainSettings(DescentSettings(iterations=1)))
     values = training.model.training
-    assert [name for name in NAMES if getattr(values, name) is None] == ["corrections", "w_mean", "cv"]
+    assert [name for name in NAMES if getattr(values, name) is None] == [
+        *("corrections", "w_mean", "mean_places"),
+        "cv",
+    ]

@@ -27,7 +27,7 @@ BANNED = {
     r"(?:begins?|begun|beginning) anew": "start over, restarted",
     r"must be left out": "cannot be used with, cannot be changed",
     r"move it away": "move or delete it",
-    r"run the same command to continue": "run the same command to continue",
+    r"the same command goes on": "run the same command to continue",
     r"which flatters": "which makes the scores too good",
     r"does not remember its pictures": "too many pictures to store fingerprints of",
     r"a (?:process|thread|worker) a core": "per core",
