@@ -93,8 +93,8 @@ def test_what_needs_one_model_is_refused_with_several_rates(
     ("flags", "reason"),
     [
         ((), "Missing option '-o' / '--output'"),
-        (("--compare-rates", "1,x"), "'x' is not"),
-        (("--compare-rates", "0"), "0.0 is not in the range"),
+        (("--compare-rates", "1,x"), "'x' is not a number above 0"),
+        (("--compare-rates", "0"), "'0' is not a number above 0"),
         (("-o", "m.npz", "-l", "abc"), "'abc' is neither a number above 0 nor auto"),
         (("-o", "m.npz", "--l2", "abc"), "'abc' is neither a number from 0 on nor auto"),
     ],

@@ -6,7 +6,6 @@ import math
 import os
 import re
 import shlex
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import reduce, wraps
@@ -212,8 +211,16 @@ class Numbers(click.ParamType[Any]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, ...]:
         """See `click.ParamType`."""
-        above_0 = FiniteRange(min=0, min_open=True, max=sys.float_info.max)
-        return tuple(above_0.convert(part.strip(), param, ctx) for part in value.split(","))
+        numbers = []
+        for part in value.split(","):
+            try:
+                number = float(part)
+            except ValueError:
+                number = math.nan
+            if not (math.isfinite(number) and number > 0):
+                self.fail(f"{part.strip()!r} is not a number above 0", param, ctx)
+            numbers.append(number)
+        return tuple(numbers)
 
 
 class ByteSize(click.ParamType[Any]):
