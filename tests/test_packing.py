@@ -32,7 +32,7 @@ from catclf.images.picture import Decoded, Picture
 from catclf.images.spool import Spool
 from catclf.pipeline.packing import Packed, pack
 from catclf.progress import Progress
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Runner
 from tests.pictures import (
     Pixels,
     cats_and_dogs,
@@ -654,3 +654,45 @@ def test_brackets_without_end_are_no_record(album: Path, tmp_path: Path) -> None
         file.write(b"[" * 200_000 + b"\n")
     assert resumed(album, output)[1].resumed == 15
     assert output.read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+# --- albums, which have no classes ---
+
+
+def loose(folder: Path, *names: str) -> Path:
+    for k, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        save_picture(folder / name, noise(8, 8, 3, seed=k))
+    return folder
+
+
+def test_an_album_is_one_class_and_no_picture_of_it_is_lost(
+    catclf: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loose(tmp_path / "album", "a.png", "2024/b.png", "2024/c d.png", "phone/e.png", "f.png")
+    done = catclf("pack", "album", "a.h5", "--size", "8")
+    assert done.code == 0
+    assert "album has pictures outside sub-folders: all its pictures are one class, 'album'" in done.err
+    assert "pictures: album 5\n" in done.err
+    assert "next: catclf next -n 10 a.h5 --labels labels.csv -F csv >> labels.csv\n" in done.err
+    flat = catclf("pack", loose(tmp_path / "flat", "a.png", "b.png"), "b.h5", "--size", "8")
+    assert "pictures: flat 2\n" in flat.err
+
+
+def test_pictures_beside_the_folders_of_classes_are_ignored_with_a_warning(
+    catclf: Runner, tmp_path: Path
+) -> None:
+    photos = loose(tmp_path / "photos", "cat/a.png", "cat/b.png", "dog/c.png", "cover.png")
+    for command in (("pack", photos, tmp_path / "a.h5"), ("train", photos, "-o", tmp_path / "m.npz")):
+        done = catclf(*command, "--size", "8")
+        assert done.code == 0
+        assert (
+            f"1 picture lies in {photos} itself, and not in the folder of a class: ignored" in done.err
+        )
+        assert "(1 other file ignored)" in done.err
+    chosen = catclf("pack", photos, tmp_path / "b.h5", "--size", "8", "--positive", "dog")
+    assert "pictures: cat 2, dog 1 (1 other file ignored)" in chosen.err
+    album = loose(tmp_path / "album", "2024/a.png", "b.png")
+    alone = catclf("train", album, "-o", tmp_path / "n.npz")
+    assert "has only the class 2024; training needs two: a sub-folder for each" in alone.err

@@ -137,4 +137,7 @@ def _summary(packed: Packed, output: str) -> Iterator[str]:
         what = f"{number_of(packed.m, 'row')} of {packed.n_x} features ({packed.features})"
         features = f" --features {packed.features}"
     yield f"saved {output}: {what}, {packed.file_size / 1e6:.1f} MB"
-    yield f"next: catclf train {shlex.quote(output)} -o MODEL.npz{features}"
+    if len(packed.counts) == 1:
+        yield f"next: catclf next -n 10 {shlex.quote(output)} --labels labels.csv -F csv >> labels.csv"
+    else:
+        yield f"next: catclf train {shlex.quote(output)} -o MODEL.npz{features}"

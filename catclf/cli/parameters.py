@@ -190,11 +190,10 @@ class NumberOrAuto(click.ParamType[Any]):
         if value == "auto":
             return "auto"
         try:
-            float(value)
-        except ValueError:
+            return float(self._number.convert(value, param, ctx))
+        except click.BadParameter:
             bound = "number above 0" if getattr(self._number, "min_open", False) else "number from 0 on"
             self.fail(f"{value!r} is neither a {bound} nor auto", param, ctx)
-        return float(self._number.convert(value, param, ctx))
 
 
 class Numbers(click.ParamType[Any]):

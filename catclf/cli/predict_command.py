@@ -276,8 +276,8 @@ def _check_inputs(paths: tuple[str, ...], files_from: str | None, null: bool, on
 def _check_model(model: Model, only: str | None, explain: str | None) -> None:
     """Refuse what the model cannot do."""
     if only is not None and only not in (model.positive, model.negative):
-        known = f"{model.positive} or {model.negative}"
-        raise click.BadParameter(f"{only!r} is not {known}", param_hint="--only")
+        known = f"neither {model.positive!r} nor {model.negative!r}"
+        raise click.BadParameter(f"{only!r} is {known}", param_hint="--only")
     if explain is not None:
         from catclf.report.weights import check_explained
 

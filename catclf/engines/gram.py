@@ -93,7 +93,7 @@ class GramEngine:
         return [(np.ascontiguousarray(xr[:, k]), loss) for k, loss in enumerate(losses)]
 
     def scores(self, c: NDArray[np.float64]) -> Vector:
-        """Z (m,), the pictures' part of K a."""
+        """Compute z (m,), the pictures' part of K a."""
         return c[1, : self.m]
 
     def dot(self, c1: NDArray[np.float64], c2: NDArray[np.float64]) -> float:
@@ -101,12 +101,12 @@ class GramEngine:
         return float(c1[0].dot(c2[1]))
 
     def weights(self, c: NDArray[np.float64]) -> Vector:
-        """W = X a + s w₀, in one pass over the rows."""
+        """Compute w = X a + s w₀, in one pass over the rows."""
         w = _combination(self._design, c[0, : self.m])
         return w + c[0, self._start_at] * self._w0 if self._start_at else w
 
     def bias(self, c: NDArray[np.float64]) -> float:
-        """B = Σ a + s b₀, which is a member of K a where the bias is one of the basis."""
+        """Compute b = Σ a + s b₀, which is a member of K a where the bias is one of the basis."""
         if self._bias_at:
             return float(c[1, self._bias_at])
         b = float(c[0, : self.m].sum())

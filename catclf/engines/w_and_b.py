@@ -17,7 +17,7 @@ class WeightsAndBias:
         return c[:-1]
 
     def bias(self, c: Vector) -> float:
-        """B."""
+        """The bias b."""
         return float(c[-1])
 
     def shift(self, c: Vector, b: float) -> None:

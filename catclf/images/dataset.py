@@ -67,6 +67,7 @@ def opened(
     cluster: Cluster | None = None,
     decodings: Sequence[Decoding] = (),
     own_view: bool = False,
+    album: bool = False,
 ) -> Iterator[DataSet]:
     """Open labelled pictures for the length of the block.
 
@@ -86,6 +87,8 @@ def opened(
         None at all is that of a packed file, or the usual one.
     own_view : bool
         Whether the view has its final side, whatever that of the pictures is.
+    album : bool
+        Whether labels do not matter: see `list_labelled`.
 
     Raises
     ------
@@ -121,7 +124,7 @@ def opened(
     rule = decodings[0] if decodings else USUAL
     view, options = _sized(usual, rule, options, own_view)
     taken = Taken(options.exclude, options.follow)
-    listing = list_labelled(source, options.scheduler is not None, taken)
+    listing = list_labelled(source, options.scheduler is not None, taken, album)
     if cluster is None:
         yield FileDataSet(listing, options, view)
     else:

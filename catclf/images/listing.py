@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from catclf.errors import DataError, system_reason
-from catclf.images.folder import EVERYTHING, OnIgnored, class_folders, walk
+from catclf.images.folder import EVERYTHING, OnIgnored, class_folders, is_picture_name, walk
 from catclf.images.labelled import LEFT_OUT, Labelled, classes_of, usual_positive
 from catclf.images.paths import Kind, kind_of
 from catclf.images.picture import Picture
-from catclf.images.taken import Taken
+from catclf.images.taken import Taken, is_left_behind
 from catclf.images.urls import NEEDS_SCHEDULER, class_files, is_url, read
 from catclf.printable import number_of
 
@@ -40,7 +40,9 @@ class Listing(NamedTuple):
     labelled: Labelled
 
 
-def list_labelled(source: str, urls: bool = False, taken: Taken = EVERYTHING) -> Listing:
+def list_labelled(
+    source: str, urls: bool = False, taken: Taken = EVERYTHING, album: bool = False
+) -> Listing:
     """List the pictures of a folder or a CSV file.
 
     Parameters
@@ -52,6 +54,9 @@ def list_labelled(source: str, urls: bool = False, taken: Taken = EVERYTHING) ->
         Whether there are workers that can read what is at a URL.
     taken : Taken
         What is wanted of a folder; of a CSV file the paths are those in it.
+    album : bool
+        Whether a folder may be one class: if it has pictures of its own, and no sub-folder is called as
+        a positive class usually is.
 
     Raises
     ------
@@ -66,7 +71,11 @@ def list_labelled(source: str, urls: bool = False, taken: Taken = EVERYTHING) ->
         raise DataError(source, other if os.path.exists(source) else "no such file or directory")
     ignored: list[str] = []
     warnings: list[str] = []
-    found = list(_LISTERS[kind](source, ignored.append, taken, warnings.append))
+    if kind == "folder" and album and _is_album(source, taken):
+        listed = _in_one_class(source, ignored.append, taken, warnings.append)
+    else:
+        listed = _LISTERS[kind](source, ignored.append, taken, warnings.append)
+    found = list(listed)
     names = {name for _, name in found}
     ordered = sorted(names) if kind == "csv" else dict.fromkeys(name for _, name in found)
     classes = classes_of(source, [*ordered])
@@ -93,9 +102,44 @@ _Found = Iterator[tuple[Picture | None, str]]
 """Pictures with their classes in order; None is that of a class without any."""
 
 
+def _loose_pictures(folder: str, taken: Taken) -> int:
+    """Count the pictures that are in no sub-folder."""
+    here = os.path.basename(os.path.abspath(folder))
+    try:
+        with os.scandir(folder) as entries:
+            return sum(
+                is_picture_name(entry.name)
+                and not is_left_behind(entry.name, here)
+                and not taken.excludes(entry.name, False)
+                and not os.path.isdir(entry.path)
+                for entry in entries
+            )
+    except OSError as exc:
+        raise DataError(folder, system_reason(exc)) from exc
+
+
+def _is_album(folder: str, taken: Taken) -> bool:
+    """Whether pictures would be ignored, and nothing says that the sub-folders are classes."""
+    if not _loose_pictures(folder, taken):
+        return False
+    with os.scandir(folder) as entries:
+        return usual_positive([entry.name for entry in entries if os.path.isdir(entry.path)]) is None
+
+
+def _in_one_class(folder: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Found:
+    name = os.path.basename(os.path.abspath(folder))
+    warn(f"{folder} has pictures outside sub-folders: all its pictures are one class, {name!r}")
+    yield None, name
+    for picture in walk(folder, on_ignored, taken):
+        yield picture, name
+
+
 def _in_folders(folder: str, on_ignored: OnIgnored, taken: Taken, warn: Warn) -> _Found:
-    del warn
-    for name in class_folders(folder, on_ignored, taken):
+    names = class_folders(folder, on_ignored, taken)
+    if loose := _loose_pictures(folder, taken):
+        lie = "1 picture lies" if loose == 1 else f"{loose} pictures lie"
+        warn(f"{lie} in {folder} itself, and not in the folder of a class: ignored")
+    for name in names:
         yield None, name
         for picture in walk(os.path.join(folder, name), on_ignored, taken, f"{name}/"):
             yield picture, name

@@ -50,11 +50,14 @@ def named_class(labelled: Labelled, wanted: str | None) -> str:
     if positive is None:
         meant = did_you_mean(data)
         if len(classes) == 1:
-            raise DataError(data, f"has only the class {shown}{meant or '; training needs another one'}")
+            raise DataError(data, f"has only the class {shown}{meant or _NEEDS_TWO}")
         ways = [part for name in classes[:5] for part in (" or ", Setting("positive", name))]
         way_out = f"{meant} If not, say" if meant else "; say"
         raise DataError(data, f"has the classes {shown}{way_out} which is positive: ", *ways[1:])
     return positive
+
+
+_NEEDS_TWO = "; training needs two: a sub-folder for each, or a CSV with path,label"
 
 
 def alike_name(classes: Sequence[str], wanted: str) -> str | None:

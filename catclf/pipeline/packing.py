@@ -163,7 +163,9 @@ def pack(
     with contextlib.ExitStack() as opening:
         old = opening.enter_context(_old(output, settings)) if update else None
         read = _of_size(settings, output, old)
-        source = opening.enter_context(opened(data, read, usual, own_view=own_view))
+        source = opening.enter_context(
+            opened(data, read, usual, own_view=own_view, album=settings.positive is None)
+        )
         labelled = source.labelled
         progress.ignored(labelled.ignored)
         progress.warnings(labelled.warnings)
