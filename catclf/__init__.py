@@ -34,12 +34,15 @@ if TYPE_CHECKING:
     from catclf.pipeline.classifier import load as load
     from catclf.pipeline.evaluation import Evaluation as Evaluation
     from catclf.pipeline.evaluation import evaluate as evaluate
+    from catclf.pipeline.exporting import ExportedModel as ExportedModel
+    from catclf.pipeline.exporting import export as export
     from catclf.pipeline.packing import Packed as Packed
     from catclf.pipeline.packing import pack as pack
     from catclf.pipeline.prediction import Prediction as Prediction
     from catclf.pipeline.prediction import predict as predict
     from catclf.pipeline.rates import RateResult as RateResult
     from catclf.pipeline.rates import compare_rates as compare_rates
+    from catclf.pipeline.rows import rows as rows
     from catclf.pipeline.suggesting import Suggested as Suggested
     from catclf.pipeline.suggesting import suggest as suggest
     from catclf.pipeline.training import Fit as Fit
@@ -55,9 +58,11 @@ _HOMES = {
     "pipeline.checking": "Check check",
     "pipeline.classifier": "Classifier load",
     "pipeline.evaluation": "Evaluation evaluate",
+    "pipeline.exporting": "ExportedModel export",
     "pipeline.packing": "Packed pack",
     "pipeline.prediction": "Prediction predict",
     "pipeline.rates": "RateResult compare_rates",
+    "pipeline.rows": "rows",
     "pipeline.suggesting": "Suggested suggest",
     "pipeline.training": "Fit train",
     "sample_data": "sample",

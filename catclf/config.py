@@ -99,6 +99,8 @@ class FeatureKind(_Kind):
         Whether pictures unlike all others have rows unlike all others.
     explained : "beside", "over" or None
         Where what each place of a picture adds to z is drawn, if it is known.
+    exported : bool
+        Whether a model can become an ONNX file.
     """
 
     learns: bool
@@ -117,6 +119,7 @@ class FeatureKind(_Kind):
     right_with_few: tuple[tuple[int, float], ...] = ()
     tells_unusual: bool = False
     explained: Literal["beside", "over"] | None = None
+    exported: bool = False
 
     @property
     def at_reading(self) -> bool:
@@ -155,6 +158,7 @@ FEATURES: dict[str, FeatureKind] = {
             on_photographs="network",
             drawn="map",
             explained="beside",
+            exported=True,
         ),
         FeatureKind(
             "patches",
@@ -181,6 +185,7 @@ FEATURES: dict[str, FeatureKind] = {
             right_with_few=((1, 0.80), (2, 0.92), (4, 0.97), (8, 0.98)),
             tells_unusual=True,
             explained="over",
+            exported=True,
         ),
     )
 }

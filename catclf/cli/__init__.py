@@ -27,6 +27,7 @@ COMMANDS = {
     "check": "Find wrong labels, near-duplicates, unusual and unreadable pictures.",
     "next": "Suggest which pictures to label next.",
     "pack": "Pack all pictures into one HDF5 file.",
+    "export": "Write a model as an ONNX file.",
 }
 
 _EPILOG = """\b

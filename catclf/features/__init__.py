@@ -15,6 +15,7 @@ from catclf.config import FeatureKind, ReadOptions
 from catclf.view import RgbArray, View
 
 if TYPE_CHECKING:
+    from catclf.features.onnx_graph import Graph
     from catclf.stores import Store
 
 Numbers = NDArray[np.float64]
@@ -127,6 +128,19 @@ class Placed(Features, Protocol):
 
     def by_place(self, values: Numbers) -> Numbers:
         """Sum numbers (n_x,) by place: (rows, columns)."""
+
+
+class Exported(Features, Protocol):
+    """Features that can be nodes of an ONNX graph: `FeatureKind.exported`."""
+
+    def export(self, graph: Graph, pixels: str) -> str:
+        """Add what makes a row (1, n_x) float32 of pixels (1, 3, size, size), and return its name.
+
+        Raises
+        ------
+        DataError
+            If the file of a network cannot be put into another.
+        """
 
 
 def view_of(features: Features) -> View:

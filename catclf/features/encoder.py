@@ -21,6 +21,7 @@ from catclf.config import LARGEST_SIZE
 from catclf.errors import ConfigError, DataError, MissingExtraError, Setting
 from catclf.features import checked_integer, lite0, onnx_file, onnx_output, preprocessing
 from catclf.features.onnx_file import Files, Input
+from catclf.features.onnx_graph import Graph
 from catclf.features.onnx_session import Session, kept
 from catclf.features.preprocessing import Preprocessing, Three
 from catclf.view import RESAMPLES, View
@@ -96,6 +97,37 @@ class Encoder:
         """The output for a picture as it comes, and whether the channels of the picture are first."""
         session, name = self._session(), onnx_output.name_of(self.output)
         return session.run(picture, name)[name], session.taken.channels_first
+
+    def export(self, graph: Graph, pixels: str) -> str:
+        """Add the network, which takes pixels (1, 3, side, side) float32, and return its row (1, n_x).
+
+        Raises
+        ------
+        DataError
+            If its operators are too old to be brought to newer ones.
+        """
+        path, side = self.path or weights_path(), self.view.side
+        data = built_in_network(path, side, self.data) if self.is_built_in else self._read(path)
+        taken = _looked_at(path, data, True)
+        if taken.dtype != "uint8":
+            mean, deviation = (np.array(one, np.float32).reshape(1, 3, 1, 1) for one in self._scale)
+            centred = graph.add("Sub", pixels, graph.constant(mean))
+            pixels = graph.add("Div", centred, graph.constant(deviation))
+        if not taken.channels_first:
+            pixels = graph.add("Transpose", pixels, perm=[0, 2, 3, 1])
+        source = graph.cast(pixels, np.dtype(taken.dtype).type)
+        name = onnx_output.name_of(self.output)
+        raw, channels_first = self._run(np.zeros((side, side, 3), np.uint8))
+        try:
+            found = graph.cast(graph.splice(data, source, name), np.float32)
+        except ValueError as exc:
+            raise DataError(path, str(exc)) from exc
+        return onnx_output.export(graph, found, self.output, raw.shape, channels_first)
+
+    @property
+    def _scale(self) -> tuple[Three, Three]:
+        """Mean and deviation, by which pixels are scaled."""
+        return self.mean or (0.0, 0.0, 0.0), self.deviation or (1.0, 1.0, 1.0)
 
     def settings(self) -> dict[str, Any]:
         """What a model file says, ready for JSON."""
@@ -299,8 +331,8 @@ def weights_path() -> str:
     return os.path.join(os.path.dirname(spec.origin or ""), WEIGHTS)
 
 
-def built_in_session(path: str, side: int, data: bytes | None = None) -> Session:
-    """EfficientNet-Lite0 from its file of weights, or from what is in it.
+def built_in_network(path: str, side: int, data: bytes | None = None) -> bytes:
+    """EfficientNet-Lite0 as an ONNX file, from its file of weights, or from what is in it.
 
     Raises
     ------
@@ -312,7 +344,12 @@ def built_in_session(path: str, side: int, data: bytes | None = None) -> Session
         weights = lite0.read_weights(found)
     except ValueError as exc:
         raise DataError(path, f"is not the network's file of weights ({exc})") from exc
-    return Session(lite0.onnx_bytes(weights, side), Input(lite0.PICTURES, "uint8", False, side))
+    return lite0.onnx_bytes(weights, side)
+
+
+def built_in_session(path: str, side: int, data: bytes | None = None) -> Session:
+    """Make the same ready to run; raises as `built_in_network` does."""
+    return Session(built_in_network(path, side, data), Input(lite0.PICTURES, "uint8", False, side))
 
 
 def _require(*modules: str) -> None:

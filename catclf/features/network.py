@@ -17,6 +17,7 @@ from catclf.config import FEATURES, FeatureKind, ReadOptions
 from catclf.errors import ConfigError, DataError
 from catclf.features import encoder
 from catclf.features.encoder import Encoder
+from catclf.features.onnx_graph import Graph
 from catclf.view import RgbArray, View
 
 Numbers = NDArray[np.float64]
@@ -96,6 +97,11 @@ class Network:
                 reason = "gives numbers for a picture that are not finite or are beyond ±65504"
                 raise DataError(self.encoder.network, reason)
         return rows
+
+    def export(self, graph: Graph, pixels: str) -> str:
+        """Add the network, and the rounding of its row to float16."""
+        row = self.encoder.export(graph, pixels)
+        return graph.cast(graph.cast(row, np.float16), np.float32)
 
     def contributions(self, w: Numbers, image: RgbArray, w_mean: float) -> Numbers:
         """What each place adds to z beyond what it adds in the mean training picture, (rows, columns).

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.errors import ConfigError
+from catclf.features.onnx_graph import Graph
 
 FIRST, MEAN = ":first", ":mean"
 """May follow the name of an output: the first of its tokens, or the mean of its tokens or places."""
@@ -90,13 +91,28 @@ def row_of(raw: NDArray[Any], output: str, channels_first: bool) -> NDArray[np.f
     return row
 
 
+def export(graph: Graph, found: str, output: str, shape: Sequence[int], channels_first: bool) -> str:
+    """Add to a graph what `row_of` does with an output of a shape, and return the row (1, n_x)."""
+    if len(shape) == 2:
+        return found
+    if len(shape) == 3:
+        if output.endswith(FIRST):
+            return graph.add("Gather", found, graph.constant(np.array(0)), axis=1)
+        return graph.add("ReduceMean", found, graph.whole(1), keepdims=0)
+    places = graph.whole(*((2, 3) if _has_channels_first(shape, channels_first) else (1, 2)))
+    return graph.add("ReduceMean", found, places, keepdims=0)
+
+
 def map_of(raw: NDArray[Any], channels_first: bool) -> NDArray[np.float32]:
     """Numbers (rows, columns, n_x) of an output with four dimensions.
 
     Pictures are square, and so are their maps: the channels are where the odd length is. If there is
     none they are where they are in the picture.
     """
-    _, one, two, three = raw.shape
-    if (two == three) != (one == two):
-        channels_first = two == three
-    return np.asarray(raw[0].transpose(1, 2, 0) if channels_first else raw[0], np.float32)
+    first = _has_channels_first(raw.shape, channels_first)
+    return np.asarray(raw[0].transpose(1, 2, 0) if first else raw[0], np.float32)
+
+
+def _has_channels_first(shape: Sequence[int], if_unknown: bool) -> bool:
+    _, one, two, three = shape
+    return two == three if (two == three) != (one == two) else if_unknown

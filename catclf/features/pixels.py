@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from catclf.config import FEATURES, FeatureKind
 from catclf.features import checked_integer
+from catclf.features.onnx_graph import Graph
 
 Numbers = NDArray[np.float64]
 
@@ -50,6 +51,11 @@ class Pixels:
         """Return (m, n_x) uint8, one picture a row: a view of `images` (m, size, size, 3)."""
         del jobs
         return images.reshape(len(images), self.n_x)
+
+    def export(self, graph: Graph, pixels: str) -> str:
+        """Add nodes that flatten pixels (1, 3, size, size) as `rows` does; the scale is left out."""
+        last = graph.add("Transpose", pixels, perm=[0, 2, 3, 1])
+        return graph.add("Reshape", last, graph.whole(1, self.n_x))
 
     def map_of(self, w: Numbers) -> Numbers:
         """Sum `w` (n_x,) over the colours: a map (size, size)."""
