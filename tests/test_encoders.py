@@ -319,7 +319,7 @@ def test_the_file_above_a_folder_called_onnx_is_found_and_no_other(tmp_path: Pat
         ({"do_resize": False}, "has do_resize = false, but pictures come in all sizes"),
         ({"size": {"longest_edge": 32}}, "expected a number, height and width, or shortest_edge"),
         ({"size": {"height": 32, "width": 48}}, "has the size 32×48; expected a square"),
-        ({"size": {"shortest_edge": 32}}, "has a shortest_edge, but without a crop"),
+        ({"size": {"shortest_edge": 32}}, "has a shortest_edge without a crop"),
         ({"size": {"shortest_edge": 30}, "crop_size": 32}, "crops 32×32 from pictures of 30"),
         ({"size": None}, "expected a size, found null"),
         ({"size": 0}, "expected a size from 1 to 1024, found 0"),
@@ -936,9 +936,11 @@ def test_places_and_the_rest_add_up_to_z(catclf: Runner, album: Path, tmp_path: 
     drawn = [np.asarray(Image.open(path)) for path in sorted(why.iterdir())]
     assert len(drawn) == 12
     height, width = drawn[0].shape[:2]
-    side = height - 26
+    line = 24  # one of words above, three below
+    side = height - 4 * line
     assert width == 2 * side + 12
-    left, right = drawn[0][:side, :side].astype(int), drawn[0][:side, -side:].astype(int)
+    below = drawn[0][line : line + side].astype(int)
+    left, right = below[:, :side], below[:, -side:]
     assert_array_equal(
         left,
         viewed(np.asarray(Image.open(album / "cat" / "01.png")), loaded.features.view)

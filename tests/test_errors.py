@@ -16,7 +16,7 @@ MADE_OF: dict[type[errors.CatclfError], tuple[object, ...]] = {
     errors.DataError: ("a.jpg", "is empty"),
     errors.ModelFileError: ("m.npz", "is empty"),
     errors.OutputError: ("out.csv", "is not a regular file"),
-    errors.TooFewPicturesError: (1, True, "for 5 folds", "take fewer"),
+    errors.TooFewPicturesError: (1, True, "for 5 folds", "use fewer"),
     errors.MissingExtraError: ("network features", ("onnx", "onnxruntime"), "network"),
     errors.TrainingError: (10, 1e9, "Use a smaller learning rate."),
     errors.ClusterError: ("local", "has gone"),
@@ -56,7 +56,7 @@ def test_an_error_is_the_same_after_pickling(error: errors.CatclfError) -> None:
         (errors.ConfigError("l2", -1.0, "must be zero or more"), "l2 = -1.0: must be zero or more"),
         (errors.DataError("a.jpg", "is empty"), "a.jpg: is empty"),
         (
-            errors.TooFewPicturesError(1, True, "for 5 folds", "take fewer"),
+            errors.TooFewPicturesError(1, True, "for 5 folds", "use fewer"),
             "the positive class has too few pictures for 5 folds (1): use fewer",
         ),
         (

@@ -184,6 +184,7 @@ def _resized(graph: Graph, pixels: str, size: str, resample: str) -> str:
             coordinate_transformation_mode="half_pixel",
             **_RESIZE[resample],
         )
-        limits = (graph.constant(np.array(level, np.float32)) for level in (0.0, 255.0))
-        pixels = graph.add("Clip", graph.add("Round", resized), *limits)
+        half, *limits = (graph.constant(np.array(one, np.float32)) for one in (0.5, 0.0, 255.0))
+        rounded = graph.add("Floor", graph.add("Add", resized, half))  # Round would go to even numbers
+        pixels = graph.add("Clip", rounded, *limits)
     return pixels
