@@ -717,7 +717,7 @@ def test_threshold_and_only_refuse_what_makes_no_sense(catclf: Runner, album: Pa
     assert catclf("predict", "-m", model, album, "-t", "2").code == 2
     result = catclf("predict", "-m", model, album, "--only", "fish")
     assert result.code == 2
-    assert "cat or dog" in result.err
+    assert "neither 'cat' nor 'dog'" in result.err
     everything = catclf("predict", "-m", model, album, "-t", "0").out
     assert everything.count(b"\tcat\t") == 12
 

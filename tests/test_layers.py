@@ -149,8 +149,11 @@ def test_matplotlib_draws_in_one_module_and_jinja_writes_in_another() -> None:
         assert knowing == [home_of]
 
 
-def test_the_network_is_built_in_one_module_and_run_in_another() -> None:
-    for library, homes in (("onnx", ["lite0.py", "onnx_file.py"]), ("onnxruntime", ["onnx_session.py"])):
+def test_few_modules_build_networks_and_one_runs_them() -> None:
+    for library, homes in (
+        ("onnx", ["lite0.py", "onnx_file.py", "onnx_graph.py"]),
+        ("onnxruntime", ["onnx_session.py"]),
+    ):
         knowing = [
             path.name for path in MODULES if any(n.split(".")[0] == library for n in imports(path))
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -93,6 +94,30 @@ def test_the_assignment_gives_the_numbers_of_the_course(workshop: Path, real_dat
         ("0.0001", "68.421", "36.000"),
     ]
     assert all((workshop / name).exists() for name in ("rates.png", "weights.png"))
+
+
+def test_other_programs_take_models_and_tables(workshop: Path) -> None:
+    pytest.importorskip("onnx", reason="exported models need the extra export")
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed")
+    if importlib.util.find_spec("sqlite_utils") is None:
+        pytest.skip("sqlite-utils is not installed")
+    tool = workshop / ".bin" / "sqlite-utils"
+    tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m sqlite_utils "$@"\n')
+    tool.chmod(0o755)
+    shell("catclf train photos/ -o cat.npz -q")
+    export, tables = blocks("In other programs", "sh")
+    shell(export)
+    assert (workshop / "cat.onnx").exists()
+    *lines, last = tables.splitlines()
+    out = shell("\n".join(lines))
+    assert out.count(".jpg") == 3
+    found = re.fullmatch(r'duckdb -c "(.*)"', last)
+    assert found is not None
+    duckdb.sql(found[1])
+    rows = duckdb.sql(
+        "SELECT label, count(*) FROM 'rows.parquet' GROUP BY label ORDER BY label"
+    ).fetchall()
+    assert rows == [("cat", 3), ("other", 1)]
 
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-\d+)?")
