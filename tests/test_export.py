@@ -332,3 +332,18 @@ def test_rows_of_pixels_and_of_models(tmp_path: Path) -> None:
         catclf.rows(album, "patches")
     with pytest.raises(catclf.DataError, match="no such file"):
         catclf.rows([album / "none.png"], "pixels")
+
+
+@needs_network
+def test_the_network_works_in_pipelines_of_scikit_learn_on_any_number_of_processes() -> None:
+    model_selection = pytest.importorskip("sklearn.model_selection")
+    pipeline = pytest.importorskip("sklearn.pipeline")
+    pictures = np.array([smooth(96, 96, k) for k in range(12)])
+    pictures[::2, 40:60, 40:60] = (250, 10, 10)
+    y = np.arange(12) % 2
+    made_of = pipeline.make_pipeline(catclf.PictureClassifier(features="network", iterations=30))
+    one, two = (
+        model_selection.cross_val_predict(made_of, pictures, y, cv=2, n_jobs=n, method="predict_proba")
+        for n in (1, 2)
+    )
+    np.testing.assert_array_equal(one, two)

@@ -373,7 +373,7 @@ def test_other_classes_for_validation_are_told_before_a_picture_of_them_is_decod
 
 def test_one_class_is_not_asked_whether_it_is_positive() -> None:
     one = labelled(("ant",), [0], None)
-    with pytest.raises(DataError, match="photos: has only the class ant; training needs another one"):
+    with pytest.raises(DataError, match="photos: has only the class ant; training needs two"):
         positive_class(one, None)
 
 

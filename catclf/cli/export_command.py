@@ -38,11 +38,14 @@ def command(model: str, output: str, force: bool, read: ReadOptions, console: Co
     check_file(output, "OUT.onnx", (".onnx",))
     refuse_existing(output, force)
 
+    from catclf.cli.live import LiveProgress
     from catclf.model import load
     from catclf.pipeline.exporting import export
 
     found = load(model)
-    written = export(found, output, read=with_encoder_of(read, [found]))
+    with LiveProgress(console) as progress:
+        progress.began(f"exporting {found.features.kind.name}")
+        written = export(found, output, read=with_encoder_of(read, [found]))
     what = f"{written.features} of {written.size}×{written.size}, {written.file_size / 1e6:.1f} MB"
     console.say(f"saved {output}: {what}")
     return 0

@@ -252,6 +252,12 @@ def print_rates(results: list[RateResult], format_name: str) -> None:
     print_text("\n".join(_rates(results)))
 
 
+_ENDS = {
+    "diverged": "  diverged; scores at its best point",
+    "interrupted": "  interrupted; scores at its best point",
+}
+
+
 def _rates(results: list[RateResult]) -> Iterator[str]:
     with_validation = any(result.validation is not None for result in results)
     held_out = "  validation" if with_validation else ""
@@ -260,7 +266,7 @@ def _rates(results: list[RateResult]) -> Iterator[str]:
         scores = one.validation
         share = None if scores is None else scores.accuracy
         validation = "" if share is None else f"  {100 * share:8.3f} %"
-        ended = "  diverged; scores at its best point" if one.diverged else ""
+        ended = _ENDS.get(one.stop_reason, "")
         numbers = f"{one.learning_rate:>13g}  {one.iterations:>7}  {one.last.cost:9.6f}"
         yield f"{numbers}  {100 * one.train_accuracy:7.3f} %{validation}{ended}"
 
