@@ -17,7 +17,8 @@ demo: $(VENV)/.installed-network ## Install, train on the drawings in data/, eva
 	@sh scripts/demo.sh $(BIN)/catclf $(DEMO)
 
 test: $(VENV)/.installed-dev lint types ## Install, lint, check types, run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 coverage: $(VENV)/.installed-dev ## Run all tests and say which lines they do not reach (half as long again)
 	$(BIN)/python -m pytest --cov --cov-report=term

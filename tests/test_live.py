@@ -28,6 +28,8 @@ from catclf.model import load
 from catclf.work.signals import Interrupted, signals
 from tests.conftest import Runner, needs_network, run
 
+pytestmark = pytest.mark.alone
+
 SILENT = 1.5  # seconds
 
 

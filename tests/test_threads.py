@@ -15,6 +15,8 @@ from catclf.work.parts import core_count
 from catclf.work.threads import Threads, ordered_map, ordered_on
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.alone
+
 JOBS = [1, 2, 5]
 
 

@@ -21,6 +21,8 @@ from catclf.work.spread import MOST, Waiting, spread
 from tests.conftest import ROOT
 from tests.workers import same
 
+pytestmark = pytest.mark.alone
+
 METHODS = ["fork", "forkserver", "spawn"]
 
 BEGUN = """
