@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -252,6 +254,10 @@ def test_a_photograph_is_classified_in_a_browser_that_is_offline(
     shutil.copytree(runtime / "package", tmp_path / "package")
     (script,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     kept = "\n".join(line for line in script.splitlines() if not line.startswith(("npm ", "tar ")))
+    tool = tmp_path / "catclf"
+    tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m catclf "$@"\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     done = subprocess.run(["bash", "-euc", kept], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     turned, clear, broken = (tmp_path / name for name in ("turned.jpg", "clear.png", "broken.jpg"))
