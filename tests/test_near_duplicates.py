@@ -261,7 +261,7 @@ def test_other_data_to_validate_with_is_compared_with_what_is_trained_on(
         scene(500 + number).save(path.with_name("other.png"))
     fit = catclf.train(album, settings(validation=str(tmp_path)))
     (warning,) = (text for text in fit.warnings if "makes the scores too good" in text)
-    assert warning.startswith("2 validation pictures like pictures trained on")
+    assert warning.startswith("2 validation pictures are like pictures trained on")
     assert f"{tmp_path}/cat/new.png is like {album}/cat/3-" in warning
 
 

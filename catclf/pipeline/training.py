@@ -256,10 +256,9 @@ def _train(task: Task, cluster: Cluster | None) -> Fit:
             check_same_rows(resume.features, problem.encoded.features)
     computing = f"; computing {settings.features}" if problem.encoded is None else ""
     progress.note(f"{problem.m} pictures read{computing}")
-    if settings.folds is not None:  # said before the work, if there are too few pictures
-        fold_numbers(
-            problem.y[trained_on], settings.folds, settings.descent.seed, problem.groups_of(trained_on)
-        )
+    folds = settings.folds
+    if folds is not None:  # said before the work, if there are too few pictures
+        fold_numbers(problem.y[trained_on], folds, settings.descent.seed, problem.groups_of(trained_on))
     prepared = _prepared(problem, trained_on, resume)
     progress.note(f"running gradient descent with the engine {prepared.engine_name}")
     fitted = fit(prepared, trained_on, held_out=sources.held_out, watched=True)
@@ -268,7 +267,9 @@ def _train(task: Task, cluster: Cluster | None) -> Fit:
     try:
         scored = prepared.probabilities(fitted.descent)
         # Last, so that there is a model to save if somebody stops it.
-        cv = progress.optional(lambda: _cross_validated(prepared, trained_on, sources.names))
+        cv: _Validated | None = _UNVALIDATED
+        if folds is not None:
+            cv = progress.optional(lambda: _cross_validated(prepared, trained_on, folds, sources.names))
     except ClusterError as exc:
         exc.model = _model(sources, prepared, fitted, _UNVALIDATED, resume)
         raise
@@ -287,11 +288,10 @@ def _prepared(problem: Problem, trained_on: Mask, resume: Model | None) -> Prepa
     return prepare(problem, trained_on, fits, (resume.w, resume.b), encoded)
 
 
-def _cross_validated(prepared: Prepared, trained_on: Mask, names: tuple[str, str]) -> _Validated:
+def _cross_validated(
+    prepared: Prepared, trained_on: Mask, folds: int, names: tuple[str, str]
+) -> _Validated:
     problem, settings = prepared.problem, prepared.problem.settings
-    folds = settings.folds
-    if folds is None:
-        return _UNVALIDATED
     problem.progress.note(f"cross-validating in {folds} folds")
     diverged: list[TrainingError] = []
     probabilities = cross_validate(prepared, trained_on, folds, diverged.append)
@@ -486,7 +486,8 @@ def _near_duplicates(sources: Sources) -> Iterator[str]:
         )
     if sources.leaks:
         held_out, other = (paths[k] for k in sources.leaks[0])
-        count = number_of(len(sources.leaks), "validation picture")
+        are = "is" if len(sources.leaks) == 1 else "are"
+        count = f"{number_of(len(sources.leaks), 'validation picture')} {are}"
         yield (
             f"{count} like pictures trained on, which makes the scores too good; the first:"
             f" {held_out} is like {other}"
