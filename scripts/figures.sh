@@ -12,6 +12,7 @@ export CATCLF_REAL_DATA="$data"  # by which the pages call it
 "$python" scripts/album_session.py "$data" > docs/album.md
 "$python" scripts/study_next.py "$data" > docs/next.md
 "$python" scripts/study_unusual.py "$data" > docs/unusual.md
+"$python" scripts/study_export.py "$data" > docs/export.md
 "$python" scripts/study_label_errors.py "$data" > docs/label_errors.md
 "$python" scripts/bench_accuracy.py "$data/catvnoncat/train_catvnoncat.h5=$data/catvnoncat/test_catvnoncat.h5"
 "$python" scripts/bench_accuracy.py "$data/pets/train=$data/pets/test" --size 64 --append
