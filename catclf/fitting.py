@@ -69,9 +69,9 @@ class Problem:
         """Settings of the descent, with what is usual for the features."""
         return self.settings.usual_descent
 
-    def with_learning_rate(self, rate: float) -> Problem:
-        """Return the same with another learning rate."""
-        descent = replace(self.settings.descent, learning_rate=rate)
+    def with_descent(self, **changes: Any) -> Problem:
+        """Return the same with other settings of the descent."""
+        descent = replace(self.settings.descent, **changes)
         return replace(self, settings=replace(self.settings, descent=descent))
 
     @property

@@ -16,7 +16,6 @@ from catclf.metrics import Scores, score
 from catclf.pipeline.training_data import Sources, Task, read_all
 from catclf.printable import number_of
 from catclf.progress import Progress
-from catclf.work.cluster import connected
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,27 +108,25 @@ def compare_rates(
         if not (math.isfinite(rate) and rate > 0):
             raise ConfigError("compare_rates", rate, "must be a positive number")
     task = Task(os.fspath(data), settings, None, progress, processes)
-    scheduler = settings.read.scheduler
-    if scheduler is None:
-        return _compared(read_all(task, None), rates, progress)
-    with connected(scheduler, settings.read.jobs, progress.warning) as cluster:
+    with task.connected() as cluster:
         return _compared(read_all(task, cluster), rates, progress)
 
 
 def _compared(sources: Sources, rates: Sequence[float], progress: Progress) -> list[RateResult]:
     prepared = prepare(sources.problem, sources.trained_on, len(rates))
-    results: list[RateResult] = []
+    problem, results = prepared.problem, list[RateResult]()
     for rate in rates:
         if progress.interrupted():
             break
         progress.note(f"running gradient descent with the learning rate {rate:g}")
-        problem = prepared.problem.with_learning_rate(rate)
+        problem = problem.with_descent(learning_rate=rate)
         fitted = fit(
             replace(prepared, problem=problem),
             sources.trained_on,
             held_out=sources.held_out,
             watched=True,
         )
+        problem = problem.with_descent(l2=fitted.l2)  # a penalty that is chosen is the same for all
         results.append(_result(sources, prepared, fitted))
     return results
 

@@ -41,7 +41,7 @@ from catclf.printable import html_table, number_of
 from catclf.progress import Progress
 from catclf.provenance import Provenance
 from catclf.unusual import LEARNED_FROM, Usual
-from catclf.work.cluster import Cluster, connected
+from catclf.work.cluster import Cluster
 
 _LARGE_GROUP = 0.05
 """Share of the pictures from which on a group of near-duplicates is worth a word."""
@@ -212,10 +212,7 @@ def train(
     """
     settings, progress = settings or TrainSettings(), progress or Progress()
     task = Task(os.fspath(data), settings, resume, progress, processes)
-    scheduler = settings.read.scheduler
-    if scheduler is None:
-        return _train(task, None)
-    with connected(scheduler, settings.read.jobs, progress.warning) as cluster:
+    with task.connected() as cluster:
         return _train(task, cluster)
 
 

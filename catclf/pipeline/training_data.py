@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -33,7 +34,7 @@ from catclf.stores import Store
 from catclf.stores.here import InMemory
 from catclf.stores.stored import spooled
 from catclf.view import THUMBNAIL, View
-from catclf.work.cluster import Cluster
+from catclf.work.cluster import Cluster, connected
 
 if TYPE_CHECKING:
     from catclf.images.hdf5_rows import Hdf5Rows
@@ -52,6 +53,16 @@ class Task(NamedTuple):
     progress: Progress
     processes: bool
     names_pictures: bool = False
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[Cluster | None]:
+        """Connect to the cluster of the settings' scheduler; None without one."""
+        read = self.settings.read
+        if read.scheduler is None:
+            yield None
+            return
+        with connected(read.scheduler, read.jobs, self.progress.warning) as cluster:
+            yield cluster
 
 
 class Sources(NamedTuple):
